@@ -1,0 +1,1 @@
+"""aevq: autoencoders, variational and vector-quantised, on one MNIST."""
