@@ -1,0 +1,21 @@
+"""MNIST for every model: files, splits, batches that live on the device."""
+
+from __future__ import annotations
+
+from aevq.data.binarize import to_unit
+from aevq.data.datamodule import MNISTDataModule
+from aevq.data.loader import DeviceLoader, Transform
+from aevq.data.seeding import mix
+from aevq.data.splits import SPLIT_NAMES, Split, Splits, fingerprint
+
+__all__ = [
+    "SPLIT_NAMES",
+    "DeviceLoader",
+    "MNISTDataModule",
+    "Split",
+    "Splits",
+    "Transform",
+    "fingerprint",
+    "mix",
+    "to_unit",
+]

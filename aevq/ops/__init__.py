@@ -1,0 +1,1 @@
+"""Pure functions of tensors. No module, no Lightning, no configuration."""

@@ -1,0 +1,21 @@
+"""Priors over latents: fit, sample, log_prob."""
+
+from aevq.priors.base import Prior
+from aevq.priors.codes import Marginals, Uniform
+from aevq.priors.files import build_prior, load_prior, save_prior
+from aevq.priors.mixture import Mixture
+from aevq.priors.normal import FittedNormal, StandardNormal
+from aevq.priors.pixelcnn import PixelCNN
+
+__all__ = [
+    "FittedNormal",
+    "Marginals",
+    "Mixture",
+    "PixelCNN",
+    "Prior",
+    "StandardNormal",
+    "Uniform",
+    "build_prior",
+    "load_prior",
+    "save_prior",
+]

@@ -1,0 +1,45 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install train sample test test-all check format clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@echo '  Overrides go through ARGS, for example: make train ARGS="model=vqvae trainer.max_epochs=3"'
+
+install: $(VENV)/.installed ## create the environment in .venv (about a minute)
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+train: install ## train a model (a VAE unless ARGS says otherwise), fit its prior, sample, score, draw
+	$(BIN)/python -m aevq.train $(ARGS)
+
+sample: install ## draw new images from a finished run, the latest unless ARGS says otherwise
+	$(BIN)/python -m aevq.sample $(ARGS)
+
+test: install ## run the tests (minutes)
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-all: install ## run the tests and the slow ones
+	$(BIN)/python -m pytest $(ARGS)
+
+check: install ## format, lint, types, floors
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install ## format the code and mend what can be mended
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+clean: ## remove the environment and the caches; runs and data stay
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,51 @@
+"""How a codebook fares while it trains: perplexity and usage over the validation split."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from typing_extensions import override
+
+from aevq.latents import CodeSpec
+from aevq.nn.distributed import all_reduce_sum
+from aevq.ops.quantize import code_counts, perplexity, usage
+
+if TYPE_CHECKING:
+    from aevq.models import LatentModel
+
+__all__ = ["CodebookHealth"]
+
+
+class CodebookHealth(Callback):
+    """Logs `val/codebook_perplexity` and `val/codebook_usage` of a model whose latents are codes."""
+
+    def __init__(self) -> None:
+        self._counts: torch.Tensor | None = None
+
+    @torch.no_grad()
+    @override
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        model = cast("LatentModel", pl_module)
+        spec = model.latent_spec
+        if isinstance(spec, CodeSpec):
+            counts = code_counts(model.encode(batch[0]), spec.num_codes)
+            self._counts = counts if self._counts is None else self._counts + counts
+
+    @override
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._counts is None:
+            return
+        counts, self._counts = all_reduce_sum(self._counts), None
+        pl_module.log("val/codebook_perplexity", perplexity(counts), prog_bar=True)
+        pl_module.log("val/codebook_usage", usage(counts))

@@ -1,0 +1,115 @@
+"""What all commands share: the config root, and errors as one line."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import traceback
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, InstantiationException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+import aevq
+from aevq.build import full_message
+from aevq.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["config_root", "hydra_command", "one_line_errors", "options_command"]
+
+INTERRUPTED = 130  # what a shell reports of a command that Ctrl-C ended
+
+
+def config_root() -> Path:
+    """Folder of the yaml files: the checkout's `conf`, else the copy in the installed package."""
+    package = Path(aevq.__file__).resolve().parent
+    checkout = package.parent / "conf"
+    return checkout if (checkout / "train.yaml").is_file() else package / "conf"
+
+
+def hydra_command(task: Callable[[DictConfig], Any], config_name: str) -> None:
+    """Run `task` as a Hydra application, with errors as one line."""
+    # Hydra prints errors its own way and exits; with this variable it raises them.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv[1:] = ["debug=traceback" if argument == "debug=true" else argument for argument in sys.argv[1:]]
+    show_traceback = any(a.startswith("debug=") or a == "show_traceback=true" for a in sys.argv[1:])
+    with one_line_errors(show_traceback):
+        hydra.main(version_base="1.3", config_path=str(config_root()), config_name=config_name)(task)()
+
+
+def options_command(task: Callable[[Any], Any], defaults: object) -> None:
+    """Run `task` with options `name=value` from the command line over the dataclass `defaults`."""
+    with one_line_errors("debug=true" in sys.argv):
+        arguments = [argument for argument in sys.argv[1:] if argument != "debug=true"]
+        options = OmegaConf.structured(defaults)
+        if "--help" in arguments or "-h" in arguments:
+            print(f"{(type(defaults).__doc__ or '').strip()}\n\nOptions and their defaults:")
+            print("".join(f"  {name}={'null' if value is None else value}\n" for name, value in options.items()))
+            return
+        for argument in arguments:
+            name = argument.split("=", 1)[0]
+            if "=" not in argument:
+                raise UserError(f"{argument!r}: expected name=value")
+            if name not in options:
+                raise UserError(f"{name}: unknown option; {did_you_mean(name, map(str, options))}")
+        task(OmegaConf.to_object(OmegaConf.merge(options, OmegaConf.from_dotlist(arguments))))
+
+
+@contextmanager
+def one_line_errors(show_traceback: bool) -> Iterator[None]:
+    """Print what a user can mend as one line and exit non-zero; a bug keeps its traceback."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.exit(_say("interrupted", INTERRUPTED))
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        if show_traceback:
+            traceback.print_exc()
+        sys.exit(_say(f"error: {_message(error)}", 1))
+
+
+def _say(line: str, code: int) -> int:
+    print(line, file=sys.stderr, flush=True)
+    return code
+
+
+def _message(error: Exception) -> str:
+    """The error as one line that names the key and, where it can, the nearest valid one."""
+    if isinstance(error, InstantiationException):
+        cause = error.__cause__
+        return _message(cause) if isinstance(cause, UserError) else full_message(error)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        return f"{group}={name}: unknown; {did_you_mean(name, (o for o in error.options if o[0] != '_'))}"
+    if match := re.search(r"Could not override '([^']+)'", str(error)):
+        return f"{match[1]}: no such key in the configuration; {_nearest_key(match[1])}"
+    return " ".join(str(error).split())
+
+
+def _nearest_key(name: str) -> str:
+    """The nearest key to `name` in the configuration that the command line's groups compose."""
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(str(config_root()), version_base="1.3"):
+            parsed = OverridesParser.create().parse_overrides([a for a in sys.argv[1:] if "=" in a])
+            groups = [o.input_line or "" for o in parsed if (config_root() / o.key_or_group).is_dir()]
+            config = hydra.compose("train", groups)
+    except Exception:
+        return "`--cfg job` prints all keys"
+    return did_you_mean(name, _keys(OmegaConf.to_container(config))).split(" (valid")[0]
+
+
+def _keys(node: Any, prefix: str = "") -> Iterator[str]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield f"{prefix}{key}"
+            yield from _keys(value, f"{prefix}{key}.")

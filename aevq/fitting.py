@@ -1,0 +1,186 @@
+"""Training a model and fitting its priors: the two stages of a run that take time."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from aevq.callbacks.checkpoint import AtomicCheckpointIO, SelfDescribing
+from aevq.callbacks.progress import StepProgress
+from aevq.errors import UserError, expect
+from aevq.priors import Prior, load_prior, save_prior
+from aevq.runs import read_checkpoint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytorch_lightning.loggers import Logger
+
+    from aevq.data import MNISTDataModule
+    from aevq.latents import LatentSet
+    from aevq.models import LatentModel
+    from aevq.runs import Run
+
+__all__ = ["Trainers", "check_trainer", "fit_model", "fit_priors"]
+
+log = logging.getLogger("aevq")
+
+
+@dataclass
+class Trainers:
+    """Makes the Lightning Trainers of a run: the same device, precision and loggers for each stage.
+
+    Attributes:
+        config: The `trainer` group, plain values.
+        run_config: The whole configuration, which goes into every checkpoint.
+        loggers: Shared by the stages.
+    """
+
+    config: dict[str, Any]
+    run_config: dict[str, Any]
+    loggers: list[Logger] = field(default_factory=list)
+
+    def make(self, title: str, folder: Path, callbacks: list[Callback] | None = None, **changes: Any) -> pl.Trainer:
+        """A Trainer for one stage.
+
+        Args:
+            title: What the progress bar says.
+            folder: Root of its files.
+            callbacks: Further callbacks.
+            **changes: Arguments of Lightning's Trainer that differ from the configuration.
+        """
+        arguments = {key: value for key, value in self.config.items() if key != "_target_"} | changes
+        bar = [StepProgress(title)] if arguments.get("enable_progress_bar", True) else []
+        return pl.Trainer(
+            **arguments,
+            default_root_dir=str(folder),
+            logger=self.loggers or False,
+            callbacks=[SelfDescribing(self.run_config), *bar, *(callbacks or [])],
+            plugins=[AtomicCheckpointIO()],
+        )
+
+
+def check_trainer(config: dict[str, Any]) -> None:
+    """Refuse a `trainer` group that Lightning would refuse, before anything is written.
+
+    Raises:
+        UserError: If an argument is unknown or bad.
+    """
+    for name in ("max_steps", "max_epochs"):
+        value = config.get(name)
+        whole = value is None or (isinstance(value, int) and value >= -1)
+        expect(whole, f"trainer.{name}", "an integer ≥ 0, or -1 for no limit", value)
+    unlimited = config.get("max_steps") in (None, -1) and config.get("max_epochs") in (None, -1)
+    expect(not unlimited, "trainer.max_steps", "a limit, here or in trainer.max_epochs", config.get("max_steps"))
+    arguments = {key: value for key, value in config.items() if key != "_target_"}
+    try:
+        pl.Trainer(**arguments | {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False})
+    except (MisconfigurationException, TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+
+
+def fit_model(
+    model: LatentModel, data: MNISTDataModule, run: Run, trainers: Trainers, callbacks: list[Callback]
+) -> pl.Trainer:
+    """Train `model`, or go on from `last.ckpt`, and leave it with the weights of the best validation.
+
+    Returns:
+        The Trainer, for its counts.
+    """
+    best = ModelCheckpoint(run.checkpoints, "best", monitor="val/objective", save_top_k=1, enable_version_counter=False)
+    last = ModelCheckpoint(
+        run.checkpoints,
+        "last",
+        every_n_train_steps=trainers.config["val_check_interval"] if _is_count(trainers) else 500,
+        save_top_k=1,
+        enable_version_counter=False,
+    )
+    title = f"{type(model).__name__} on {data.name}"
+    trainer = trainers.make(title, run.path, [*callbacks, best, last])
+    resume_from = run.checkpoints / "last.ckpt"
+    trainer.fit(model, datamodule=data, ckpt_path=resume_from if resume_from.is_file() else None, weights_only=True)
+    _finish_checkpoints(trainer, model, data, run, best)
+    model.load_state_dict(read_checkpoint(run.checkpoints / "best.ckpt")["state_dict"])
+    model.eval()
+    return trainer
+
+
+def _is_count(trainers: Trainers) -> bool:
+    """Whether the validation interval counts steps (rather than being a part of an epoch)."""
+    return isinstance(trainers.config.get("val_check_interval"), int)
+
+
+def _finish_checkpoints(
+    trainer: pl.Trainer, model: LatentModel, data: MNISTDataModule, run: Run, best: ModelCheckpoint
+) -> None:
+    """Save the final weights as last, and as best where no validation was better: the end need not be on one."""
+    trainer.save_checkpoint(run.checkpoints / "last.ckpt")
+    final = trainer.validate(model, datamodule=data, verbose=False, weights_only=True)[0]["val/objective"]
+    if best.best_model_score is None or final < float(best.best_model_score):
+        trainer.save_checkpoint(run.checkpoints / "best.ckpt")
+
+
+def fit_priors(
+    priors: dict[str, Prior],
+    configs: dict[str, Any],
+    latents: LatentSet,
+    run: Run,
+    trainers: Trainers,
+    active: bool,
+) -> dict[str, Prior]:
+    """Fit each prior, or load it where an earlier start of the run did.
+
+    Args:
+        priors: Unfitted priors by name.
+        configs: Their configurations, plain values.
+        latents: What to fit them to.
+        run: Where they are saved.
+        trainers: Makes the Trainer of a prior that is trained.
+        active: Whether this process writes.
+
+    Returns:
+        The fitted priors by name.
+    """
+    fitted: dict[str, Prior] = {}
+    for name, prior in priors.items():
+        path = run.priors / f"{name}.safetensors"
+        if path.is_file():
+            fitted[name] = load_prior(path)
+            continue
+        log.info("fitting the prior %s", name)
+        folder = run.priors / name
+
+        def make_trainer(folder: Path = folder, name: str = name, **changes: Any) -> pl.Trainer:
+            limits = {"max_epochs": -1, "check_val_every_n_epoch": None}
+            return trainers.make(f"prior {name}", folder, **limits | changes)
+
+        last = folder / "last.ckpt"
+        prior.fit(latents, make_trainer=make_trainer, resume_from=last if last.is_file() else None)
+        if active:
+            save_prior(prior, configs[name], path)
+        fitted[name] = prior
+    return fitted
+
+
+def to_plain(config: DictConfig) -> dict[str, Any]:
+    """The configuration as resolved plain values, and nothing that a checkpoint could not hold.
+
+    Raises:
+        UserError: If a value is missing.
+    """
+    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    if not isinstance(plain, dict):
+        raise UserError("the configuration is not a mapping")
+    return {str(key): value for key, value in plain.items()}
+
+
+def seed_noise(seed: int, rank: int) -> None:
+    """Start the random numbers of a process: the same weights everywhere come from `seed`, noise from seed and rank."""
+    torch.manual_seed(seed + 1_000_003 * rank)

@@ -1,0 +1,90 @@
+"""From a prior to pictures: z ~ p(z), x̂ = decode(z). And from pictures to latents, split by split."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from aevq.errors import expect
+from aevq.latents import LatentSet
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from aevq.data import MNISTDataModule
+    from aevq.models import LatentModel
+    from aevq.priors import Prior
+
+__all__ = ["encode_all", "encode_splits", "generate", "interpolate", "reconstruct_all"]
+
+CHUNK = 500
+
+
+@torch.inference_mode()
+def generate(model: LatentModel, prior: Prior, n: int, seed: int) -> Tensor:
+    """N images of new latents.
+
+    Args:
+        model: Decodes the latents; must be in eval mode.
+        prior: Draws them.
+        n: Number of images.
+        seed: The same seed gives the same images.
+
+    Returns:
+        `(n, C, H, W)` in [0, 1], on the CPU.
+
+    Raises:
+        UserError: If `n` is not positive.
+    """
+    expect(n >= 1, "n", "an integer ≥ 1", n)
+    latents = prior.sample(n, torch.Generator().manual_seed(seed))
+    return torch.cat([model.decode(z.to(model.device)).cpu() for z in latents.split(CHUNK)])
+
+
+@torch.inference_mode()
+def encode_all(model: LatentModel, x: Tensor) -> Tensor:
+    """Latents of images `(N, C, H, W)`, chunk by chunk: `(N, *latent_spec.shape)`, on the CPU."""
+    return torch.cat([model.encode(chunk.to(model.device)).cpu() for chunk in x.split(CHUNK)])
+
+
+@torch.inference_mode()
+def reconstruct_all(model: LatentModel, x: Tensor) -> Tensor:
+    """Reconstructions of images `(N, C, H, W)`, chunk by chunk: the same shape, on the CPU."""
+    return torch.cat([model.reconstruct(chunk.to(model.device)).cpu() for chunk in x.split(CHUNK)])
+
+
+def encode_splits(model: LatentModel, data: MNISTDataModule) -> LatentSet:
+    """What a prior is fitted to: the latents of the train and the validation split."""
+    return LatentSet(
+        train=encode_all(model, data.images("train")),
+        train_labels=data.labels("train"),
+        val=encode_all(model, data.images("val")),
+        val_labels=data.labels("val"),
+    )
+
+
+@torch.inference_mode()
+def interpolate(model: LatentModel, start: Tensor, end: Tensor, steps: int) -> Tensor:
+    """Images on the way from one image's latent to another's.
+
+    Vectors are mixed linearly. Between code grids there is no line: a growing share of positions, in a fixed random
+    order, is taken over from `end`.
+
+    Args:
+        model: Encodes and decodes; must be in eval mode.
+        start: `(B, C, H, W)`.
+        end: `(B, C, H, W)`.
+        steps: Images on the way, both ends included.
+
+    Returns:
+        `(B, steps, C, H, W)` in [0, 1], on the CPU.
+    """
+    z_0, z_1 = encode_all(model, start), encode_all(model, end)
+    weights = torch.linspace(0, 1, steps)
+    if z_0.is_floating_point():
+        path = [torch.lerp(z_0, z_1, float(w)) for w in weights]
+    else:
+        order = torch.rand(z_0.shape[1:], generator=torch.Generator().manual_seed(0))
+        path = [torch.where(order < w, z_1, z_0) for w in weights]
+    return torch.stack([model.decode(z.to(model.device)).cpu() for z in path], 1)

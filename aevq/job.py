@@ -1,0 +1,186 @@
+"""One run from its configuration to its folder: build, fit, fit the priors, score, draw."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from aevq import loggers as outlets
+from aevq.build import build
+from aevq.callbacks import Throughput
+from aevq.errors import UserError
+from aevq.files import atomic_write
+from aevq.fitting import Trainers, check_trainer, fit_model, fit_priors, seed_noise, to_plain
+from aevq.generate import encode_splits
+from aevq.pictures.run import draw_run
+from aevq.priors import Prior, build_prior
+from aevq.provenance import command_line, device_name, git_state, versions
+from aevq.recording import Recorder
+from aevq.results import Result
+from aevq.runs import Run, create_folder, point_latest
+from aevq.scoring import score
+from aevq.summary import print_summary
+
+if TYPE_CHECKING:
+    from aevq.data import MNISTDataModule
+    from aevq.models import LatentModel
+
+__all__ = ["Job"]
+
+RUN_FOLDER = "AEVQ_RUN_FOLDER"  # tells the other ranks of a job where rank 0 writes
+
+
+class Job:
+    """One run: its parts are built, and so checked, before any data is read or any file is written.
+
+    Args:
+        config: The whole configuration.
+    """
+
+    def __init__(self, config: DictConfig) -> None:
+        self.plain = to_plain(config)
+        self.config = config
+        _refuse_ddp_in_sweep(self.plain["trainer"])
+        check_trainer(self.plain["trainer"])
+        torch.set_float32_matmul_precision(config.matmul_precision)
+        pl.seed_everything(config.seed, verbose=False)
+        self.data: MNISTDataModule = build(config.data)
+        self.model: LatentModel = build(config.model)
+        spec = self.model.latent_spec
+        self.priors: dict[str, Prior] = {n: build_prior(c, spec) for n, c in self.plain["prior"].items()}
+        self.callbacks = [instantiate(callback) for callback in config.callbacks.values()]
+        self.pictures = instantiate(config.pictures)
+        self.active = _rank() == 0
+
+    def run(self, old: Run | None) -> Result:
+        """Do it, in the folder of `old` where a run is resumed."""
+        self.data.prepare()
+        run = old or Run(self._new_folder())
+        recorder = Recorder(run.path, self._first_result(run, old), self.active)
+        trainers = Trainers(self.plain["trainer"], self._stored_config())
+        exit_code = 1
+        os.environ[RUN_FOLDER] = str(run.path)
+        try:
+            with recorder.running():
+                if self.active:
+                    atomic_write(run.path / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(self._stored_config())))
+                trainers.loggers = self._loggers(run)
+                self._stages(run, recorder, trainers)
+            exit_code = 0
+        finally:
+            os.environ.pop(RUN_FOLDER, None)
+            outlets.finish(trainers.loggers, exit_code)
+        if self.active:
+            print_summary(recorder.result, run.path)
+        return recorder.result
+
+    def _stages(self, run: Run, recorder: Recorder, trainers: Trainers) -> None:
+        with recorder.stage("train"):
+            seed_noise(self.config.seed, _rank())
+            trainer = fit_model(self.model, self.data, run, trainers, self.callbacks)
+            recorder.result.device = device_name(trainer.strategy.root_device)
+            recorder.result.train = _training_figures(trainer, self.callbacks)
+        with recorder.stage("priors"):
+            if self.priors:
+                latents = encode_splits(self.model, self.data)
+                self.priors = fit_priors(self.priors, self.plain["prior"], latents, run, trainers, self.active)
+        if not self.active:
+            return
+        with recorder.stage("score"):
+            recorder.result.metrics = score(self.model, self.data)
+            recorder.result.objective = self._objective_of(recorder.result.metrics)
+        with recorder.stage("pictures"):
+            pictures = draw_run(self.model, self.priors, self.data, run.images, self.pictures)
+        outlets.publish(trainers.loggers, recorder.result.metrics, pictures)
+
+    def _new_folder(self) -> Path:
+        """A folder named after the data really used; other ranks get the one that rank 0 made."""
+        if (given := os.environ.get(RUN_FOLDER)) and not self.active:
+            return Path(given)
+        runs, name = Path(self.config.paths.runs), self._run_name()
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            hydra = HydraConfig.get()
+            return create_folder(Path(hydra.sweep.dir).absolute(), f"{hydra.job.num}_{name}")
+        path = create_folder(runs.absolute(), f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{name}")
+        point_latest(runs.absolute(), path)
+        return path
+
+    def _run_name(self) -> str:
+        return f"{type(self.model).__name__.lower()}_{self.data.name}_s{self.config.seed}"
+
+    def _stored_config(self) -> dict[str, Any]:
+        """The configuration that makes this run again: where the embedded images stood in, it says so."""
+        data = self.plain["data"]
+        if self.data.name != data["name"]:
+            data = data | {"name": self.data.name, "files": {}, "mirrors": [], "fallback": "embedded"}
+        return self.plain | {"data": data, "resume": None}
+
+    def _first_result(self, run: Run, old: Run | None) -> Result:
+        fingerprint = {"name": self.data.name, "fingerprint": self.data.fingerprint, "sizes": self.data.sizes}
+        if old is not None:
+            result = old.result
+            if result.data["fingerprint"] != fingerprint["fingerprint"]:
+                raise UserError(f"resume: the data are not those that {old.path.name} was trained on")
+            result.resumed += 1
+            return result
+        parameters = sum(p.numel() for p in self.model.parameters())
+        return Result(
+            name=run.path.name,
+            status="running",
+            model={
+                "name": type(self.model).__name__,
+                "target": self.plain["model"]["_target_"],
+                "parameters": parameters,
+            },
+            data=fingerprint,
+            seed=self.config.seed,
+            command=command_line(),
+            started=datetime.now().astimezone().isoformat(timespec="seconds"),
+            versions=versions(),
+            git=git_state(),
+        )
+
+    def _loggers(self, run: Run) -> list[Any]:
+        if not self.active or self.plain["trainer"]["fast_dev_run"]:
+            return []
+        made = [instantiate(logger, run_dir=str(run.path)) for logger in self.config.logger.values()]
+        for logger in made:
+            logger.log_hyperparams(self._stored_config())
+        return made
+
+    def _objective_of(self, metrics: dict[str, float]) -> dict[str, Any] | None:
+        name = self.config.objective
+        return {"name": name, "value": metrics[name]} if name in metrics else None
+
+
+def _rank() -> int:
+    """Rank of this process in its job; 0 before Lightning has started the others."""
+    return int(getattr(rank_zero_only, "rank", 0))
+
+
+def _training_figures(trainer: pl.Trainer, callbacks: list[pl.Callback]) -> dict[str, float]:
+    """Seconds, steps, epochs and images per second of a training."""
+    figures: dict[str, float] = {"steps": trainer.global_step, "epochs": trainer.current_epoch}
+    for callback in callbacks:
+        if isinstance(callback, Throughput):
+            figures |= {"seconds": callback.seconds, "images_per_second": callback.images_per_second}
+    return figures
+
+
+def _refuse_ddp_in_sweep(trainer: dict[str, Any]) -> None:
+    """Several processes of one job re-run the command line, which under -m is the whole sweep."""
+    several = trainer["devices"] not in (1, "1", "auto") or trainer["num_nodes"] > 1
+    if several and HydraConfig.get().mode == RunMode.MULTIRUN:
+        raise UserError(
+            "trainer.devices: a sweep inside one process cannot have jobs of several devices; use devices=1"
+        )

@@ -1,0 +1,159 @@
+"""Where figures go while a model trains: metrics.csv, TensorBoard, Weights & Biases."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import requests
+from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
+from typing_extensions import override
+
+from aevq.errors import UserError
+from aevq.files import atomic_write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["MetricsCSV", "finish", "publish", "tensorboard", "wandb_mode", "weights_and_biases"]
+
+log = logging.getLogger("aevq")
+
+WANDB_SERVER = "https://api.wandb.ai"
+SECONDS_TO_ANSWER = 3
+
+
+class MetricsCSV(Logger):
+    """`metrics.csv` in the run folder: one row a figure, `step,name,value`, appended as they come.
+
+    A table in long form never has to be rewritten when a new name appears, so a kill costs no more than the last rows.
+
+    Args:
+        run_dir: The run folder.
+    """
+
+    def __init__(self, run_dir: str) -> None:
+        super().__init__()
+        self.path = Path(run_dir) / "metrics.csv"
+
+    @property
+    @override
+    def name(self) -> str:
+        return "csv"
+
+    @property
+    @override
+    def version(self) -> str:
+        return ""
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """The run folder has them in config.yaml."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Append one row for each figure; Lightning's `epoch`, which is no figure, is left out."""
+        new = not self.path.exists()
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            if new:
+                writer.writerow(["step", "name", "value"])
+            writer.writerows([step, name, repr(float(v))] for name, v in metrics.items() if name != "epoch")
+
+    def forget_after(self, step: int) -> None:
+        """Drop the rows of steps that a resumed training will do again."""
+        if self.path.exists():
+            with self.path.open(newline="", encoding="utf-8") as file:
+                header, *rows = csv.reader(file)
+            kept = [header, *(row for row in rows if len(row) == 3 and int(row[0]) <= step)]
+            atomic_write(self.path, "".join(",".join(row) + "\r\n" for row in kept))
+
+
+def tensorboard(run_dir: str) -> TensorBoardLogger:
+    """Event files in `<run>/tensorboard`.
+
+    Raises:
+        UserError: If TensorBoard is not installed.
+    """
+    try:
+        return TensorBoardLogger(run_dir, name="", version="tensorboard")
+    except ModuleNotFoundError as error:
+        raise UserError("logger=tensorboard: TensorBoard is not installed; pip install aevq[tensorboard]") from error
+
+
+def weights_and_biases(
+    run_dir: str, project: str, mode: str, group: str | None, tags: Iterable[str], notes: str | None
+) -> WandbLogger:
+    """A W&B run with its files in `<run>/wandb`; a resumed training goes on in the same one.
+
+    Args:
+        run_dir: The run folder; its name is the run's.
+        project: W&B project.
+        mode: `auto` (online where a key is configured and the server answers, else offline), `online` or `offline`.
+        group: Runs of one group stand together in the dashboard.
+        tags: Labels of the run.
+        notes: A line about the run.
+    """
+    mode = wandb_mode() if mode == "auto" else mode
+    known_id = Path(run_dir) / "wandb" / "run-id"
+    run_id = known_id.read_text().strip() if known_id.exists() else None
+    known_id.parent.mkdir(exist_ok=True)
+    logger = WandbLogger(
+        name=Path(run_dir).name,
+        save_dir=run_dir,
+        project=project,
+        id=run_id,
+        resume="allow" if run_id else None,
+        group=group,
+        tags=list(tags),
+        notes=notes,
+        mode=mode,
+        job_type="train",
+    )
+    atomic_write(known_id, logger.experiment.id)
+    if mode == "offline":
+        log.warning(
+            "W&B: offline (no key, or no answer); `wandb sync %s` uploads this run later",
+            logger.experiment.dir,
+        )
+    return logger
+
+
+def wandb_mode() -> str:
+    """`WANDB_MODE` where it is set; else online where a key is configured and the server answers within seconds."""
+    if mode := os.environ.get("WANDB_MODE"):
+        return mode
+    server = os.environ.get("WANDB_BASE_URL", WANDB_SERVER)
+    if not (os.environ.get("WANDB_API_KEY") or requests.utils.get_netrc_auth(server)):
+        return "offline"
+    try:
+        requests.get(server, timeout=SECONDS_TO_ANSWER)
+    except requests.RequestException:
+        return "offline"
+    return "online"
+
+
+def publish(loggers: Iterable[Logger], metrics: Mapping[str, float], images: Iterable[Path]) -> None:
+    """Show a finished run's figures and pictures in the dashboards."""
+    images = list(images)
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            logger.experiment.summary.update(dict(metrics))
+            for path in images:
+                logger.log_image(f"final/{path.stem}", [str(path)])
+        elif isinstance(logger, TensorBoardLogger):
+            for name, value in metrics.items():
+                logger.experiment.add_scalar(name, value)
+            logger.experiment.flush()
+
+
+def finish(loggers: Iterable[Logger], exit_code: int) -> None:
+    """Close the dashboards; W&B shows a run with a non-zero code as failed."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            import wandb
+
+            wandb.finish(exit_code=exit_code)
+        elif isinstance(logger, TensorBoardLogger):
+            logger.finalize("success" if exit_code == 0 else "failed")

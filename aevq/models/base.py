@@ -1,0 +1,143 @@
+"""What every model is to the outside, and all that its training step shares with the others.
+
+    LatentModel:   encode(x) → latent      decode(latent) → x̂      latent_spec      terms(x) → LossTerms
+
+A model computes its loss terms per image, in nats, summed over pixels or latent dimensions. This file alone averages
+them over the batch, logs them and builds the optimizer.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
+
+    from aevq.latents import LatentSpec
+    from aevq.nn.likelihood import Likelihood
+
+__all__ = ["LatentModel", "LossTerms"]
+
+
+@dataclass(frozen=True)
+class LossTerms:
+    """Named loss terms, each `(B,)`, nats per image.
+
+    Attributes:
+        objective: What is minimised.
+        distortion: −log p(x|z).
+    """
+
+    objective: Tensor
+    distortion: Tensor
+
+    def means(self) -> dict[str, Tensor]:
+        """Mean over the batch of each term, by name: `()`, detached."""
+        return {field.name: getattr(self, field.name).detach().mean() for field in fields(self)}
+
+
+class LatentModel(pl.LightningModule, ABC):
+    """Base of AE, VAE, VQVAE and of the model you add.
+
+    A subclass builds its parts in `__init__`, states its `latent_spec`, and writes `encode`, `decode` and `terms`.
+
+    Args:
+        likelihood: p(x|z), applied to the decoder's output.
+        optimizer: Given the parameters, makes the optimizer.
+        schedule: Given the optimizer and the number of steps of the whole training, makes the learning rate schedule;
+            None keeps the rate constant.
+    """
+
+    def __init__(
+        self,
+        likelihood: Likelihood,
+        optimizer: Callable[[Iterable[Tensor]], Optimizer],
+        schedule: Callable[[Optimizer, int], LRScheduler] | None = None,
+    ) -> None:
+        super().__init__()
+        self.likelihood = likelihood
+        self._make_optimizer = optimizer
+        self._make_schedule = schedule
+        self._sums: dict[str, Tensor] = {}
+        self._steps_summed = 0
+        self._rng_state: Tensor | None = None
+
+    @property
+    @abstractmethod
+    def latent_spec(self) -> LatentSpec:
+        """Kind and shape of the latents."""
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> Tensor:
+        """Images `(B, C, H, W)` in [0, 1] → latents `(B, *latent_spec.shape)`, without randomness."""
+
+    @abstractmethod
+    def decode(self, latent: Tensor) -> Tensor:
+        """Latents `(B, *latent_spec.shape)` → mean images `(B, C, H, W)` in [0, 1]."""
+
+    @abstractmethod
+    def terms(self, x: Tensor) -> LossTerms:
+        """Images `(B, C, H, W)` in [0, 1] → loss terms, each `(B,)`, nats per image."""
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """x̂ = decode(encode(x)): `(B, C, H, W)` → the same."""
+        return self.decode(self.encode(x))
+
+    def embed(self, latent: Tensor) -> Tensor:
+        """Latents as vectors of floats, `(B, F)`, for projections and probes."""
+        return latent.flatten(1)
+
+    @override
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        terms = self.terms(batch[0])
+        self._record(terms)
+        return terms.objective.mean()
+
+    @override
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        x = batch[0]
+        values = self.terms(x).means() | {"mse": (self.reconstruct(x) - x).square().mean()}
+        self.log_dict({f"val/{name}": value for name, value in values.items()}, batch_size=len(x), sync_dist=True)
+
+    @override
+    def on_validation_epoch_start(self) -> None:
+        # Validation draws the same noise each time and leaves the noise of the training as it was.
+        self._rng_state = torch.get_rng_state()
+        torch.manual_seed(0)
+
+    @override
+    def on_validation_epoch_end(self) -> None:
+        if self._rng_state is not None:
+            torch.set_rng_state(self._rng_state)
+
+    @override
+    def configure_optimizers(self) -> Any:
+        optimizer = self._make_optimizer([p for p in self.parameters() if p.requires_grad])
+        if self._make_schedule is None:
+            return optimizer
+        schedule = self._make_schedule(optimizer, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _record(self, terms: LossTerms) -> None:
+        """Add up the terms on the device and log their means once every `log_every_n_steps`.
+
+        A `self.log` a step costs more than a step of a small network.
+        """
+        for name, value in terms.means().items():
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+        self._steps_summed += 1
+        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            means = {f"train/{name}": total / self._steps_summed for name, total in self._sums.items()}
+            self.log("train/objective", means.pop("train/objective"), prog_bar=True)
+            self.log_dict(means)
+            self._sums, self._steps_summed = {}, 0

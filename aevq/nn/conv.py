@@ -1,0 +1,112 @@
+"""Convolutional encoder and decoder: strided 4×4 convolutions, each halving the sides, and residual blocks.
+
+The encoder of the VQ-VAE paper (van den Oord et al. 2017, arXiv:1711.00937, section 4.1) has this form with
+`channels=[256, 256]` and two residual blocks.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from aevq.errors import UserError, expect
+from aevq.nn.network import Shape, find_activation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+__all__ = ["Conv"]
+
+
+class Conv:
+    """Image → one stride-2 convolution per entry of `channels` → residual blocks → latent, and back.
+
+    A grid latent `(D, h, w)` is read off by a 1×1 convolution, so `h = H / 2^len(channels)`; a vector `(D,)` by a
+    linear layer.
+
+    Args:
+        channels: Output channels of the stride-2 convolutions.
+        residual_blocks: Number of residual blocks at the lowest resolution.
+        activation: Name of the non-linearity.
+
+    Raises:
+        UserError: If a width is not positive, the activation is unknown, or the image does not divide into the grid.
+    """
+
+    def __init__(self, channels: Sequence[int], residual_blocks: int, activation: str) -> None:
+        expect(len(channels) > 0 and min(channels) >= 1, "model.network.channels", "widths ≥ 1", list(channels))
+        expect(residual_blocks >= 0, "model.network.residual_blocks", "an integer ≥ 0", residual_blocks)
+        self.channels = tuple(channels)
+        self.residual_blocks = residual_blocks
+        self.activation = find_activation(activation)
+
+    def encoder(self, image_shape: Shape, latent_shape: Shape) -> nn.Module:
+        """`(B, C, H, W) → (B, *latent_shape)`."""
+        inner = self._inner_shape(image_shape, latent_shape)
+        layers: list[nn.Module] = []
+        for c_in, c_out in pairwise((image_shape[0], *self.channels)):
+            layers += [nn.Conv2d(c_in, c_out, 4, stride=2, padding=1), self.activation()]
+        return nn.Sequential(*layers, *self._blocks(), *_from_grid(inner, latent_shape))
+
+    def decoder(self, latent_shape: Shape, image_shape: Shape) -> nn.Module:
+        """`(B, *latent_shape) → (B, C, H, W)`."""
+        inner = self._inner_shape(image_shape, latent_shape)
+        layers: list[nn.Module] = []
+        for c_in, c_out in pairwise((*self.channels[::-1], image_shape[0])):
+            layers += [self.activation(), nn.ConvTranspose2d(c_in, c_out, 4, stride=2, padding=1)]
+        return nn.Sequential(*_to_grid(latent_shape, inner), *self._blocks(), *layers)
+
+    def _inner_shape(self, image_shape: Shape, latent_shape: Shape) -> Shape:
+        """Shape of the feature map at the lowest resolution."""
+        factor = 2 ** len(self.channels)
+        _, height, width = image_shape
+        if height % factor or width % factor:
+            raise UserError(
+                f"model.network.channels: {len(self.channels)} halvings do not divide a {height}×{width} image"
+            )
+        inner = (self.channels[-1], height // factor, width // factor)
+        if len(latent_shape) == 3 and latent_shape[1:] != inner[1:]:
+            raise UserError(
+                f"model.grid: {len(self.channels)} entries of model.network.channels turn {height}×{width} into "
+                f"{inner[1]}×{inner[2]}, got {latent_shape[1]}×{latent_shape[2]}"
+            )
+        return inner
+
+    def _blocks(self) -> list[nn.Module]:
+        return [ResidualBlock(self.channels[-1], self.activation) for _ in range(self.residual_blocks)]
+
+
+class ResidualBlock(nn.Module):
+    """x + conv1×1(act(conv3×3(act(x)))): `(B, C, h, w) → (B, C, h, w)`.
+
+    Args:
+        channels: C.
+        act: Class of the non-linearity.
+    """
+
+    def __init__(self, channels: int, act: type[nn.Module]) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(
+            act(), nn.Conv2d(channels, channels, 3, padding=1), act(), nn.Conv2d(channels, channels, 1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.residual(x)
+
+
+def _from_grid(inner: Shape, latent_shape: Shape) -> list[nn.Module]:
+    """Feature map → latent."""
+    if len(latent_shape) == 3:
+        return [nn.Conv2d(inner[0], latent_shape[0], 1)]
+    return [nn.Flatten(), nn.Linear(inner[0] * inner[1] * inner[2], latent_shape[0])]
+
+
+def _to_grid(latent_shape: Shape, inner: Shape) -> list[nn.Module]:
+    """Latent → feature map."""
+    if len(latent_shape) == 3:
+        return [nn.Conv2d(latent_shape[0], inner[0], 1)]
+    return [nn.Linear(latent_shape[0], inner[0] * inner[1] * inner[2]), nn.Unflatten(1, inner)]

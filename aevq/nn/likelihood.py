@@ -1,0 +1,99 @@
+"""Likelihoods p(x|z): what a decoder's output means, and what an image costs under it, in nats.
+
+A likelihood owns the way from the decoder's raw output to [0, 1], so that every image at every boundary of a model is
+in [0, 1]: `nll(x, output)` scores, `mean(output)` draws.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from typing_extensions import override
+
+from aevq.errors import expect
+from aevq.ops.likelihood import bernoulli_nll, gaussian_nll, laplace_nll
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Bernoulli", "Gaussian", "Laplace", "Likelihood"]
+
+
+class Likelihood(nn.Module, ABC):
+    """p(x|z), given by a decoder's output of the shape of x."""
+
+    @abstractmethod
+    def nll(self, x: Tensor, output: Tensor) -> Tensor:
+        """−log p(x|z): images `(B, C, H, W)` in [0, 1] and decoder outputs → `(B,)`, nats per image."""
+
+    @abstractmethod
+    def mean(self, output: Tensor) -> Tensor:
+        """E[x|z]: decoder outputs `(B, C, H, W)` → images in [0, 1]."""
+
+
+class _LocationScale(Likelihood):
+    """A location per pixel and one scale, fixed or learned, for all of them."""
+
+    def __init__(self, name: str, scale: float, learned: bool) -> None:
+        super().__init__()
+        expect(scale > 0, f"model.likelihood.{name}", "a number > 0", scale)
+        log_scale = torch.tensor(math.log(scale))
+        if learned:
+            self.log_scale = nn.Parameter(log_scale)
+        else:
+            self.register_buffer("log_scale", log_scale)
+
+    def mean(self, output: Tensor) -> Tensor:
+        return output.sigmoid()
+
+
+class Gaussian(_LocationScale):
+    """N(x; sigmoid(output), σ²I): the article's mean squared error, with its scale made explicit.
+
+    A small σ asks for exact reconstructions, a large one lets the KL of a VAE win. A learned σ converges to the
+    root mean squared error (Rybkin et al. 2021, "Simple and effective VAE training with calibrated decoders",
+    arXiv:2006.13202).
+
+    Args:
+        sigma: σ, in units of the pixel range [0, 1]; the initial value where it is learned.
+        learned: Whether σ is trained.
+    """
+
+    def __init__(self, sigma: float, learned: bool = False) -> None:
+        super().__init__("sigma", sigma, learned)
+
+    @override
+    def nll(self, x: Tensor, output: Tensor) -> Tensor:
+        return gaussian_nll(x, output.sigmoid(), self.log_scale)
+
+
+class Laplace(_LocationScale):
+    """Laplace(x; sigmoid(output), b): the L1 loss, with its scale made explicit.
+
+    Args:
+        scale: b, in units of the pixel range [0, 1]; the initial value where it is learned.
+        learned: Whether b is trained.
+    """
+
+    def __init__(self, scale: float, learned: bool = False) -> None:
+        super().__init__("scale", scale, learned)
+
+    @override
+    def nll(self, x: Tensor, output: Tensor) -> Tensor:
+        return laplace_nll(x, output.sigmoid(), self.log_scale)
+
+
+class Bernoulli(Likelihood):
+    """Bernoulli(x; sigmoid(output)): a likelihood of binary images (`data.binarize`); on grey ones a cross entropy."""
+
+    @override
+    def nll(self, x: Tensor, output: Tensor) -> Tensor:
+        return bernoulli_nll(x, output)
+
+    @override
+    def mean(self, output: Tensor) -> Tensor:
+        return output.sigmoid()

@@ -1,0 +1,49 @@
+"""Fully connected encoder and decoder."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from aevq.errors import expect
+from aevq.nn.network import Shape, find_activation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["MLP"]
+
+
+class MLP:
+    """Image → hidden layers → latent, and back through the same widths in reverse.
+
+    Args:
+        hidden: Widths of the encoder's hidden layers; the decoder mirrors them.
+        activation: Name of the non-linearity between layers.
+
+    Raises:
+        UserError: If a width is not positive or the activation is unknown.
+    """
+
+    def __init__(self, hidden: Sequence[int], activation: str) -> None:
+        expect(len(hidden) > 0 and min(hidden) >= 1, "model.network.hidden", "widths ≥ 1", list(hidden))
+        self.hidden = tuple(hidden)
+        self.activation = find_activation(activation)
+
+    def encoder(self, image_shape: Shape, latent_shape: Shape) -> nn.Module:
+        """`(B, C, H, W) → (B, *latent_shape)`."""
+        return self._stack(image_shape, self.hidden, latent_shape)
+
+    def decoder(self, latent_shape: Shape, image_shape: Shape) -> nn.Module:
+        """`(B, *latent_shape) → (B, C, H, W)`."""
+        return self._stack(latent_shape, self.hidden[::-1], image_shape)
+
+    def _stack(self, shape_in: Shape, hidden: Sequence[int], shape_out: Shape) -> nn.Sequential:
+        widths = [math.prod(shape_in), *hidden]
+        layers: list[nn.Module] = [nn.Flatten()]
+        for width_in, width_out in pairwise(widths):
+            layers += [nn.Linear(width_in, width_out), self.activation()]
+        return nn.Sequential(*layers, nn.Linear(widths[-1], math.prod(shape_out)), nn.Unflatten(1, shape_out))

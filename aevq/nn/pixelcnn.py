@@ -1,0 +1,185 @@
+"""The gated PixelCNN: an autoregressive network over a grid of codes.
+
+    p(z) = ∏ᵢⱼ p(z_ij | z_<ij),   z_<ij: the rows above i, and row i left of j  (raster order)
+
+Two stacks of convolutions see the two parts of that context. The vertical stack sees the rows above, the
+horizontal stack sees the row to the left and is fed by the vertical one at the same position, so there is no
+blind spot.
+
+Causality is decided once, at the input: the vertical stack reads the embedded codes shifted down by one row,
+the horizontal stack reads them shifted right by one column. From there on "rows ≤ i" means "rows < i of z":
+every layer is the same plain convolution, padded on the top and on the left only, and nothing is ever masked.
+
+Source: van den Oord et al. 2016, "Conditional Image Generation with PixelCNN Decoders", arXiv:1606.05328.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from aevq.errors import expect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from torch import Tensor
+
+__all__ = ["GatedLayer", "GatedPixelCNN"]
+
+
+def gate(x: Tensor) -> Tensor:
+    """Gated activation `tanh(f) ⊙ σ(g)` of `x = [f, g]`: `(B, 2C, h, w)` → `(B, C, h, w)`. Source: eq. 2."""
+    f, g = x.chunk(2, dim=1)
+    return torch.tanh(f) * torch.sigmoid(g)
+
+
+class GatedLayer(nn.Module):
+    """One layer of both stacks, with the class added inside the gates (eq. 4).
+
+    The two convolutions are not padded on their causal side by themselves. `forward` pads a whole grid with
+    zeros; the sampler pads a row or a column with those it has kept. So both run the same three methods.
+
+    Args:
+        channels: Channels `C` of both stacks.
+        kernel: Odd width of the vertical kernel. Its height, and the width of the horizontal kernel, is the
+            reach `r = (kernel + 1) / 2`.
+        num_classes: Number of classes, or None for an unconditional layer.
+        dropout: Probability of dropping an activation behind a gate.
+    """
+
+    def __init__(self, channels: int, kernel: int, num_classes: int | None, dropout: float) -> None:
+        super().__init__()
+        self.reach = (kernel + 1) // 2
+        self.vertical = nn.Conv2d(channels, 2 * channels, (self.reach, kernel), padding=(0, kernel // 2))
+        self.horizontal = nn.Conv2d(channels, 2 * channels, (1, self.reach))
+        self.vertical_to_horizontal = nn.Conv2d(2 * channels, 2 * channels, 1)
+        self.out = nn.Conv2d(channels, 2 * channels, 1)
+        self.classes = None if num_classes is None else nn.Embedding(num_classes, 4 * channels)
+        self.dropout = nn.Dropout(dropout)
+
+    def class_bias(self, labels: Tensor | None) -> tuple[Tensor | float, Tensor | float]:
+        """What the class adds inside the vertical and the horizontal gate: `(B, 2C, 1, 1)` each, or 0."""
+        if self.classes is None or labels is None:
+            return 0.0, 0.0
+        vertical, horizontal = self.classes(labels)[:, :, None, None].chunk(2, dim=1)
+        return vertical, horizontal
+
+    def look_up(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows `(B, C, r − 1 + h, w)` → what goes into the vertical and horizontal gates, `(B, 2C, h, w)`."""
+        above = self.vertical(rows)
+        return above, self.vertical_to_horizontal(above)
+
+    def go_down(self, v: Tensor, above: Tensor, bias: Tensor | float) -> Tensor:
+        """The vertical gate with its residual: `(B, C, h, w)`."""
+        return v + self.dropout(gate(above + bias))
+
+    def go_right(self, columns: Tensor, above: Tensor, bias: Tensor | float) -> tuple[Tensor, Tensor]:
+        """Columns `(B, C, h, r − 1 + w)` → the horizontal output and the skip connection, `(B, C, h, w)`."""
+        h = columns[..., self.reach - 1 :]
+        residual, skip = self.out(self.dropout(gate(self.horizontal(columns) + above + bias))).chunk(2, dim=1)
+        return h + residual, skip
+
+    def forward(self, v: Tensor, h: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Both stacks over a whole grid.
+
+        Args:
+            v: Vertical stack, `(B, C, h, w)`.
+            h: Horizontal stack, `(B, C, h, w)`.
+            labels: Classes, int64 `(B,)`, or None.
+
+        Returns:
+            Next `v`, next `h` and the skip connection, `(B, C, h, w)` each.
+        """
+        pad = self.reach - 1
+        vertical_bias, horizontal_bias = self.class_bias(labels)
+        above, above_h = self.look_up(F.pad(v, (0, 0, pad, 0)))
+        h, skip = self.go_right(F.pad(h, (pad, 0)), above_h, horizontal_bias)
+        return self.go_down(v, above, vertical_bias), h, skip
+
+
+class GatedPixelCNN(nn.Module):
+    """p(z_ij | z_<ij, y) for every position of a grid at once.
+
+    The context reaches `layers · (kernel − 1) / 2` columns to each side and one more row up and column left;
+    z_ij is modelled as independent of what lies beyond.
+
+    Args:
+        num_codes: Codes `K`.
+        channels: Channels `C` of both stacks.
+        layers: Number of gated layers.
+        kernel: Odd width of the vertical kernel.
+        num_classes: Number of classes of the class-conditional network, or None.
+        dropout: Probability of dropping an activation behind a gate, in [0, 1).
+
+    Raises:
+        UserError: If an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        num_codes: int,
+        channels: int,
+        layers: int,
+        kernel: int,
+        num_classes: int | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        _check(num_codes, channels, layers, kernel, dropout)
+        self.num_codes = num_codes
+        self.num_classes = num_classes
+        self.embedding = nn.Embedding(num_codes, channels)
+        self.layers = nn.ModuleList(GatedLayer(channels, kernel, num_classes, dropout) for _ in range(layers))
+        self.head = nn.Sequential(
+            nn.ReLU(), nn.Conv2d(channels, channels, 1), nn.ReLU(), nn.Conv2d(channels, num_codes, 1)
+        )
+
+    @property
+    def gated_layers(self) -> Iterable[GatedLayer]:
+        """The layers, from the input up."""
+        return cast("Iterable[GatedLayer]", self.layers)
+
+    def embed(self, codes: Tensor) -> Tensor:
+        """Codes int64 `(B, h, w)` → `(B, C, h, w)`."""
+        return self.embedding(codes).permute(0, 3, 1, 2)
+
+    def forward(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Logits of every code given the codes before it.
+
+        Args:
+            codes: int64 `(B, h, w)` in `[0, K)`.
+            labels: Classes, int64 `(B,)`; needed if, and only if, the network is class-conditional.
+
+        Returns:
+            Unnormalised log-probabilities, `(B, K, h, w)`, nats.
+        """
+        self.check_labels(labels)
+        x = self.embed(codes)
+        v = F.pad(x, (0, 0, 1, 0))[:, :, :-1]
+        h = F.pad(x, (1, 0))[:, :, :, :-1]
+        skips = torch.zeros_like(h)
+        for layer in self.gated_layers:
+            v, h, skip = layer(v, h, labels)
+            skips = skips + skip
+        return self.head(skips)
+
+    def check_labels(self, labels: Tensor | None) -> None:
+        """Refuse missing labels, and labels that would be ignored.
+
+        Raises:
+            UserError: If labels and network do not match.
+        """
+        expected = "None (the network is unconditional)" if self.num_classes is None else "one class an image"
+        expect((labels is None) == (self.num_classes is None), "labels", expected, labels)
+
+
+def _check(num_codes: int, channels: int, layers: int, kernel: int, dropout: float) -> None:
+    expect(num_codes >= 1, "num_codes", "an integer ≥ 1", num_codes)
+    expect(channels >= 1, "channels", "an integer ≥ 1", channels)
+    expect(layers >= 1, "layers", "an integer ≥ 1", layers)
+    expect(kernel >= 1 and kernel % 2 == 1, "kernel", "an odd integer ≥ 1", kernel)
+    expect(0 <= dropout < 1, "dropout", "a probability in [0, 1)", dropout)

@@ -1,0 +1,65 @@
+"""Negative log-likelihoods of an image, in nats, summed over its pixels.
+
+    Gaussian    −log p(x|z) = ‖x − μ‖² / 2σ² + n·(log σ + ½ log 2π)      the article's MSE, up to scale and constant
+    Laplace     −log p(x|z) = ‖x − μ‖₁ / b   + n·log 2b                  the L1 loss
+    Bernoulli   −log p(x|z) = −Σ x·log p + (1−x)·log(1−p)                a likelihood of binary x only
+
+`n` is the number of pixels and channels. Each function takes `x` and the parameters as `(B, ...)` and returns `(B,)`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["bernoulli_nll", "gaussian_nll", "laplace_nll"]
+
+
+def gaussian_nll(x: Tensor, mu: Tensor, log_sigma: Tensor) -> Tensor:
+    """−log N(x; μ, σ²I).
+
+    Args:
+        x: Images, `(B, ...)`.
+        mu: Means, of the shape of `x`.
+        log_sigma: Log of the standard deviation shared by all pixels, scalar.
+
+    Returns:
+        `(B,)`, nats per image.
+    """
+    squared_error = (x - mu).square().flatten(1).sum(1)
+    n = x[0].numel()
+    return 0.5 * squared_error * (-2 * log_sigma).exp() + n * (log_sigma + 0.5 * math.log(2 * math.pi))
+
+
+def laplace_nll(x: Tensor, mu: Tensor, log_scale: Tensor) -> Tensor:
+    """−log Laplace(x; μ, b).
+
+    Args:
+        x: Images, `(B, ...)`.
+        mu: Medians, of the shape of `x`.
+        log_scale: Log of the scale `b` shared by all pixels, scalar.
+
+    Returns:
+        `(B,)`, nats per image.
+    """
+    absolute_error = (x - mu).abs().flatten(1).sum(1)
+    n = x[0].numel()
+    return absolute_error * (-log_scale).exp() + n * (log_scale + math.log(2))
+
+
+def bernoulli_nll(x: Tensor, logits: Tensor) -> Tensor:
+    """−log Bernoulli(x; sigmoid(logits)); for grey `x` in (0, 1) this is a cross entropy, not a likelihood.
+
+    Args:
+        x: Images in {0, 1}, `(B, ...)`.
+        logits: Log-odds of a white pixel, of the shape of `x`.
+
+    Returns:
+        `(B,)`, nats per image.
+    """
+    return F.binary_cross_entropy_with_logits(logits, x, reduction="none").flatten(1).sum(1)

@@ -1,0 +1,22 @@
+"""The one place where nats become bits."""
+
+from __future__ import annotations
+
+import math
+from typing import TypeVar
+
+from torch import Tensor
+
+__all__ = ["nats_to_bits", "nats_to_bits_per_dim"]
+
+Number = TypeVar("Number", float, Tensor)
+
+
+def nats_to_bits(nats: Number) -> Number:
+    """Nats / ln 2."""
+    return nats / math.log(2)
+
+
+def nats_to_bits_per_dim(nats: Number, num_dims: int) -> Number:
+    """Nats / (n·ln 2), with n the pixels times channels of an image (784 for MNIST)."""
+    return nats_to_bits(nats) / num_dims

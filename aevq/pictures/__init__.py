@@ -1,0 +1,1 @@
+"""The PNGs of a run folder."""

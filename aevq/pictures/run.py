@@ -1,0 +1,90 @@
+"""All pictures of one run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from aevq.generate import encode_all, generate, interpolate, reconstruct_all
+from aevq.latents import CodeSpec, VectorSpec
+from aevq.pictures.grids import one_of_each, save_grid, save_rows
+from aevq.pictures.latent import save_code_maps, save_codebook_usage, save_manifold, save_scatter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from aevq.data import MNISTDataModule
+    from aevq.models import LatentModel
+    from aevq.priors import Prior
+
+__all__ = ["PictureSettings", "draw_run"]
+
+
+@dataclass(frozen=True)
+class PictureSettings:
+    """What to draw.
+
+    Attributes:
+        samples: Images in a grid of samples.
+        map_points: Test images on the map of the latents.
+        seed: Of the samples.
+    """
+
+    samples: int
+    map_points: int
+    seed: int
+
+
+def draw_run(
+    model: LatentModel,
+    priors: dict[str, Prior],
+    data: MNISTDataModule,
+    folder: Path,
+    settings: PictureSettings,
+) -> list[Path]:
+    """Write the pictures of a run; every title names model and data set.
+
+    Returns:
+        The files, in the order in which one looks at them.
+    """
+    name = f"{type(model).__name__} on {data.name}"
+    x, labels = data.images("test"), data.labels("test")
+    digits = one_of_each(labels, 2)
+    rows = {"original": x[digits], "reconstruction": reconstruct_all(model, x[digits])}
+    save_rows(rows, f"{name}: test images and their reconstructions", folder / "reconstructions.png")
+    for prior_name, prior in priors.items():
+        images = generate(model, prior, settings.samples, settings.seed)
+        save_grid(images, 8, f"{name}: samples, {prior_name}", folder / f"samples_{prior_name}.png")
+    _draw_interpolations(model, x, labels, name, folder)
+    points = slice(0, settings.map_points)
+    _draw_latents(model, x[points], labels[points], name, folder)
+    return sorted(folder.glob("*.png"))
+
+
+def _draw_interpolations(model: LatentModel, x: Tensor, labels: Tensor, name: str, folder: Path) -> None:
+    start = one_of_each(labels, 1)
+    images = interpolate(model, x[start], x[start.roll(-1)], steps=10)
+    save_grid(
+        images.flatten(0, 1),
+        10,
+        f"{name}: from one digit's latent to the next",
+        folder / "interpolations.png",
+    )
+
+
+def _draw_latents(model: LatentModel, x: Tensor, labels: Tensor, name: str, folder: Path) -> None:
+    latents, spec = encode_all(model, x), model.latent_spec
+    with torch.inference_mode():
+        vectors = model.embed(latents.to(model.device)).cpu()
+    save_scatter(vectors, labels, f"{name}: latents of test images", folder / "latent_space.png")
+    if isinstance(spec, VectorSpec) and spec.dim == 2:
+        save_manifold(model, vectors, f"{name}: the latent plane, decoded", folder / "manifold.png")
+    if isinstance(spec, CodeSpec):
+        save_codebook_usage(latents, spec.num_codes, f"{name}: codebook", folder / "codebook_usage.png")
+        digits = one_of_each(labels, 1)
+        title = f"{name}: test images and their codes"
+        save_code_maps(x[digits], latents[digits], spec.num_codes, title, folder / "code_maps.png")

@@ -1,0 +1,354 @@
+"""A prior over code grids that learns how codes follow one another: the gated PixelCNN.
+
+    log p(z) = Σ_ij log p(z_ij | z_<ij)        log p(z) = log (1/|Y|) Σ_y p(z|y)   if class-conditional
+
+The second stage of a VQ-VAE: the grids of the encoded train split are its data, −log p(z) in nats per grid is
+its loss. It trains itself by a Lightning Trainer that the caller makes, so accelerator, loggers and progress
+bar are those of the first stage.
+
+Source: van den Oord et al. 2016, arXiv:1606.05328; as a prior for a VQ-VAE: van den Oord et al. 2017,
+arXiv:1711.00937, section 3.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from contextlib import contextmanager
+from functools import partial
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.utilities.seed import isolate_rng
+from torch import Tensor
+from torch.nn import functional as F
+
+from aevq.data.loader import DeviceLoader
+from aevq.data.seeding import mix
+from aevq.errors import UserError, expect
+from aevq.latents import spec_to_dict
+from aevq.nn.distributed import all_reduce_sum
+from aevq.nn.pixelcnn import GatedPixelCNN
+from aevq.nn.pixelcnn_sampler import sample_codes
+from aevq.ops.units import nats_to_bits
+from aevq.priors.base import require_codes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from torch.optim import Optimizer
+
+    from aevq.latents import LatentSet, LatentSpec
+
+__all__ = ["PixelCNN"]
+
+NUM_CLASSES = 10
+WARMUP = 0.1  # of max_steps
+MAX_GRADIENT_NORM = 1.0
+CHUNK = 256  # grids sampled or scored at once: bounds memory, changes no result
+
+
+class PixelCNN(pl.LightningModule):
+    """p(z) as a gated PixelCNN, or p(z|y) with uniform classes.
+
+    Args:
+        spec: Latents to be drawn, code grids.
+        channels: Channels of both stacks.
+        layers: Number of gated layers.
+        kernel: Odd width of the vertical kernel.
+        conditional: Whether the class of the image is given to the network.
+        dropout: Probability of dropping an activation behind a gate.
+        learning_rate: Of AdamW, after a linear warm-up; then half a cosine to 0.
+        weight_decay: Of AdamW.
+        batch_size: Grids a step and process.
+        max_steps: Optimizer steps of the whole training, and length of the schedule.
+        val_every_steps: Optimizer steps between two validations; the last step is always validated.
+        patience: Validations without a better `val/nats` after which training stops.
+        seed: Of initial weights, order of the grids and dropout.
+
+    Raises:
+        UserError: If `spec` is not one of code grids, or an argument is out of its range.
+    """
+
+    name = "pixelcnn"
+
+    def __init__(
+        self,
+        spec: LatentSpec,
+        *,
+        channels: int,
+        layers: int,
+        kernel: int,
+        conditional: bool,
+        dropout: float,
+        learning_rate: float,
+        weight_decay: float,
+        batch_size: int,
+        max_steps: int,
+        val_every_steps: int,
+        patience: int,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.spec = require_codes(spec, self.name)
+        expect(batch_size >= 1, "prior.pixelcnn.batch_size", "an integer ≥ 1", batch_size)
+        expect(max_steps >= 1, "prior.pixelcnn.max_steps", "an integer ≥ 1", max_steps)
+        expect(val_every_steps >= 1, "prior.pixelcnn.val_every_steps", "an integer ≥ 1", val_every_steps)
+        expect(patience >= 1, "prior.pixelcnn.patience", "an integer ≥ 1", patience)
+        expect(learning_rate > 0, "prior.pixelcnn.learning_rate", "a number > 0", learning_rate)
+        expect(weight_decay >= 0, "prior.pixelcnn.weight_decay", "a number ≥ 0", weight_decay)
+        self.conditional = conditional
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.max_steps = max_steps
+        self.val_every_steps = val_every_steps
+        self.patience = patience
+        self.seed = seed
+        with _seeded(seed):
+            self.network = self._build(channels, layers, kernel, dropout)
+        self._train_nats, self._train_steps = torch.zeros(()), 0
+        self._val_sums = torch.zeros(2)
+
+    def _build(self, channels: int, layers: int, kernel: int, dropout: float) -> GatedPixelCNN:
+        num_classes = NUM_CLASSES if self.conditional else None
+        try:
+            return GatedPixelCNN(self.spec.num_codes, channels, layers, kernel, num_classes, dropout)
+        except UserError as error:
+            raise UserError(f"prior.pixelcnn.{error}") from None
+
+    def fit(
+        self,
+        latents: LatentSet,
+        make_trainer: Callable[..., pl.Trainer] | None = None,
+        resume_from: Path | None = None,
+    ) -> None:
+        """Train on the train split, keep the weights that are best on the validation split.
+
+        The trainer's `default_root_dir` gets `best.ckpt` and `last.ckpt`, written at every validation.
+
+        Args:
+            latents: Code grids and labels of both splits.
+            make_trainer: Called with `max_steps`, `val_check_interval` and `callbacks`; None trains quietly
+                on the CPU and keeps no checkpoint.
+            resume_from: A `last.ckpt` to go on from.
+
+        Raises:
+            UserError: If the latents are not of this prior's spec.
+        """
+        for split in (latents.train, latents.val):
+            expect(split.shape[1:] == self.spec.shape, "latents", f"grids {self.spec.shape}", tuple(split.shape))
+        if make_trainer is None:
+            with TemporaryDirectory() as folder:
+                return self.fit(latents, partial(_quiet_trainer, default_root_dir=folder), resume_from)
+        device = self.device
+        self._train(latents, make_trainer, resume_from)
+        self.to(device).eval()
+        return None
+
+    def sample(
+        self,
+        n: int,
+        generator: torch.Generator | None = None,
+        labels: Tensor | None = None,
+        temperature: float = 1.0,
+    ) -> Tensor:
+        """Draw grids.
+
+        All random numbers are drawn first, in float64 on the generator's device (by default the CPU): but for
+        rounding of the probabilities, the grids depend neither on the chunks nor on the device.
+
+        Args:
+            n: Number of grids.
+            generator: Of the random numbers.
+            labels: Classes, int64 `(n,)`; None draws them uniformly if the prior is class-conditional.
+            temperature: Divides the logits; 1 samples from p(z).
+
+        Returns:
+            int64 `(n, h, w)` in `[0, K)`, on this module's device.
+
+        Raises:
+            UserError: If n or temperature is not positive, or the labels are not n or the prior takes none.
+        """
+        expect(n >= 1, "n", "an integer ≥ 1", n)
+        source: dict[str, Any] = {"generator": generator, "device": generator.device if generator else "cpu"}
+        if self.conditional and labels is None:
+            labels = torch.randint(NUM_CLASSES, (n,), **source)
+        if labels is not None:
+            expect(len(labels) == n, "labels", f"{n} classes", len(labels))
+        u = torch.rand((n, *self.spec.shape), dtype=torch.float64, **source)
+        # Apple's GPUs have no float64.
+        u = u.to(self.device, torch.float32 if self.device.type == "mps" else torch.float64)
+        with _evaluating(self):
+            chunks = zip(u.split(CHUNK), self._split(labels, n), strict=True)
+            return torch.cat([sample_codes(self.network, uniforms, y, temperature) for uniforms, y in chunks])
+
+    def log_prob(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Score grids: log p(z), or log p(z|y) if labels are given.
+
+        Args:
+            latents: Codes, int64 `(B, h, w)`.
+            labels: Classes, int64 `(B,)`; None sums the classes of a class-conditional prior out.
+
+        Returns:
+            `(B,)`, nats.
+        """
+        with _evaluating(self):
+            chunks = zip(latents.split(CHUNK), self._split(labels, len(latents)), strict=True)
+            return torch.cat([self._log_marginal(z, y) for z, y in chunks])
+
+    def _split(self, labels: Tensor | None, n: int) -> list[Tensor] | list[None]:
+        """The labels of each chunk."""
+        return [None] * -(-n // CHUNK) if labels is None else list(labels.to(self.device).split(CHUNK))
+
+    def _log_marginal(self, codes: Tensor, labels: Tensor | None) -> Tensor:
+        if not self.conditional or labels is not None:
+            return self._log_likelihood(codes, labels)
+        classes = torch.arange(NUM_CLASSES, device=codes.device)[:, None].expand(-1, len(codes))
+        log_p = torch.stack([self._log_likelihood(codes, y) for y in classes])
+        return log_p.logsumexp(dim=0) - math.log(NUM_CLASSES)
+
+    def _log_likelihood(self, codes: Tensor, labels: Tensor | None) -> Tensor:
+        return -F.cross_entropy(self.network(codes, labels), codes, reduction="none").sum(dim=(1, 2))
+
+    def _train(self, latents: LatentSet, make_trainer: Callable[..., pl.Trainer], resume_from: Path | None) -> None:
+        checkpoint = ModelCheckpoint(
+            monitor="val/nats",
+            filename="best",
+            save_last=True,
+            auto_insert_metric_name=False,
+            enable_version_counter=False,
+            save_on_train_epoch_end=False,
+        )
+        trainer = make_trainer(
+            max_steps=self.max_steps,
+            val_check_interval=self.val_every_steps,
+            callbacks=[checkpoint, EarlyStopping("val/nats", patience=self.patience)],
+        )
+        checkpoint.dirpath = trainer.default_root_dir
+        trainer.check_val_every_n_epoch = None  # validations are counted in steps, across epochs
+        train = self._loader(trainer, latents.train, latents.train_labels, shuffle=True)
+        val = self._loader(trainer, latents.val, latents.val_labels, shuffle=False)
+        with _seeded(mix(self.seed, trainer.global_rank)), warnings.catch_warnings():
+            # A run folder is not empty, and one that is resumed holds the checkpoints already.
+            warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
+            trainer.fit(self, train, val, ckpt_path=resume_from, weights_only=True)
+        if checkpoint.best_model_path:  # none under `fast_dev_run`, and none without validation
+            best = torch.load(checkpoint.best_model_path, map_location="cpu", weights_only=True)
+            self.load_state_dict(best["state_dict"])
+
+    def _loader(self, trainer: pl.Trainer, codes: Tensor, labels: Tensor, *, shuffle: bool) -> DeviceLoader:
+        dtype = torch.int16 if self.spec.num_codes <= 2**15 else torch.int64
+        device = trainer.strategy.root_device
+        return DeviceLoader(
+            (codes.to(device, dtype), labels.to(device)),
+            self.batch_size,
+            seed=self.seed,
+            shuffle=shuffle,
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
+        )
+
+    def _nats(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """−log p(z), or −log p(z|y): `(B,)`, nats per grid."""
+        codes, labels = batch
+        return -self._log_likelihood(codes.long(), labels if self.conditional else None)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Mean of −log p(z) over the batch: `()`, nats per grid."""
+        nats = self._nats(batch).mean()
+        self._train_nats, self._train_steps = self._train_nats + nats.detach(), self._train_steps + 1
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        # One `self.log` a step would cost more than the step of a small network.
+        if every and (self.global_step + 1) % every == 0:
+            self.log("prior/pixelcnn/train_nats", self._train_nats / self._train_steps, prog_bar=True)
+            self._train_nats, self._train_steps = torch.zeros(()), 0
+        return nats
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Stop after the last step: Lightning validates if told to stop, not if it reaches `max_steps`."""
+        if self.global_step >= self.max_steps:
+            self.trainer.should_stop = True
+
+    def on_validation_epoch_start(self) -> None:
+        """Empty the sums."""
+        self._val_sums = torch.zeros(2, device=self.device)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Add up −log p(z) and the number of grids."""
+        nats = self._nats(batch)
+        self._val_sums += torch.stack([nats.sum(), nats.new_tensor(len(nats))])
+
+    def on_validation_epoch_end(self) -> None:
+        """Log `val/nats` and `val/bits`, per grid, over all processes."""
+        total, count = all_reduce_sum(self._val_sums)
+        self.log("val/nats", total / count, prog_bar=True)
+        self.log("val/bits", nats_to_bits(total / count))
+
+    def configure_optimizers(self) -> Any:
+        """AdamW, its learning rate warmed up and annealed over `max_steps`."""
+        optimizer = torch.optim.AdamW(self.parameters(), self.learning_rate, weight_decay=self.weight_decay)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(_warmup_cosine, max_steps=self.max_steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the norm, to the trainer's value if it has one."""
+        self.clip_gradients(optimizer, gradient_clip_val or MAX_GRADIENT_NORM, gradient_clip_algorithm)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what the grids are, and the state of the random numbers."""
+        checkpoint["latent_spec"] = spec_to_dict(self.spec)
+        checkpoint["rng_state"] = torch.get_rng_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Let dropout go on as if never interrupted."""
+        torch.set_rng_state(checkpoint["rng_state"])
+
+
+def _warmup_cosine(step: int, max_steps: int) -> float:
+    """Factor on the learning rate: linear from 0 to 1, then half a cosine to 0."""
+    warmup = max(1.0, WARMUP * max_steps)
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1.0, max_steps - warmup))))
+
+
+def _quiet_trainer(**arguments: Any) -> pl.Trainer:
+    return pl.Trainer(
+        accelerator="cpu",
+        devices=1,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        **arguments,
+    )
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Global random numbers from `seed` inside, and outside as if nothing had happened."""
+    with isolate_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def _evaluating(module: torch.nn.Module) -> Iterator[None]:
+    """Eval mode without gradients; the previous mode afterwards."""
+    was_training = module.training
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        module.train(was_training)

@@ -1,0 +1,121 @@
+"""What a run writes about itself while it goes: config.yaml, result.json, train.log.
+
+Whatever ends a run, `result.json` says so: finished, failed with its error, or interrupted. Only rank 0 writes.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+import traceback
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+from aevq.results import Result, write_result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["Recorder", "terminal_logging"]
+
+log = logging.getLogger("aevq")
+
+
+class Recorder:
+    """Keeps `result.json` of one run up to date.
+
+    Args:
+        path: The run folder.
+        result: What is known at the start.
+        active: Whether this process writes; one per run does.
+    """
+
+    def __init__(self, path: Path, result: Result, active: bool) -> None:
+        self.path = path
+        self.result = result
+        self.active = active
+
+    def save(self) -> None:
+        """Write `result.json`."""
+        if self.active:
+            write_result(self.result, self.path / "result.json")
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """The run's life: status `running` inside, and what became of it afterwards; its log goes to train.log."""
+        self.result.status, self.result.error = "running", None
+        self.save()
+        with self._logging():
+            try:
+                yield
+            except BaseException as error:
+                interrupted = _is_interrupt(error)
+                self.result.status = "interrupted" if interrupted else "failed"
+                self.result.error = " ".join(f"{type(error).__name__}: {error}".split())
+                log.debug("%s", traceback.format_exc())
+                self.save()
+                if interrupted:
+                    raise KeyboardInterrupt from error
+                raise
+        self.result.status = "finished"
+        self.save()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a stage of the run, into `seconds`; a resumed stage adds to what it took before."""
+        log.info("%s …", name)
+        start = time.perf_counter()
+        yield
+        seconds = time.perf_counter() - start
+        self.result.seconds[name] = round(self.result.seconds.get(name, 0.0) + seconds, 3)
+        self.save()
+
+    @contextmanager
+    def _logging(self) -> Iterator[None]:
+        """Log to train.log (everything) and to the terminal (what matters)."""
+        if not self.active:
+            yield
+            return
+        file = logging.FileHandler(self.path / "train.log", encoding="utf-8")
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s  %(message)s"))
+        root = logging.getLogger()
+        root.addHandler(file)
+        try:
+            yield
+        finally:
+            root.removeHandler(file)
+            file.close()
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    """Ctrl-C or SIGTERM; Lightning turns Ctrl-C into a SystemExit that remembers it."""
+    if isinstance(error, KeyboardInterrupt | SIGTERMException):
+        return True
+    return isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt)
+
+
+def terminal_logging() -> None:
+    """Send the messages of this package and of Hydra to the terminal, and keep Lightning's advice off it."""
+    root = logging.getLogger()
+    if any(isinstance(handler, _Terminal) for handler in root.handlers):
+        return
+    handler = _Terminal(sys.stderr)
+    handler.setLevel(logging.INFO)
+    handler.addFilter(lambda record: record.name.startswith(("aevq", "hydra")))
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    root.addHandler(handler)
+    log.setLevel(logging.DEBUG)
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # Lightning's own use of torch; nothing that a user of aevq could mend.
+    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+
+
+class _Terminal(logging.StreamHandler):
+    """The handler of `terminal_logging`, of a class of its own so that it is added once."""

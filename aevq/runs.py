@@ -1,0 +1,231 @@
+"""The run folder, and a run that is read from it: everything after training knows a run only by its folder.
+
+import aevq
+run = aevq.load("latest")
+run.sample(64, prior="mixture", seed=0)      # (64, 1, 28, 28) in [0, 1]
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from aevq.build import build
+from aevq.errors import UserError, did_you_mean
+from aevq.generate import encode_all, generate, reconstruct_all
+from aevq.priors import load_prior
+from aevq.results import Result, read_result
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from aevq.models import LatentModel
+    from aevq.priors import Prior
+
+__all__ = ["Run", "create_folder", "find_run", "load", "load_checkpoint"]
+
+LATEST = "latest"
+
+
+class Run:
+    """A run folder.
+
+    Args:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of `best.ckpt` and `last.ckpt`."""
+        return self.path / "checkpoints"
+
+    @property
+    def priors(self) -> Path:
+        """Folder of the fitted priors, `<name>.safetensors`."""
+        return self.path / "priors"
+
+    @property
+    def images(self) -> Path:
+        """Folder of the pictures."""
+        return self.path / "images"
+
+    @property
+    def config(self) -> DictConfig:
+        """The run's own configuration, resolved."""
+        try:
+            config = OmegaConf.load(self.path / "config.yaml")
+        except Exception as error:
+            raise UserError(f"{self.path / 'config.yaml'}: not readable ({error})") from error
+        if not isinstance(config, DictConfig):
+            raise UserError(f"{self.path / 'config.yaml'}: not a run's configuration")
+        return config
+
+    @property
+    def result(self) -> Result:
+        """What the run came to so far."""
+        return read_result(self.path / "result.json")
+
+    @cached_property
+    def model(self) -> LatentModel:
+        """The model of the best checkpoint, in eval mode, on the CPU."""
+        return load_checkpoint(self.checkpoints / "best.ckpt")
+
+    def prior_names(self) -> list[str]:
+        """Names of the fitted priors, in alphabetical order."""
+        return sorted(path.stem for path in self.priors.glob("*.safetensors"))
+
+    def default_prior(self) -> str:
+        """The last of the fitted priors that the run's configuration lists.
+
+        Raises:
+            UserError: If there is none.
+        """
+        known = self.prior_names()
+        if not known:
+            raise UserError(f"{self.path}: the run has no fitted prior to sample from")
+        return next((str(name) for name in reversed(list(self.config.prior)) if name in known), known[-1])
+
+    def prior(self, name: str | None = None) -> Prior:
+        """A fitted prior.
+
+        Args:
+            name: Which; by default `default_prior()`.
+
+        Raises:
+            UserError: If the run has no such prior.
+        """
+        known = self.prior_names()
+        name = name or self.default_prior()
+        if name not in known:
+            raise UserError(f"prior: run {self.path.name} has no prior {name!r}; {did_you_mean(name, known)}")
+        return load_prior(self.priors / f"{name}.safetensors")
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Images `(N, C, H, W)` in [0, 1] → latents `(N, *latent_spec.shape)`."""
+        return encode_all(self.model, x)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents `(N, *latent_spec.shape)` → images `(N, C, H, W)` in [0, 1]."""
+        with torch.inference_mode():
+            return self.model.decode(latents.to(self.model.device)).cpu()
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Images `(N, C, H, W)` in [0, 1] → their reconstructions."""
+        return reconstruct_all(self.model, x)
+
+    def sample(self, n: int, prior: str | None = None, seed: int = 0) -> Tensor:
+        """New images.
+
+        Args:
+            n: How many.
+            prior: Which fitted prior draws the latents; by default the last that the run's configuration lists.
+            seed: The same seed gives the same images.
+
+        Returns:
+            `(n, C, H, W)` in [0, 1].
+        """
+        return generate(self.model, self.prior(prior), n, seed)
+
+
+def load(run: str | Path = LATEST, runs: str | Path = "runs") -> Run:
+    """A run by its name or path.
+
+    Args:
+        run: `latest`, the name of a folder in `runs`, or the path of a run folder.
+        runs: Where runs are kept.
+
+    Raises:
+        UserError: If there is no such run.
+    """
+    return Run(find_run(str(run), Path(runs)))
+
+
+def find_run(name: str, runs: Path) -> Path:
+    """Folder of the run called `name`.
+
+    Raises:
+        UserError: If there is none.
+    """
+    for path in (Path(name), runs / name):
+        if (path / "result.json").is_file():
+            return path.resolve()
+    known = [path.parent.name for path in runs.glob("*/result.json") if not path.parent.is_symlink()]
+    if name == LATEST:
+        if not known:
+            raise UserError(f"run=latest: there is no run in {runs.absolute()}")
+        return max((runs / n for n in known), key=lambda path: (path / "result.json").stat().st_mtime).resolve()
+    hint = did_you_mean(name, known) if len(known) <= 10 else f"({len(known)} runs are in {runs}; or run=latest)"
+    raise UserError(f"run: no run {name!r} in {runs.absolute()}; {hint}")
+
+
+def create_folder(parent: Path, name: str) -> Path:
+    """A new folder for a run; `name` gets a number where it is taken.
+
+    Raises:
+        UserError: If the folder cannot be made.
+    """
+    for attempt in range(1, 1000):
+        path = parent / (name if attempt == 1 else f"{name}-{attempt}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise UserError(f"paths.runs: cannot create {path.absolute()} ({error.strerror})") from error
+        for folder in ("checkpoints", "priors", "images"):
+            (path / folder).mkdir()
+        return path
+    raise UserError(f"paths.runs: a thousand runs called {name} are in {parent.absolute()}")
+
+
+def point_latest(runs: Path, run: Path) -> None:
+    """Let `runs/latest` be a link to `run`; where links cannot be made, `find_run` finds the newest by itself."""
+    link = runs / f".{LATEST}-{os.getpid()}"
+    try:
+        link.symlink_to(os.path.relpath(run, runs), target_is_directory=True)
+        link.replace(runs / LATEST)
+    except OSError:
+        link.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: Path) -> LatentModel:
+    """The model of a checkpoint, in eval mode, on the CPU. The checkpoint carries its own configuration.
+
+    Raises:
+        UserError: If the file is missing, damaged, or names anything but parts of aevq.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such checkpoint; did the run get as far as its first validation?")
+    checkpoint = read_checkpoint(path)
+    model: LatentModel = build(checkpoint["config"]["model"])
+    try:
+        model.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        raise UserError(f"{path}: its weights do not fit its configuration ({error})") from error
+    return model.eval()
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The plain content of a checkpoint: tensors and plain values, no pickled code.
+
+    Raises:
+        UserError: If it cannot be read so.
+    """
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint["config"]["model"], checkpoint["state_dict"]
+    except Exception as error:
+        reason = str(error).split("\n", 1)[0]
+        raise UserError(f"{path}: not a readable checkpoint of aevq ({type(error).__name__}: {reason})") from error
+    return checkpoint

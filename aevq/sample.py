@@ -1,0 +1,71 @@
+"""`python -m aevq.sample run=latest n=64`: pictures from a finished run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from aevq.cli import options_command
+from aevq.errors import UserError, expect
+from aevq.pictures.grids import save_grid
+from aevq.runs import load
+
+__all__ = ["Options", "main", "sample"]
+
+COLUMNS = 8
+
+
+@dataclass
+class Options:
+    """Draw new images from a finished run.
+
+    python -m aevq.sample run=latest n=64 prior=mixture seed=1 out=digits.png
+
+    Attributes:
+        run: latest, or a run's name or path.
+        n: How many images.
+        prior: Which of the run's priors; by default the last that its configuration lists.
+        seed: The same seed gives the same images.
+        out: PNG to write; by default in the run's images folder.
+        runs: Where runs are kept.
+    """
+
+    run: str = "latest"
+    n: int = 64
+    prior: str | None = None
+    seed: int = 0
+    out: str | None = None
+    runs: str = "runs"
+
+
+def sample(options: Options) -> Path:
+    """Write the picture.
+
+    Returns:
+        Its path.
+
+    Raises:
+        UserError: If there is no such run or prior, or the picture cannot be written.
+    """
+    expect(options.n >= 1, "n", "an integer ≥ 1", options.n)
+    run = load(options.run, options.runs)
+    prior = options.prior or run.default_prior()
+    images = run.sample(options.n, prior=prior, seed=options.seed)
+    default = run.images / f"samples_{prior}_n{options.n}_seed{options.seed}.png"
+    path = Path(options.out) if options.out else default
+    title = f"{run.result.model['name']} on {run.result.data['name']}: samples, {prior}, seed {options.seed}"
+    try:
+        save_grid(images, min(COLUMNS, options.n), title, path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"out: cannot write {path} ({error})") from error
+    print(path)
+    return path
+
+
+def main() -> None:
+    """Entry point of the command line."""
+    options_command(sample, Options())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from aevq.data.binarize import BINARIZERS, DynamicBinarizer, bytes_sha256, to_unit
+
+RAMP = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
+
+
+@pytest.mark.parametrize("mode", BINARIZERS)
+def test_images_are_in_the_unit_interval_and_the_input_is_untouched(mode):
+    images, binarizer = RAMP.clone(), BINARIZERS[mode]()
+    for x in (binarizer.batch(images, 3), to_unit(binarizer.freeze(images, "test"))):
+        assert x.dtype == torch.float32
+        assert (x.shape, x.min(), x.max()) == (RAMP.shape, 0, 1)
+    assert torch.equal(images, RAMP)
+
+
+@pytest.mark.parametrize("mode", ["none", "threshold"])
+def test_without_a_draw_training_and_evaluation_see_the_same(mode):
+    binarizer = BINARIZERS[mode]()
+    assert torch.equal(binarizer.batch(RAMP, 3), to_unit(binarizer.freeze(RAMP, "test")))
+
+
+def test_threshold_is_at_one_half():
+    assert torch.equal(BINARIZERS["threshold"]().batch(RAMP, 0), (RAMP.double() / 255 >= 0.5).float())
+
+
+def test_a_drawn_pixel_is_one_as_often_as_it_is_bright():
+    n = 4000
+    mean = DynamicBinarizer().batch(RAMP.expand(n, -1, -1, -1), 7).double().mean(0)
+    p = RAMP[0].double() / 255
+    assert ((mean - p).abs() <= 5 * (p * (1 - p) / n).sqrt()).all()
+
+
+def test_a_draw_is_a_pure_function_of_its_seed():
+    one, other = DynamicBinarizer(), DynamicBinarizer()
+    first = one.batch(RAMP, 1)
+    assert not torch.equal(one.batch(RAMP, 2), first)
+    torch.manual_seed(0)
+    assert torch.equal(other.batch(RAMP, 1), first)
+
+
+def test_the_fixed_draw_is_fixed_and_another_for_each_split():
+    draws = {split: DynamicBinarizer().freeze(RAMP, split) for split in ("train", "val", "test")}
+    torch.manual_seed(5)
+    assert torch.equal(DynamicBinarizer().freeze(RAMP, "test"), draws["test"])
+    assert set(draws["test"].unique().tolist()) == {0, 255}
+    assert len({bytes_sha256(draw) for draw in draws.values()}) == 3
+
+
+def test_the_fixed_draw_is_the_committed_one():
+    """If this fails, every likelihood ever reported is of another test set."""
+    known = "fe389e1868ba88fc568d55c3fc0bc6a7066f323379848595c6eb1dbf8c815aaf"
+    assert bytes_sha256(DynamicBinarizer().freeze(RAMP.expand(50, -1, -1, -1), "test")) == known

