@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, InstantiationException, MissingConfigException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -43,7 +45,27 @@ def hydra_command(task: Callable[[DictConfig], Any], config_name: str) -> None:
     sys.argv[1:] = ["debug=traceback" if argument == "debug=true" else argument for argument in sys.argv[1:]]
     show_traceback = any(a.startswith("debug=") or a == "show_traceback=true" for a in sys.argv[1:])
     with one_line_errors(show_traceback):
-        hydra.main(version_base="1.3", config_path=str(config_root()), config_name=config_name)(task)()
+        failures: list[Exception] = []
+        job = _without_hydras_preface(task, failures)
+        hydra.main(version_base="1.3", config_path=str(config_root()), config_name=config_name)(job)()
+        if failures:
+            raise failures[0]
+
+
+def _without_hydras_preface(
+    task: Callable[[DictConfig], Any], failures: list[Exception]
+) -> Callable[[DictConfig], Any]:
+    """Carry a single run's error past Hydra, which would print its overrides in front of it."""
+
+    def job(config: DictConfig) -> Any:
+        try:
+            return task(config)
+        except Exception as error:
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise
+            failures.append(error)
+
+    return job
 
 
 def options_command(task: Callable[[Any], Any], defaults: object) -> None:

@@ -6,13 +6,14 @@ traceback.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["UserError", "did_you_mean", "expect"]
+__all__ = ["UserError", "did_you_mean", "expect", "expect_int", "expect_ints", "expect_number"]
 
 
 class UserError(ValueError):
@@ -33,6 +34,51 @@ def expect(ok: bool, name: str, expected: str, got: object) -> None:
     """
     if not ok:
         raise UserError(f"{name}: expected {expected}, got {got!r}")
+
+
+def expect_int(name: str, value: object, minimum: int) -> None:
+    """Check that one argument is a whole number.
+
+    Args:
+        name: The argument's name, as the user writes it.
+        value: The value that came.
+        minimum: The smallest good value.
+
+    Raises:
+        UserError: If it is not.
+    """
+    expect(_is_int(value, minimum), name, f"an integer ≥ {minimum}", value)
+
+
+def expect_ints(name: str, values: object, minimum: int) -> None:
+    """Check that one argument is a list of whole numbers, one at least; arguments as in `expect_int`.
+
+    Raises:
+        UserError: If it is not.
+    """
+    good = isinstance(values, Sequence) and len(values) > 0 and all(_is_int(value, minimum) for value in values)
+    expect(good, name, f"a list of integers ≥ {minimum}", list(values) if isinstance(values, Sequence) else values)
+
+
+def expect_number(name: str, value: object, interval: str) -> None:
+    """Check that one argument is a number in an interval.
+
+    Args:
+        name: The argument's name, as the user writes it.
+        value: The value that came.
+        interval: In the usual notation: `[0, 1)` is 0 ≤ value < 1, `(0, inf)` any positive number.
+
+    Raises:
+        UserError: If it is not.
+    """
+    low, high = (float(bound) for bound in interval[1:-1].split(","))
+    good = isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+    good = good and not (interval[0] == "(" and value == low) and not (interval[-1] == ")" and value == high)
+    expect(good, name, f"a number in {interval}", value)
+
+
+def _is_int(value: object, minimum: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= minimum
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,11 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from aevq.callbacks.checkpoint import AtomicCheckpointIO, SelfDescribing
+from aevq.callbacks.checkpoint import SelfDescribing
 from aevq.callbacks.progress import StepProgress
+from aevq.checkpoint_io import AtomicCheckpointIO
 from aevq.errors import UserError, expect
+from aevq.loggers import MetricsCSV
 from aevq.priors import Prior, load_prior, save_prior
 from aevq.runs import read_checkpoint
 
@@ -95,36 +98,32 @@ def fit_model(
         The Trainer, for its counts.
     """
     best = ModelCheckpoint(run.checkpoints, "best", monitor="val/objective", save_top_k=1, enable_version_counter=False)
-    last = ModelCheckpoint(
-        run.checkpoints,
-        "last",
-        every_n_train_steps=trainers.config["val_check_interval"] if _is_count(trainers) else 500,
-        save_top_k=1,
-        enable_version_counter=False,
-    )
+    # At each validation's end, not every so many steps: Lightning 2.6 restarts an epoch when it resumes twice from a
+    # checkpoint that was written on an epoch's last batch.
+    last = ModelCheckpoint(run.checkpoints, "last", save_top_k=1, enable_version_counter=False)
     title = f"{type(model).__name__} on {data.name}"
     trainer = trainers.make(title, run.path, [*callbacks, best, last])
-    resume_from = run.checkpoints / "last.ckpt"
-    trainer.fit(model, datamodule=data, ckpt_path=resume_from if resume_from.is_file() else None, weights_only=True)
-    _finish_checkpoints(trainer, model, data, run, best)
+    resume_from = _resume_point(run.checkpoints / "last.ckpt", trainers, ("train/", "val/"))
+    with warnings.catch_warnings():
+        # The folder of a run that is resumed holds its checkpoints already.
+        warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
+        trainer.fit(model, datamodule=data, ckpt_path=resume_from)
+    trainer.save_checkpoint(run.checkpoints / "last.ckpt")
+    if not best.best_model_path:  # no validation happened, under `fast_dev_run` or without validation batches
+        trainer.save_checkpoint(run.checkpoints / "best.ckpt")
     model.load_state_dict(read_checkpoint(run.checkpoints / "best.ckpt")["state_dict"])
     model.eval()
     return trainer
 
 
-def _is_count(trainers: Trainers) -> bool:
-    """Whether the validation interval counts steps (rather than being a part of an epoch)."""
-    return isinstance(trainers.config.get("val_check_interval"), int)
-
-
-def _finish_checkpoints(
-    trainer: pl.Trainer, model: LatentModel, data: MNISTDataModule, run: Run, best: ModelCheckpoint
-) -> None:
-    """Save the final weights as last, and as best where no validation was better: the end need not be on one."""
-    trainer.save_checkpoint(run.checkpoints / "last.ckpt")
-    final = trainer.validate(model, datamodule=data, verbose=False, weights_only=True)[0]["val/objective"]
-    if best.best_model_score is None or final < float(best.best_model_score):
-        trainer.save_checkpoint(run.checkpoints / "best.ckpt")
+def _resume_point(checkpoint: Path, trainers: Trainers, prefixes: tuple[str, ...]) -> Path | None:
+    """The checkpoint to go on from, if it is there; figures of later steps are forgotten, for they come again."""
+    there = checkpoint.is_file()
+    step = int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"]) if there else 0
+    for logger in trainers.loggers:
+        if isinstance(logger, MetricsCSV):
+            logger.forget(prefixes, step)
+    return checkpoint if there else None
 
 
 def fit_priors(
@@ -161,8 +160,8 @@ def fit_priors(
             limits = {"max_epochs": -1, "check_val_every_n_epoch": None}
             return trainers.make(f"prior {name}", folder, **limits | changes)
 
-        last = folder / "last.ckpt"
-        prior.fit(latents, make_trainer=make_trainer, resume_from=last if last.is_file() else None)
+        resume_from = _resume_point(folder / "last.ckpt", trainers, (f"prior/{name}/",))
+        prior.fit(latents, make_trainer=make_trainer, resume_from=resume_from)
         if active:
             save_prior(prior, configs[name], path)
         fitted[name] = prior

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from aevq.errors import expect
+from aevq.errors import expect_int
 from aevq.latents import LatentSet
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def generate(model: LatentModel, prior: Prior, n: int, seed: int) -> Tensor:
     Raises:
         UserError: If `n` is not positive.
     """
-    expect(n >= 1, "n", "an integer ≥ 1", n)
+    expect_int("n", n, 1)
     latents = prior.sample(n, torch.Generator().manual_seed(seed))
     return torch.cat([model.decode(z.to(model.device)).cpu() for z in latents.split(CHUNK)])
 

@@ -65,6 +65,7 @@ class Job:
     def run(self, old: Run | None) -> Result:
         """Do it, in the folder of `old` where a run is resumed."""
         self.data.prepare()
+        self.data.train_dataloader()  # refuses a batch size that the split cannot fill
         run = old or Run(self._new_folder())
         recorder = Recorder(run.path, self._first_result(run, old), self.active)
         trainers = Trainers(self.plain["trainer"], self._stored_config())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from aevq.errors import UserError, expect
+from aevq.errors import UserError, expect, expect_int
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +24,7 @@ class VectorSpec:
     dim: int
 
     def __post_init__(self) -> None:
-        expect(self.dim >= 1, "latent dim", "an integer ≥ 1", self.dim)
+        expect_int("latent dim", self.dim, 1)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -41,7 +41,7 @@ class CodeSpec:
     width: int
 
     def __post_init__(self) -> None:
-        expect(self.num_codes >= 1, "num_codes", "an integer ≥ 1", self.num_codes)
+        expect_int("num_codes", self.num_codes, 1)
         expect(min(self.height, self.width) >= 1, "code grid", "positive sides", (self.height, self.width))
 
     @property

@@ -61,13 +61,20 @@ class MetricsCSV(Logger):
                 writer.writerow(["step", "name", "value"])
             writer.writerows([step, name, repr(float(v))] for name, v in metrics.items() if name != "epoch")
 
-    def forget_after(self, step: int) -> None:
-        """Drop the rows of steps that a resumed training will do again."""
-        if self.path.exists():
-            with self.path.open(newline="", encoding="utf-8") as file:
-                header, *rows = csv.reader(file)
-            kept = [header, *(row for row in rows if len(row) == 3 and int(row[0]) <= step)]
-            atomic_write(self.path, "".join(",".join(row) + "\r\n" for row in kept))
+    def forget(self, prefixes: tuple[str, ...], from_step: int) -> None:
+        """Drop the rows that a resumed training will write again.
+
+        Args:
+            prefixes: Beginnings of the names of that training's figures.
+            from_step: Its first step.
+        """
+        if not self.path.exists():
+            return
+        with self.path.open(newline="", encoding="utf-8") as file:
+            header, *rows = csv.reader(file)
+        again = [len(row) != 3 or (int(row[0]) >= from_step and row[1].startswith(prefixes)) for row in rows]
+        kept = [header, *(row for row, drop in zip(rows, again, strict=True) if not drop)]
+        atomic_write(self.path, "".join(",".join(row) + "\r\n" for row in kept))
 
 
 def tensorboard(run_dir: str) -> TensorBoardLogger:

@@ -11,7 +11,7 @@ import time
 import traceback
 import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
@@ -104,7 +104,7 @@ def terminal_logging() -> None:
     root = logging.getLogger()
     if any(isinstance(handler, _Terminal) for handler in root.handlers):
         return
-    handler = _Terminal(sys.stderr)
+    handler = _Terminal()
     handler.setLevel(logging.INFO)
     handler.addFilter(lambda record: record.name.startswith(("aevq", "hydra")))
     handler.setFormatter(logging.Formatter("%(message)s"))
@@ -118,4 +118,12 @@ def terminal_logging() -> None:
 
 
 class _Terminal(logging.StreamHandler):
-    """The handler of `terminal_logging`, of a class of its own so that it is added once."""
+    """Writes to whatever `sys.stderr` is at the time: a program may exchange it."""
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, value: TextIO) -> None:
+        """Nothing to keep."""

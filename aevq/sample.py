@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aevq.cli import options_command
-from aevq.errors import UserError, expect
+from aevq.errors import UserError, expect_int
 from aevq.pictures.grids import save_grid
 from aevq.runs import load
 
@@ -47,7 +47,7 @@ def sample(options: Options) -> Path:
     Raises:
         UserError: If there is no such run or prior, or the picture cannot be written.
     """
-    expect(options.n >= 1, "n", "an integer ≥ 1", options.n)
+    expect_int("n", options.n, 1)
     run = load(options.run, options.runs)
     prior = options.prior or run.default_prior()
     images = run.sample(options.n, prior=prior, seed=options.seed)

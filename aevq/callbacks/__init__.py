@@ -1,8 +1,8 @@
 """Callbacks of Lightning's Trainer."""
 
-from aevq.callbacks.checkpoint import AtomicCheckpointIO, SelfDescribing
+from aevq.callbacks.checkpoint import SelfDescribing
 from aevq.callbacks.codebook import CodebookHealth
 from aevq.callbacks.pictures import ReconstructionPanel
 from aevq.callbacks.throughput import Throughput
 
-__all__ = ["AtomicCheckpointIO", "CodebookHealth", "ReconstructionPanel", "SelfDescribing", "Throughput"]
+__all__ = ["CodebookHealth", "ReconstructionPanel", "SelfDescribing", "Throughput"]

@@ -1,20 +1,15 @@
-"""Checkpoints that describe themselves and are written whole or not at all."""
+"""Checkpoints that describe themselves."""
 
 from __future__ import annotations
 
-import io
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
-from pytorch_lightning.plugins.io import TorchCheckpointIO
 from typing_extensions import override
 
-from aevq.files import atomic_write
-
-__all__ = ["AtomicCheckpointIO", "SelfDescribing"]
+__all__ = ["SelfDescribing"]
 
 
 class SelfDescribing(Callback):
@@ -46,15 +41,3 @@ class SelfDescribing(Callback):
             torch.set_rng_state(rng["cpu"])
             torch.cuda.set_rng_state_all(rng["cuda"])
             self._rng = None
-
-
-class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the target, flushes, renames: a kill while saving leaves the previous checkpoint whole."""
-
-    @override
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        content = io.BytesIO()
-        torch.save(checkpoint, content)
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(target, content.getvalue())

@@ -11,7 +11,7 @@ from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from torchvision.utils import make_grid
 from typing_extensions import override
 
-from aevq.errors import expect
+from aevq.errors import expect_int
 
 if TYPE_CHECKING:
     from aevq.models import LatentModel
@@ -27,7 +27,7 @@ class ReconstructionPanel(Callback):
     """
 
     def __init__(self, num_images: int) -> None:
-        expect(num_images >= 1, "callbacks.reconstruction_panel.num_images", "an integer ≥ 1", num_images)
+        expect_int("callbacks.reconstruction_panel.num_images", num_images, 1)
         self.num_images = num_images
 
     @torch.no_grad()

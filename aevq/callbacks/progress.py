@@ -78,7 +78,9 @@ class StepProgress(ProgressBar):
             self._progress.update(self._task, completed=step, figures=self._figures(trainer))
         elif self._progress is None and self._enabled and 10 * step // self._total > self._tenths_told:
             self._tenths_told = 10 * step // self._total
-            self._console.print(f"{self.title}: step {step}/{self._total}  {self._figures(trainer)}", highlight=False)
+            self._console.print(
+                f"{self.title}: step {step}/{self._total}  {self._figures(trainer)}", highlight=False, soft_wrap=True
+            )
 
     @override
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -97,4 +99,8 @@ class StepProgress(ProgressBar):
 
     def _figures(self, trainer: pl.Trainer) -> str:
         metrics = trainer.progress_bar_metrics
-        return "  ".join(f"{name} {value:.4g}" for name, value in metrics.items() if isinstance(value, float | int))
+        return "  ".join(
+            f"{name.rsplit('/', 1)[-1]} {value:.4g}"
+            for name, value in metrics.items()
+            if isinstance(value, float | int)
+        )

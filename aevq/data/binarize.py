@@ -89,9 +89,9 @@ class DynamicBinarizer:
 
     @staticmethod
     def _draw(images: Tensor, generator: torch.Generator) -> Tensor:
-        # u < byte / 255 with u in [0, 1): byte 0 is never 1 and byte 255 always.
-        u = torch.rand(images.shape, generator=generator, device=images.device)
-        return u < to_unit(images)
+        # u is uniform on 0 … 254, so P(u < byte) is byte / 255 exactly: 0 is never drawn 1, and 255 always.
+        u = torch.empty(images.shape, dtype=torch.uint8, device=images.device)
+        return u.random_(0, 255, generator=generator) < images
 
 
 BINARIZERS: dict[str, type[GreyLevels | ThresholdBinarizer | DynamicBinarizer]] = {

@@ -18,7 +18,7 @@ from aevq.data.files import ROLES, DataFile
 from aevq.data.loader import DeviceLoader
 from aevq.data.sources import Source
 from aevq.data.splits import SPLIT_NAMES, Splits, fingerprint
-from aevq.errors import UserError, expect
+from aevq.errors import UserError, expect, expect_int
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,7 +84,7 @@ class MNISTDataModule(LightningDataModule):
             ("eval_batch_size", eval_batch_size, 1),
             ("seed", seed, 0),
         ):
-            _expect_int(f"data.{key}", number, minimum)
+            expect_int(f"data.{key}", number, minimum)
         _expect_one_of("data.binarize", binarize, tuple(BINARIZERS))
         _expect_one_of("data.fallback", fallback, ("embedded", "error"))
         _expect_text(name=name, root=root, folder=folder)
@@ -196,11 +196,6 @@ class MNISTDataModule(LightningDataModule):
 def _as_unit(batch: tuple[Tensor, ...], seed: int) -> tuple[Tensor, ...]:
     images, labels = batch
     return to_unit(images), labels
-
-
-def _expect_int(name: str, value: object, minimum: int) -> None:
-    ok = isinstance(value, int) and not isinstance(value, bool) and value >= minimum
-    expect(ok, name, f"an integer ≥ {minimum}", value)
 
 
 def _expect_one_of(name: str, value: object, valid: tuple[str, ...]) -> None:

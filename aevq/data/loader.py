@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from aevq.data.seeding import mix
-from aevq.errors import UserError, expect
+from aevq.errors import UserError, expect, expect_int
 
 __all__ = ["DeviceLoader", "Transform"]
 
@@ -88,7 +88,7 @@ class DeviceLoader:
         expect(len({len(t) for t in tensors}) == 1, "tensors", "equal lengths", [len(t) for t in tensors])
         devices = sorted({str(t.device) for t in tensors})
         expect(len(devices) == 1, "tensors", "one device", devices)
-        expect(batch_size >= 1, "batch_size", "an integer ≥ 1", batch_size)
+        expect_int("batch_size", batch_size, 1)
         expect(0 <= rank < world_size, "rank", f"in [0, {world_size})", rank)
         self.tensors = tensors
         self.batch_size = batch_size

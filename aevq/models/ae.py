@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from aevq.errors import expect
+from aevq.errors import expect_int
 from aevq.latents import VectorSpec
 from aevq.models.base import LatentModel, LossTerms
 
@@ -37,7 +37,7 @@ class AE(LatentModel):
 
     def __init__(self, image_shape: Sequence[int], latent_dim: int, network: Network, **parts: Any) -> None:
         super().__init__(**parts)
-        expect(latent_dim >= 1, "model.latent_dim", "an integer ≥ 1", latent_dim)
+        expect_int("model.latent_dim", latent_dim, 1)
         self.latent_dim = latent_dim
         self.encoder = network.encoder(tuple(image_shape), (latent_dim,))
         self.decoder = network.decoder((latent_dim,), tuple(image_shape))

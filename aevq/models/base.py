@@ -121,6 +121,12 @@ class LatentModel(pl.LightningModule, ABC):
             torch.set_rng_state(self._rng_state)
 
     @override
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        # Lightning validates when it is told to stop, but not when it reaches `max_steps`; the last weights count.
+        if self.global_step >= self.trainer.estimated_stepping_batches:
+            self.trainer.should_stop = True
+
+    @override
     def configure_optimizers(self) -> Any:
         optimizer = self._make_optimizer([p for p in self.parameters() if p.requires_grad])
         if self._make_schedule is None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from aevq.errors import expect
+from aevq.errors import expect_int, expect_number
 from aevq.latents import VectorSpec
 from aevq.models.base import LatentModel, LossTerms
 from aevq.ops.gaussian import free_bits, kl_standard_normal, reparameterize
@@ -76,10 +76,10 @@ class VAE(LatentModel):
         **parts: Any,
     ) -> None:
         super().__init__(**parts)
-        expect(latent_dim >= 1, "model.latent_dim", "an integer ≥ 1", latent_dim)
-        expect(beta >= 0, "model.beta", "a number ≥ 0", beta)
-        expect(kl_warmup_steps >= 0, "model.kl_warmup_steps", "an integer ≥ 0", kl_warmup_steps)
-        expect(free_bits >= 0, "model.free_bits", "a number ≥ 0", free_bits)
+        expect_int("model.latent_dim", latent_dim, 1)
+        expect_number("model.beta", beta, "[0, inf)")
+        expect_int("model.kl_warmup_steps", kl_warmup_steps, 0)
+        expect_number("model.free_bits", free_bits, "[0, inf)")
         self.latent_dim = latent_dim
         self.beta = beta
         self.kl_warmup_steps = kl_warmup_steps

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from typing_extensions import override
 
-from aevq.errors import expect
+from aevq.errors import expect, expect_ints, expect_number
 from aevq.latents import CodeSpec
 from aevq.models.base import LatentModel, LossTerms
 from aevq.nn.quantizer import CodebookUpdate, DeadCodeRestart, VectorQuantizer
@@ -80,8 +80,9 @@ class VQVAE(LatentModel):
         **parts: Any,
     ) -> None:
         super().__init__(**parts)
-        expect(len(grid) == 2 and min(grid) >= 1, "model.grid", "two sides ≥ 1", list(grid))
-        expect(commitment_cost >= 0, "model.commitment_cost", "a number ≥ 0", commitment_cost)
+        expect_ints("model.grid", grid, 1)
+        expect(len(grid) == 2, "model.grid", "two sides", list(grid))
+        expect_number("model.commitment_cost", commitment_cost, "[0, inf)")
         expect(codebook_init in ("kmeans", "normal"), "model.codebook_init", "kmeans or normal", codebook_init)
         self.quantizer = VectorQuantizer(num_codes, code_dim, codebook_update, restart)
         self.grid = tuple(grid)

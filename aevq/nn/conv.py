@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from aevq.errors import UserError, expect
+from aevq.errors import UserError, expect_int, expect_ints
 from aevq.nn.network import Shape, find_activation
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ class Conv:
     """
 
     def __init__(self, channels: Sequence[int], residual_blocks: int, activation: str) -> None:
-        expect(len(channels) > 0 and min(channels) >= 1, "model.network.channels", "widths ≥ 1", list(channels))
-        expect(residual_blocks >= 0, "model.network.residual_blocks", "an integer ≥ 0", residual_blocks)
+        expect_ints("model.network.channels", channels, 1)
+        expect_int("model.network.residual_blocks", residual_blocks, 0)
         self.channels = tuple(channels)
         self.residual_blocks = residual_blocks
         self.activation = find_activation(activation)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from typing_extensions import override
 
-from aevq.errors import expect
+from aevq.errors import expect_number
 from aevq.ops.likelihood import bernoulli_nll, gaussian_nll, laplace_nll
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class _LocationScale(Likelihood):
 
     def __init__(self, name: str, scale: float, learned: bool) -> None:
         super().__init__()
-        expect(scale > 0, f"model.likelihood.{name}", "a number > 0", scale)
+        expect_number(f"model.likelihood.{name}", scale, "(0, inf)")
         log_scale = torch.tensor(math.log(scale))
         if learned:
             self.log_scale = nn.Parameter(log_scale)

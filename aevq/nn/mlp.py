@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from aevq.errors import expect
+from aevq.errors import expect_ints
 from aevq.nn.network import Shape, find_activation
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class MLP:
     """
 
     def __init__(self, hidden: Sequence[int], activation: str) -> None:
-        expect(len(hidden) > 0 and min(hidden) >= 1, "model.network.hidden", "widths ≥ 1", list(hidden))
+        expect_ints("model.network.hidden", hidden, 1)
         self.hidden = tuple(hidden)
         self.activation = find_activation(activation)
 

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from aevq.errors import expect
+from aevq.errors import expect, expect_int, expect_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -178,8 +178,8 @@ class GatedPixelCNN(nn.Module):
 
 
 def _check(num_codes: int, channels: int, layers: int, kernel: int, dropout: float) -> None:
-    expect(num_codes >= 1, "num_codes", "an integer ≥ 1", num_codes)
-    expect(channels >= 1, "channels", "an integer ≥ 1", channels)
-    expect(layers >= 1, "layers", "an integer ≥ 1", layers)
+    expect_int("num_codes", num_codes, 1)
+    expect_int("channels", channels, 1)
+    expect_int("layers", layers, 1)
     expect(kernel >= 1 and kernel % 2 == 1, "kernel", "an odd integer ≥ 1", kernel)
-    expect(0 <= dropout < 1, "dropout", "a probability in [0, 1)", dropout)
+    expect_number("dropout", dropout, "[0, 1)")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from aevq.errors import expect
+from aevq.errors import expect_number
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -87,7 +87,7 @@ def sample_codes(
     Raises:
         UserError: If the temperature is not positive, or labels and network do not match.
     """
-    expect(temperature > 0, "temperature", "a number > 0", temperature)
+    expect_number("temperature", temperature, "(0, inf)")
     network.check_labels(labels)
     codes = torch.zeros(uniforms.shape, dtype=torch.int64, device=uniforms.device)
     v = torch.zeros_like(network.embed(codes[:, :1]))

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from aevq.errors import expect
+from aevq.errors import expect_int, expect_number
 from aevq.nn.distributed import all_gather_batch, all_reduce_sum
 from aevq.ops.quantize import code_counts, code_sums, nearest_code, straight_through
 
@@ -93,7 +93,7 @@ class EMAUpdate(nn.Module):
 
     def __init__(self, decay: float) -> None:
         super().__init__()
-        expect(0 <= decay < 1, "model.codebook_update.decay", "a number in [0, 1)", decay)
+        expect_number("model.codebook_update.decay", decay, "[0, 1)")
         self.decay = decay
 
     def start(self, codebook: Tensor) -> None:
@@ -127,8 +127,8 @@ class DeadCodeRestart:
     every: int
 
     def __post_init__(self) -> None:
-        expect(0 < self.threshold < 1, "model.restart.threshold", "a number in (0, 1)", self.threshold)
-        expect(self.every >= 1, "model.restart.every", "an integer ≥ 1", self.every)
+        expect_number("model.restart.threshold", self.threshold, "(0, 1)")
+        expect_int("model.restart.every", self.every, 1)
 
 
 class VectorQuantizer(nn.Module):
@@ -152,8 +152,8 @@ class VectorQuantizer(nn.Module):
         self, num_codes: int, code_dim: int, update: CodebookUpdate, restart: DeadCodeRestart | None = None
     ) -> None:
         super().__init__()
-        expect(num_codes >= 1, "model.num_codes", "an integer ≥ 1", num_codes)
-        expect(code_dim >= 1, "model.code_dim", "an integer ≥ 1", code_dim)
+        expect_int("model.num_codes", num_codes, 1)
+        expect_int("model.code_dim", code_dim, 1)
         self.num_codes = num_codes
         self.update = update
         self.restart = restart
@@ -209,9 +209,9 @@ class VectorQuantizer(nn.Module):
         self.steps = state
 
     def _record(self, z_e: Tensor, codes: Tensor) -> None:
-        """Add [counts | sums], float32 `(K, 1 + D)`, and keep the vectors as candidates for a restart."""
-        vectors = z_e.float()
-        counts = code_counts(codes, self.num_codes)[:, None]
+        """Add [counts | sums], `(K, 1 + D)`, and keep the vectors as candidates for a restart."""
+        vectors = z_e.to(self.codebook.dtype)
+        counts = code_counts(codes, self.num_codes)[:, None].to(vectors)
         record = torch.cat([counts, code_sums(vectors, codes, self.num_codes)], 1)
         self._recorded = record if self._recorded is None else self._recorded + record
         self._candidates = vectors

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aevq.errors import expect
+from aevq.errors import expect_number
 from aevq.priors.base import require_codes
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Marginals(Uniform):
 
     def __init__(self, spec: LatentSpec, pseudo_count: float) -> None:
         super().__init__(spec)
-        expect(pseudo_count > 0, "prior.marginals.pseudo_count", "a number > 0", pseudo_count)
+        expect_number("prior.marginals.pseudo_count", pseudo_count, "(0, inf)")
         self.pseudo_count = pseudo_count
 
     def fit(self, latents: LatentSet, **stage: Any) -> None:

@@ -5,13 +5,14 @@ With it, a plain autoencoder becomes a sampler (Ghosh et al. 2020, arXiv:1903.12
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
-from aevq.errors import expect
+from aevq.errors import expect, expect_int, expect_number
 from aevq.priors.base import require_vectors
 
 if TYPE_CHECKING:
@@ -47,10 +48,10 @@ class Mixture(nn.Module):
     ) -> None:
         super().__init__()
         self.spec = require_vectors(spec, "mixture")
-        expect(num_components >= 1, "prior.mixture.num_components", "an integer ≥ 1", num_components)
+        expect_int("prior.mixture.num_components", num_components, 1)
         expect(max_fit >= num_components, "prior.mixture.max_fit", "at least num_components", max_fit)
-        expect(max_iter >= 1, "prior.mixture.max_iter", "an integer ≥ 1", max_iter)
-        expect(regularization >= 0, "prior.mixture.regularization", "a number ≥ 0", regularization)
+        expect_int("prior.mixture.max_iter", max_iter, 1)
+        expect_number("prior.mixture.regularization", regularization, "[0, inf)")
         self.max_fit, self.max_iter = max_fit, max_iter
         self.regularization, self.seed = regularization, seed
         dim = self.spec.dim
@@ -60,7 +61,8 @@ class Mixture(nn.Module):
 
     def fit(self, latents: LatentSet, **stage: Any) -> None:
         """EM on the train codes."""
-        from sklearn.mixture import GaussianMixture  # a second to import, and only fitting needs it
+        from sklearn.exceptions import ConvergenceWarning  # a second to import, and only fitting needs it
+        from sklearn.mixture import GaussianMixture
 
         z = latents.train[: self.max_fit].flatten(1).double().cpu().numpy()
         expect(
@@ -72,7 +74,10 @@ class Mixture(nn.Module):
         em = GaussianMixture(
             len(self.weights), max_iter=self.max_iter, reg_covar=self.regularization, random_state=self.seed
         )
-        em.fit(z)
+        with warnings.catch_warnings():
+            # EM stopped by `max_iter` is still a density, and the budget was asked for.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            em.fit(z)
         self.weights.copy_(torch.from_numpy(em.weights_))
         self.means.copy_(torch.from_numpy(em.means_))
         self.choleskys.copy_(torch.linalg.cholesky(torch.from_numpy(em.covariances_)))

@@ -24,35 +24,29 @@ import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
-from torch.nn import functional as F
 
+from aevq.checkpoint_io import AtomicCheckpointIO
 from aevq.data.loader import DeviceLoader
 from aevq.data.seeding import mix
-from aevq.errors import UserError, expect
-from aevq.latents import spec_to_dict
-from aevq.nn.distributed import all_reduce_sum
+from aevq.errors import UserError, expect, expect_int, expect_number
 from aevq.nn.pixelcnn import GatedPixelCNN
 from aevq.nn.pixelcnn_sampler import sample_codes
-from aevq.ops.units import nats_to_bits
 from aevq.priors.base import require_codes
+from aevq.priors.pixelcnn_training import PixelCNNTraining
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-    from torch.optim import Optimizer
 
     from aevq.latents import LatentSet, LatentSpec
 
 __all__ = ["PixelCNN"]
 
 NUM_CLASSES = 10
-WARMUP = 0.1  # of max_steps
-MAX_GRADIENT_NORM = 1.0
 CHUNK = 256  # grids sampled or scored at once: bounds memory, changes no result
 
 
-class PixelCNN(pl.LightningModule):
+class PixelCNN(PixelCNNTraining):
     """p(z) as a gated PixelCNN, or p(z|y) with uniform classes.
 
     Args:
@@ -67,7 +61,7 @@ class PixelCNN(pl.LightningModule):
         batch_size: Grids a step and process.
         max_steps: Optimizer steps of the whole training, and length of the schedule.
         val_every_steps: Optimizer steps between two validations; the last step is always validated.
-        patience: Validations without a better `val/nats` after which training stops.
+        patience: Validations without a better `prior/pixelcnn/val_nats` after which training stops.
         seed: Of initial weights, order of the grids and dropout.
 
     Raises:
@@ -93,33 +87,21 @@ class PixelCNN(pl.LightningModule):
         patience: int,
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        self.spec = require_codes(spec, self.name)
-        expect(batch_size >= 1, "prior.pixelcnn.batch_size", "an integer ≥ 1", batch_size)
-        expect(max_steps >= 1, "prior.pixelcnn.max_steps", "an integer ≥ 1", max_steps)
-        expect(val_every_steps >= 1, "prior.pixelcnn.val_every_steps", "an integer ≥ 1", val_every_steps)
-        expect(patience >= 1, "prior.pixelcnn.patience", "an integer ≥ 1", patience)
-        expect(learning_rate > 0, "prior.pixelcnn.learning_rate", "a number > 0", learning_rate)
-        expect(weight_decay >= 0, "prior.pixelcnn.weight_decay", "a number ≥ 0", weight_decay)
-        self.conditional = conditional
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
+        codes = require_codes(spec, self.name)
+        expect_int("prior.pixelcnn.batch_size", batch_size, 1)
+        expect_int("prior.pixelcnn.max_steps", max_steps, 1)
+        expect_int("prior.pixelcnn.val_every_steps", val_every_steps, 1)
+        expect_int("prior.pixelcnn.patience", patience, 1)
+        expect_number("prior.pixelcnn.learning_rate", learning_rate, "(0, inf)")
+        expect_number("prior.pixelcnn.weight_decay", weight_decay, "[0, inf)")
+        num_classes = NUM_CLASSES if conditional else None
+        with _seeded(seed):
+            network = _network(codes.num_codes, channels, layers, kernel, num_classes, dropout)
+        super().__init__(codes, network, conditional, learning_rate, weight_decay, max_steps)
         self.batch_size = batch_size
-        self.max_steps = max_steps
         self.val_every_steps = val_every_steps
         self.patience = patience
         self.seed = seed
-        with _seeded(seed):
-            self.network = self._build(channels, layers, kernel, dropout)
-        self._train_nats, self._train_steps = torch.zeros(()), 0
-        self._val_sums = torch.zeros(2)
-
-    def _build(self, channels: int, layers: int, kernel: int, dropout: float) -> GatedPixelCNN:
-        num_classes = NUM_CLASSES if self.conditional else None
-        try:
-            return GatedPixelCNN(self.spec.num_codes, channels, layers, kernel, num_classes, dropout)
-        except UserError as error:
-            raise UserError(f"prior.pixelcnn.{error}") from None
 
     def fit(
         self,
@@ -174,7 +156,7 @@ class PixelCNN(pl.LightningModule):
         Raises:
             UserError: If n or temperature is not positive, or the labels are not n or the prior takes none.
         """
-        expect(n >= 1, "n", "an integer ≥ 1", n)
+        expect_int("n", n, 1)
         source: dict[str, Any] = {"generator": generator, "device": generator.device if generator else "cpu"}
         if self.conditional and labels is None:
             labels = torch.randint(NUM_CLASSES, (n,), **source)
@@ -212,12 +194,9 @@ class PixelCNN(pl.LightningModule):
         log_p = torch.stack([self._log_likelihood(codes, y) for y in classes])
         return log_p.logsumexp(dim=0) - math.log(NUM_CLASSES)
 
-    def _log_likelihood(self, codes: Tensor, labels: Tensor | None) -> Tensor:
-        return -F.cross_entropy(self.network(codes, labels), codes, reduction="none").sum(dim=(1, 2))
-
     def _train(self, latents: LatentSet, make_trainer: Callable[..., pl.Trainer], resume_from: Path | None) -> None:
         checkpoint = ModelCheckpoint(
-            monitor="val/nats",
+            monitor="prior/pixelcnn/val_nats",
             filename="best",
             save_last=True,
             auto_insert_metric_name=False,
@@ -227,7 +206,7 @@ class PixelCNN(pl.LightningModule):
         trainer = make_trainer(
             max_steps=self.max_steps,
             val_check_interval=self.val_every_steps,
-            callbacks=[checkpoint, EarlyStopping("val/nats", patience=self.patience)],
+            callbacks=[checkpoint, EarlyStopping("prior/pixelcnn/val_nats", patience=self.patience)],
         )
         checkpoint.dirpath = trainer.default_root_dir
         trainer.check_val_every_n_epoch = None  # validations are counted in steps, across epochs
@@ -236,7 +215,7 @@ class PixelCNN(pl.LightningModule):
         with _seeded(mix(self.seed, trainer.global_rank)), warnings.catch_warnings():
             # A run folder is not empty, and one that is resumed holds the checkpoints already.
             warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
-            trainer.fit(self, train, val, ckpt_path=resume_from, weights_only=True)
+            trainer.fit(self, train, val, ckpt_path=resume_from)
         if checkpoint.best_model_path:  # none under `fast_dev_run`, and none without validation
             best = torch.load(checkpoint.best_model_path, map_location="cpu", weights_only=True)
             self.load_state_dict(best["state_dict"])
@@ -253,73 +232,12 @@ class PixelCNN(pl.LightningModule):
             world_size=trainer.world_size,
         )
 
-    def _nats(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """−log p(z), or −log p(z|y): `(B,)`, nats per grid."""
-        codes, labels = batch
-        return -self._log_likelihood(codes.long(), labels if self.conditional else None)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Mean of −log p(z) over the batch: `()`, nats per grid."""
-        nats = self._nats(batch).mean()
-        self._train_nats, self._train_steps = self._train_nats + nats.detach(), self._train_steps + 1
-        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        # One `self.log` a step would cost more than the step of a small network.
-        if every and (self.global_step + 1) % every == 0:
-            self.log("prior/pixelcnn/train_nats", self._train_nats / self._train_steps, prog_bar=True)
-            self._train_nats, self._train_steps = torch.zeros(()), 0
-        return nats
-
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Stop after the last step: Lightning validates if told to stop, not if it reaches `max_steps`."""
-        if self.global_step >= self.max_steps:
-            self.trainer.should_stop = True
-
-    def on_validation_epoch_start(self) -> None:
-        """Empty the sums."""
-        self._val_sums = torch.zeros(2, device=self.device)
-
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Add up −log p(z) and the number of grids."""
-        nats = self._nats(batch)
-        self._val_sums += torch.stack([nats.sum(), nats.new_tensor(len(nats))])
-
-    def on_validation_epoch_end(self) -> None:
-        """Log `val/nats` and `val/bits`, per grid, over all processes."""
-        total, count = all_reduce_sum(self._val_sums)
-        self.log("val/nats", total / count, prog_bar=True)
-        self.log("val/bits", nats_to_bits(total / count))
-
-    def configure_optimizers(self) -> Any:
-        """AdamW, its learning rate warmed up and annealed over `max_steps`."""
-        optimizer = torch.optim.AdamW(self.parameters(), self.learning_rate, weight_decay=self.weight_decay)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(_warmup_cosine, max_steps=self.max_steps))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def configure_gradient_clipping(
-        self,
-        optimizer: Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clip the norm, to the trainer's value if it has one."""
-        self.clip_gradients(optimizer, gradient_clip_val or MAX_GRADIENT_NORM, gradient_clip_algorithm)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what the grids are, and the state of the random numbers."""
-        checkpoint["latent_spec"] = spec_to_dict(self.spec)
-        checkpoint["rng_state"] = torch.get_rng_state()
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Let dropout go on as if never interrupted."""
-        torch.set_rng_state(checkpoint["rng_state"])
-
-
-def _warmup_cosine(step: int, max_steps: int) -> float:
-    """Factor on the learning rate: linear from 0 to 1, then half a cosine to 0."""
-    warmup = max(1.0, WARMUP * max_steps)
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1.0, max_steps - warmup))))
+def _network(*arguments: Any) -> GatedPixelCNN:
+    try:
+        return GatedPixelCNN(*arguments)
+    except UserError as error:
+        raise UserError(f"prior.pixelcnn.{error}") from None
 
 
 def _quiet_trainer(**arguments: Any) -> pl.Trainer:
@@ -330,6 +248,7 @@ def _quiet_trainer(**arguments: Any) -> pl.Trainer:
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
+        plugins=[AtomicCheckpointIO()],
         **arguments,
     )
 

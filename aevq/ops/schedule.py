@@ -1,0 +1,26 @@
+"""The learning rate as a function of the optimizer step."""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["warmup_cosine_factor"]
+
+
+def warmup_cosine_factor(step: int, total_steps: int, warmup: float, final: float) -> float:
+    """Factor on the learning rate: linear from 0 to 1, then half a cosine from 1 to `final`.
+
+    Args:
+        step: Optimizer steps done.
+        total_steps: Steps of the whole training.
+        warmup: Part of the steps spent on the way up, in [0, 1).
+        final: Factor at the end.
+
+    Returns:
+        In (0, 1].
+    """
+    warmup_steps = warmup * total_steps
+    if step < warmup_steps:
+        return (step + 1) / (warmup_steps + 1)
+    progress = min(1.0, (step - warmup_steps) / max(1.0, total_steps - warmup_steps))
+    return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress))

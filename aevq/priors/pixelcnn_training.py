@@ -1,0 +1,123 @@
+"""How a PixelCNN is trained: loss, figures, optimizer and schedule, as Lightning's hooks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from aevq.latents import CodeSpec, spec_to_dict
+from aevq.nn.distributed import all_reduce_sum
+from aevq.ops.schedule import warmup_cosine_factor
+from aevq.ops.units import nats_to_bits
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
+    from aevq.nn.pixelcnn import GatedPixelCNN
+
+__all__ = ["PixelCNNTraining"]
+
+WARMUP = 0.1  # of max_steps
+MAX_GRADIENT_NORM = 1.0
+
+
+class PixelCNNTraining(pl.LightningModule):
+    """The Lightning side of the prior `PixelCNN`: −log p(z) in nats per grid, minimised by AdamW.
+
+    Args:
+        spec: The grids.
+        network: p(z_ij | z_<ij), or given the class too.
+        conditional: Whether the network is given the class.
+        learning_rate: Of AdamW, after a linear warm-up; then half a cosine to 0.
+        weight_decay: Of AdamW.
+        max_steps: Optimizer steps of the whole training, and length of the schedule.
+    """
+
+    def __init__(
+        self,
+        spec: CodeSpec,
+        network: GatedPixelCNN,
+        conditional: bool,
+        learning_rate: float,
+        weight_decay: float,
+        max_steps: int,
+    ) -> None:
+        super().__init__()
+        self.spec = spec
+        self.network = network
+        self.conditional = conditional
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.max_steps = max_steps
+        self._train_nats, self._train_steps = torch.zeros(()), 0
+        self._val_sums = torch.zeros(2)
+
+    def _log_likelihood(self, codes: Tensor, labels: Tensor | None) -> Tensor:
+        return -F.cross_entropy(self.network(codes, labels), codes, reduction="none").sum(dim=(1, 2))
+
+    def _nats(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """−log p(z), or −log p(z|y): `(B,)`, nats per grid."""
+        codes, labels = batch
+        return -self._log_likelihood(codes.long(), labels if self.conditional else None)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Mean of −log p(z) over the batch: `()`, nats per grid."""
+        nats = self._nats(batch).mean()
+        self._train_nats, self._train_steps = self._train_nats + nats.detach(), self._train_steps + 1
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        # One `self.log` a step would cost more than the step of a small network.
+        if every and (self.global_step + 1) % every == 0:
+            self.log("prior/pixelcnn/train_nats", self._train_nats / self._train_steps, prog_bar=True)
+            self._train_nats, self._train_steps = torch.zeros(()), 0
+        return nats
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Stop after the last step: Lightning validates if told to stop, not if it reaches `max_steps`."""
+        if self.global_step >= self.max_steps:
+            self.trainer.should_stop = True
+
+    def on_validation_epoch_start(self) -> None:
+        """Empty the sums."""
+        self._val_sums = torch.zeros(2, device=self.device)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Add up −log p(z) and the number of grids."""
+        nats = self._nats(batch)
+        self._val_sums += torch.stack([nats.sum(), nats.new_tensor(len(nats))])
+
+    def on_validation_epoch_end(self) -> None:
+        """Log `prior/pixelcnn/val_nats` and `prior/pixelcnn/val_bits`, per grid, over all processes."""
+        total, count = all_reduce_sum(self._val_sums)
+        self.log("prior/pixelcnn/val_nats", total / count, prog_bar=True)
+        self.log("prior/pixelcnn/val_bits", nats_to_bits(total / count))
+
+    def configure_optimizers(self) -> Any:
+        """AdamW, its learning rate warmed up and annealed over `max_steps`."""
+        optimizer = torch.optim.AdamW(self.parameters(), self.learning_rate, weight_decay=self.weight_decay)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._learning_rate_factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _learning_rate_factor(self, step: int) -> float:
+        return warmup_cosine_factor(step, self.max_steps, WARMUP, final=0.0)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the norm, to the trainer's value if it has one."""
+        self.clip_gradients(optimizer, gradient_clip_val or MAX_GRADIENT_NORM, gradient_clip_algorithm)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what the grids are, and the state of the random numbers."""
+        checkpoint["latent_spec"] = spec_to_dict(self.spec)
+        checkpoint["rng_state"] = torch.get_rng_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Let dropout go on as if never interrupted."""
+        torch.set_rng_state(checkpoint["rng_state"])

@@ -1,0 +1,38 @@
+import math
+
+import numpy as np
+import pytest
+from torchmetrics.functional.image import peak_signal_noise_ratio
+
+from aevq.metrics import reconstruction_metrics
+
+
+def test_a_perfect_reconstruction(digits):
+    metrics = reconstruction_metrics(digits, digits)
+    assert metrics["reconstruction/mse"] == metrics["reconstruction/l1"] == 0
+    assert metrics["reconstruction/psnr"] == math.inf
+    assert metrics["reconstruction/ssim"] == pytest.approx(1)
+
+
+def test_figures_are_those_of_numpy_and_torchmetrics(digits):
+    x, x_hat = digits, (digits * 0.8 + 0.05).clamp(0, 1)
+    metrics = reconstruction_metrics(x, x_hat)
+    difference = x.numpy().astype(np.float64) - x_hat.numpy()
+    assert metrics["reconstruction/mse"] == pytest.approx((difference**2).mean())
+    assert metrics["reconstruction/l1"] == pytest.approx(np.abs(difference).mean())
+    assert metrics["reconstruction/psnr"] == pytest.approx(peak_signal_noise_ratio(x_hat, x, 1.0).item(), abs=1e-3)
+
+
+def test_psnr_is_that_of_the_split_and_not_a_mean_over_images(digits):
+    x_hat = digits.clone()
+    x_hat[0] = 1 - x_hat[0]
+    mse = (digits[0] - x_hat[0]).double().square().mean().item() / len(digits)
+    assert reconstruction_metrics(digits, x_hat)["reconstruction/psnr"] == pytest.approx(-10 * math.log10(mse))
+
+
+def test_more_noise_is_worse_in_every_figure(digits):
+    a, b = (reconstruction_metrics(digits, (digits + s).clamp(0, 1)) for s in (0.05, 0.3))
+    assert a["reconstruction/mse"] < b["reconstruction/mse"]
+    assert a["reconstruction/l1"] < b["reconstruction/l1"]
+    assert a["reconstruction/psnr"] > b["reconstruction/psnr"]
+    assert a["reconstruction/ssim"] > b["reconstruction/ssim"]

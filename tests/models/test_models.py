@@ -1,0 +1,69 @@
+"""Laws that every model keeps."""
+
+from dataclasses import fields
+
+import pytest
+import torch
+
+from aevq.latents import CodeSpec
+
+
+def double(values):
+    return {name: value.double() for name, value in values.items()}
+
+
+def test_latents_are_what_the_spec_says_and_decode_to_images(model, digits):
+    x, spec = digits[:6], model.eval().latent_spec
+    z = model.encode(x)
+    assert z.shape == (6, *spec.shape)
+    if isinstance(spec, CodeSpec):
+        assert z.dtype == torch.int64
+        assert 0 <= z.min() <= z.max() < spec.num_codes
+    x_hat = model.decode(z)
+    assert x_hat.shape == x.shape
+    assert 0 <= x_hat.min() <= x_hat.max() <= 1
+    assert x_hat.equal(model.reconstruct(x))
+    assert model.embed(z).shape[0] == 6
+    assert model.embed(z).is_floating_point()
+
+
+def test_terms_are_one_number_per_image_and_the_batch_size_changes_none(model, digits):
+    model.eval().double()
+    x = digits[:8].double()
+    for repeats in (1, 2):
+        torch.manual_seed(0)
+        terms = model.terms(x.repeat(repeats, 1, 1, 1))
+        values = {field.name: getattr(terms, field.name)[:8] for field in fields(terms)}
+        if repeats == 1:
+            once = values
+    assert all(value.shape == (8,) for value in once.values())
+    for name, value in values.items():
+        torch.testing.assert_close(value, once[name])
+
+
+def test_encoding_has_no_randomness_and_leaves_the_model_alone(model, digits):
+    model.eval()
+    before = {name: v.clone() for name, v in model.state_dict().items() if torch.is_tensor(v)}
+    assert model.encode(digits[:5]).equal(model.encode(digits[:5]))
+    assert all(model.state_dict()[name].equal(v) for name, v in before.items())
+
+
+def test_a_few_steps_on_one_batch_lower_the_objective(model, digits):
+    x, losses = digits[::20], []
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=3e-3)
+    for _ in range(30):
+        loss = model.terms(x).objective.mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] - 50
+
+
+@pytest.mark.parametrize(("name", "expected"), [("ae", 1732.45), ("vae", 1743.68), ("vqvae", 2097.66)])
+def test_the_first_loss_is_the_golden_one(name, expected, make_model, digits):
+    """A change of any formula, initialisation or image shows here; it is then explained, not just updated."""
+    torch.manual_seed(0)
+    model = make_model(name).eval()
+    torch.manual_seed(0)
+    assert model.terms(digits).objective.mean().item() == pytest.approx(expected, abs=0.1)

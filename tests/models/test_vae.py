@@ -1,0 +1,50 @@
+import pytest
+import torch
+
+from aevq.errors import UserError
+from aevq.models import VAE
+from aevq.nn import MLP, Gaussian
+
+
+def vae(**changes):
+    arguments = {"latent_dim": 4, "network": MLP([32], "silu"), "beta": 1.0, "kl_warmup_steps": 0, "free_bits": 0.0}
+    return VAE((1, 28, 28), **arguments | changes, likelihood=Gaussian(0.2), optimizer=torch.optim.AdamW)
+
+
+def test_the_kl_is_added(digits):
+    terms = vae().eval().terms(digits[:8])
+    torch.testing.assert_close(terms.objective, terms.distortion + terms.kl)
+    assert (terms.kl > 0).all()
+
+
+def test_beta_weighs_the_kl_and_nothing_else(digits):
+    model = vae(beta=3.0).eval()
+    terms = model.terms(digits[:8])
+    torch.testing.assert_close(terms.objective, terms.distortion + 3 * terms.kl)
+
+
+def test_the_warm_up_grows_with_the_steps_and_is_for_training_only(monkeypatch):
+    model = vae(beta=2.0, kl_warmup_steps=10)
+    weights = []
+    for step in (0, 4, 9, 50):
+        monkeypatch.setattr(VAE, "global_step", step)
+        weights.append(model.train().kl_weight())
+        assert model.eval().kl_weight() == 2.0
+    assert weights == pytest.approx([0.2, 1.0, 2.0, 2.0])
+
+
+def test_with_free_bits_a_cheap_kl_costs_its_minimum(digits):
+    model = vae(free_bits=100.0).eval()
+    terms = model.terms(digits[:8])
+    torch.testing.assert_close(terms.objective, terms.distortion + 4 * 100.0)
+
+
+def test_the_code_is_the_mean_of_the_posterior(digits):
+    model = vae()
+    assert model.encode(digits[:3]).equal(model.posterior(digits[:3]).mu)
+
+
+@pytest.mark.parametrize("bad", [{"latent_dim": 0}, {"beta": -1}, {"kl_warmup_steps": -1}, {"free_bits": -0.5}])
+def test_bad_arguments_are_named(bad):
+    with pytest.raises(UserError, match=rf"model\.{next(iter(bad))}"):
+        vae(**bad)

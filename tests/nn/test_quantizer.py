@@ -1,0 +1,129 @@
+import pytest
+import torch
+
+from aevq.errors import UserError
+from aevq.nn import DeadCodeRestart, EMAUpdate, GradientUpdate, VectorQuantizer
+
+
+def quantizer(update=None, restart=None, num_codes=8):
+    return VectorQuantizer(num_codes, 3, update or EMAUpdate(0.9), restart).double()
+
+
+def test_each_vector_becomes_its_nearest_code():
+    q, z = quantizer(), torch.randn(4, 5, 3, dtype=torch.float64)
+    out = q(z)
+    nearest = torch.cdist(z.flatten(0, 1), q.codebook).argmin(1).view(4, 5)
+    assert out.codes.equal(nearest)
+    torch.testing.assert_close(out.z_q, q.codebook[nearest])
+    torch.testing.assert_close(out.commitment_loss, (z - q.codebook[nearest]).square().sum(-1))
+
+
+def test_the_gradient_passes_straight_through_to_the_encoder():
+    q, z = quantizer(), torch.randn(6, 3, dtype=torch.float64, requires_grad=True)
+    upstream = torch.randn(6, 3, dtype=torch.float64)
+    q(z).z_q.backward(upstream)
+    assert z.grad.equal(upstream)
+
+
+def test_nothing_moves_in_eval_mode():
+    for update in (EMAUpdate(0.9), GradientUpdate()):
+        q = quantizer(update, DeadCodeRestart(0.9, 1)).eval()
+        before = {name: value.clone() for name, value in q.state_dict().items() if torch.is_tensor(value)}
+        q(torch.randn(50, 3, dtype=torch.float64))
+        q.step()
+        assert all(q.state_dict()[name].equal(value) for name, value in before.items())
+
+
+def test_moving_averages_follow_the_formula():
+    q, z = quantizer(), torch.randn(40, 3, dtype=torch.float64)
+    counts, sums, start = torch.ones(8).double(), q.codebook.detach().clone(), q.codebook.detach().clone()
+    codes = q(z).codes
+    q.step()
+    for k in range(8):
+        counts[k] = 0.9 * counts[k] + 0.1 * (codes == k).sum()
+        sums[k] = 0.9 * sums[k] + 0.1 * z[codes == k].sum(0)
+    torch.testing.assert_close(q.codebook.detach(), sums / counts[:, None], atol=1e-6, rtol=0)
+    unused = counts == 0.9
+    assert unused.any()
+    torch.testing.assert_close(q.codebook.detach()[unused], start[unused])
+
+
+def test_a_code_that_is_never_used_stays_where_it_was():
+    q = quantizer(num_codes=2).float()
+    q.start(torch.tensor([[0.0, 0, 0], [100.0, 100, 100]]))
+    for _ in range(20_000):
+        q.update.step(q.codebook.data, torch.tensor([5.0, 0.0]), torch.tensor([[5.0, 5, 5], [0, 0, 0]]))
+    torch.testing.assert_close(q.codebook.data, torch.tensor([[1.0, 1, 1], [100, 100, 100]]), rtol=1e-3, atol=0)
+
+
+def test_two_half_batches_before_a_step_move_it_like_the_whole_one():
+    z = torch.randn(40, 3, dtype=torch.float64)
+    whole, halves = quantizer(), quantizer()
+    halves.load_state_dict(whole.state_dict())
+    whole(z)
+    halves(z[:20])
+    halves(z[20:])
+    whole.step()
+    halves.step()
+    torch.testing.assert_close(whole.codebook, halves.codebook, atol=1e-6, rtol=0)
+
+
+def test_by_gradient_the_codebook_learns_only_from_its_own_term():
+    q, z = quantizer(GradientUpdate()), torch.randn(6, 3, dtype=torch.float64, requires_grad=True)
+    out = q(z)
+    (out.z_q.sum() + out.commitment_loss.sum()).backward()
+    assert q.codebook.grad is None
+    q(z).codebook_loss.sum().backward()
+    assert q.codebook.grad.abs().sum() > 0
+
+
+def test_dead_codes_move_onto_vectors_of_the_batch():
+    q = quantizer(restart=DeadCodeRestart(0.5, every=1), num_codes=4)
+    q.start(torch.tensor([[0.0, 0, 0], [50, 50, 50], [60, 60, 60], [70, 70, 70]]).double())
+    q.share.copy_(torch.tensor([1.0, 0, 0, 0]))
+    z = torch.randn(30, 3, dtype=torch.float64)
+    q(z)
+    q.step()
+    assert (torch.cdist(q.codebook[1:], z).min(1).values < 1e-6).all()
+    assert q.update.counts[1:].eq(1).all()
+    torch.testing.assert_close(q.update.sums[1:], q.codebook.detach()[1:])
+
+
+def test_restarts_come_only_every_so_many_steps():
+    q = quantizer(restart=DeadCodeRestart(0.5, every=3), num_codes=4)
+    q.start(torch.tensor([[0.0, 0, 0], [50, 50, 50], [60, 60, 60], [70, 70, 70]]).double())
+    moved = []
+    for _ in range(6):
+        q.share.copy_(torch.tensor([1.0, 0, 0, 0]))
+        before = q.codebook.detach().clone()
+        q(torch.randn(30, 3, dtype=torch.float64))
+        q.step()
+        moved.append(not q.codebook[1:].equal(before[1:]) and (q.codebook[1:] < 10).all().item())
+    assert moved == [False, False, True, True, True, True]
+
+
+def test_the_state_round_trips_with_the_step_count():
+    q = quantizer(restart=DeadCodeRestart(0.5, 2))
+    for _ in range(3):
+        q(torch.randn(30, 3, dtype=torch.float64))
+        q.step()
+    other = quantizer(restart=DeadCodeRestart(0.5, 2))
+    other.load_state_dict(q.state_dict())
+    z = torch.randn(30, 3, dtype=torch.float64)
+    for each in (q, other):
+        each(z)
+        each.step()
+    assert other.steps == q.steps == 4
+    assert other.codebook.equal(q.codebook)
+
+
+@pytest.mark.parametrize(("arguments", "name"), [((0, 3), "num_codes"), ((4, 0), "code_dim")])
+def test_sizes_that_are_not_positive_are_refused(arguments, name):
+    with pytest.raises(UserError, match=rf"model\.{name}: expected an integer ≥ 1, got 0"):
+        VectorQuantizer(*arguments, EMAUpdate(0.9))
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.0])
+def test_a_decay_outside_its_range_is_refused(decay):
+    with pytest.raises(UserError, match="decay"):
+        EMAUpdate(decay)

@@ -1,0 +1,42 @@
+import math
+
+import pytest
+import torch
+from torch.distributions import Bernoulli, Laplace, Normal
+
+from aevq.ops.likelihood import bernoulli_nll, gaussian_nll, laplace_nll
+
+
+@pytest.fixture
+def batch(digits):
+    x = digits[::100].double()
+    return x, torch.rand(x.shape, dtype=torch.float64)
+
+
+def test_each_nll_is_that_of_torch_distributions(batch):
+    x, output = batch
+    scale = torch.tensor(math.log(0.3), dtype=torch.float64)
+    expected = {
+        gaussian_nll(x, output, scale): Normal(output, 0.3).log_prob(x),
+        laplace_nll(x, output, scale): Laplace(output, 0.3).log_prob(x),
+        bernoulli_nll(x.round(), output): Bernoulli(logits=output).log_prob(x.round()),
+    }
+    for nll, log_prob in expected.items():
+        torch.testing.assert_close(nll, -log_prob.flatten(1).sum(1))
+
+
+def test_an_nll_is_one_number_per_image_and_batches_do_not_matter(batch):
+    x, output = batch
+    zero = torch.zeros((), dtype=torch.float64)
+    for nll in (gaussian_nll, laplace_nll):
+        once, twice = nll(x, output, zero), nll(torch.cat([x, x]), torch.cat([output, output]), zero)
+        assert once.shape == (len(x),)
+        torch.testing.assert_close(twice, once.repeat(2))
+
+
+def test_the_best_sigma_is_the_root_mean_squared_error(batch):
+    x, output = batch
+    rmse = (x - output).square().mean().sqrt()
+    at = {f: gaussian_nll(x, output, (f * rmse).log()).mean() for f in (0.9, 1.0, 1.1)}
+    assert at[1.0] < at[0.9]
+    assert at[1.0] < at[1.1]

@@ -1,0 +1,127 @@
+import math
+
+import pytest
+import torch
+from scipy.stats import multivariate_normal
+
+from aevq.errors import UserError
+from aevq.latents import CodeSpec, LatentSet, VectorSpec
+from aevq.priors import FittedNormal, Marginals, Mixture, StandardNormal, Uniform, build_prior, load_prior, save_prior
+
+VECTORS, CODES = VectorSpec(3), CodeSpec(5, 2, 3)
+MIXTURE = {"num_components": 2, "max_fit": 10_000, "max_iter": 100, "regularization": 1e-6, "seed": 0}
+
+
+def latent_set(train):
+    labels = torch.zeros(len(train), dtype=torch.long)
+    return LatentSet(train, labels, train[:10], labels[:10])
+
+
+def two_clusters(n=4000):
+    which = (torch.rand(n) < 0.3).double()[:, None]
+    return which * 6 + torch.randn(n, 3, dtype=torch.float64) * torch.tensor([1.0, 0.5, 2.0])
+
+
+def fitted():
+    z, codes = two_clusters().float(), torch.randint(0, 5, (500, 2, 3)) // 2
+    priors = [StandardNormal(VECTORS), FittedNormal(VECTORS), Mixture(VECTORS, **MIXTURE)]
+    for prior in priors:
+        prior.fit(latent_set(z))
+    codes_priors = [Uniform(CODES), Marginals(CODES, pseudo_count=0.5)]
+    for prior in codes_priors:
+        prior.fit(latent_set(codes))
+    return priors + codes_priors
+
+
+@pytest.mark.parametrize("prior", fitted(), ids=lambda prior: type(prior).__name__)
+def test_samples_have_the_shape_and_kind_of_the_latents_and_come_again(prior):
+    draws = [prior.sample(7, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
+    assert draws[0].shape == (7, *prior.spec.shape)
+    assert draws[0].dtype == (torch.int64 if prior.spec is CODES else torch.float32)
+    assert draws[0].equal(draws[1])
+    assert not draws[0].equal(draws[2])
+    assert prior.log_prob(draws[0]).shape == (7,)
+
+
+@pytest.mark.parametrize("prior", fitted(), ids=lambda prior: type(prior).__name__)
+def test_its_own_samples_are_as_likely_as_its_entropy_says(prior):
+    """The mean of log p over one half of the samples is that over the other: sampler and density agree with itself."""
+    z = prior.sample(20_000, torch.Generator().manual_seed(0))
+    other = prior.sample(20_000, torch.Generator().manual_seed(1))
+    a, b = prior.log_prob(z), prior.log_prob(other)
+    assert abs(a.mean() - b.mean()) < 5 * (a.std() + b.std() + 1e-6) / math.sqrt(20_000)
+
+
+def test_the_standard_normal_is_scipys():
+    z = torch.randn(5, 3)
+    expected = multivariate_normal(torch.zeros(3)).logpdf(z)
+    torch.testing.assert_close(StandardNormal(VECTORS).log_prob(z), torch.as_tensor(expected).float())
+
+
+def test_the_fitted_normal_has_the_moments_of_the_codes():
+    z, prior = two_clusters(), FittedNormal(VECTORS)
+    prior.fit(latent_set(z))
+    drawn = prior.sample(200_000, torch.Generator().manual_seed(0)).double()
+    torch.testing.assert_close(drawn.mean(0), z.mean(0), atol=0.05, rtol=0)
+    torch.testing.assert_close(torch.cov(drawn.T), torch.cov(z.T), atol=0.1, rtol=0.02)
+
+
+def test_the_mixture_finds_both_clusters_and_explains_the_codes_better_than_a_normal():
+    z, mixture, normal = two_clusters(), Mixture(VECTORS, **MIXTURE), FittedNormal(VECTORS)
+    mixture.fit(latent_set(z))
+    normal.fit(latent_set(z))
+    assert mixture.weights.sort().values.tolist() == pytest.approx([0.3, 0.7], abs=0.03)
+    assert mixture.log_prob(z.float()).mean() > normal.log_prob(z.float()).mean() + 0.5
+
+
+def test_probabilities_of_all_code_grids_sum_to_one():
+    spec = CodeSpec(3, 2, 2)
+    grids = torch.cartesian_prod(*[torch.arange(3)] * 4).view(-1, 2, 2)
+    marginals = Marginals(spec, pseudo_count=0.5)
+    marginals.fit(latent_set(torch.randint(0, 2, (50, 2, 2))))
+    for prior in (Uniform(spec), marginals):
+        assert prior.log_prob(grids).exp().sum().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_marginals_are_the_frequencies_at_each_position():
+    codes, prior = torch.randint(0, 5, (200, 2, 3)), Marginals(CODES, pseudo_count=1e-9)
+    prior.fit(latent_set(codes))
+    for position in range(6):
+        frequency = torch.bincount(codes.flatten(1)[:, position], minlength=5) / 200
+        torch.testing.assert_close(prior.log_probs[position].exp(), frequency, atol=1e-6, rtol=0)
+    drawn = prior.sample(50_000, torch.Generator().manual_seed(0))
+    torch.testing.assert_close((drawn == 2).float().mean(0), (codes == 2).float().mean(0), atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: StandardNormal(CODES), "prior standard_normal: expected latent vectors"),
+        (lambda: Mixture(CODES, **MIXTURE), "prior mixture: expected latent vectors"),
+        (lambda: Uniform(VECTORS), "prior uniform: expected code grids"),
+        (lambda: Mixture(VECTORS, **MIXTURE | {"num_components": 0}), "num_components"),
+    ],
+)
+def test_the_wrong_kind_of_latents_or_argument_is_refused(make, message):
+    with pytest.raises(UserError, match=message):
+        make()
+
+
+def test_a_saved_prior_comes_back_the_same(tmp_path):
+    config = {"_target_": "aevq.priors.Mixture", **MIXTURE}
+    prior = build_prior(config, VECTORS)
+    prior.fit(latent_set(two_clusters()))
+    save_prior(prior, config, tmp_path / "mixture.safetensors")
+    loaded = load_prior(tmp_path / "mixture.safetensors")
+    draws = [p.sample(9, torch.Generator().manual_seed(3)) for p in (prior, loaded)]
+    assert loaded.spec == VECTORS
+    assert draws[0].equal(draws[1])
+
+
+def test_a_torn_prior_file_is_refused(tmp_path):
+    config = {"_target_": "aevq.priors.StandardNormal"}
+    path = tmp_path / "standard_normal.safetensors"
+    save_prior(build_prior(config, VECTORS), config, path)
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(UserError, match="not a fitted prior"):
+        load_prior(path)
