@@ -13,7 +13,6 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from aevq import loggers as outlets
 from aevq.build import build
@@ -25,7 +24,7 @@ from aevq.generate import encode_splits
 from aevq.pictures.run import draw_run
 from aevq.priors import Prior, build_prior
 from aevq.provenance import command_line, device_name, git_state, versions
-from aevq.recording import Recorder
+from aevq.recording import Recorder, rank
 from aevq.results import Result
 from aevq.runs import Run, create_folder, point_latest
 from aevq.scoring import score
@@ -60,7 +59,7 @@ class Job:
         self.priors: dict[str, Prior] = {n: build_prior(c, spec) for n, c in self.plain["prior"].items()}
         self.callbacks = [instantiate(callback) for callback in config.callbacks.values()]
         self.pictures = instantiate(config.pictures)
-        self.active = _rank() == 0
+        self.active = rank() == 0
 
     def run(self, old: Run | None) -> Result:
         """Do it, in the folder of `old` where a run is resumed."""
@@ -87,7 +86,7 @@ class Job:
 
     def _stages(self, run: Run, recorder: Recorder, trainers: Trainers) -> None:
         with recorder.stage("train"):
-            seed_noise(self.config.seed, _rank())
+            seed_noise(self.config.seed, rank())
             trainer = fit_model(self.model, self.data, run, trainers, self.callbacks)
             recorder.result.device = device_name(trainer.strategy.root_device)
             recorder.result.train = _training_figures(trainer, self.callbacks)
@@ -162,11 +161,6 @@ class Job:
     def _objective_of(self, metrics: dict[str, float]) -> dict[str, Any] | None:
         name = self.config.objective
         return {"name": name, "value": metrics[name]} if name in metrics else None
-
-
-def _rank() -> int:
-    """Rank of this process in its job; 0 before Lightning has started the others."""
-    return int(getattr(rank_zero_only, "rank", 0))
 
 
 def _training_figures(trainer: pl.Trainer, callbacks: list[pl.Callback]) -> dict[str, float]:

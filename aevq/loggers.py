@@ -102,6 +102,8 @@ def weights_and_biases(
         tags: Labels of the run.
         notes: A line about the run.
     """
+    import wandb  # slow to import, and only this logger needs it
+
     mode = wandb_mode() if mode == "auto" else mode
     known_id = Path(run_dir) / "wandb" / "run-id"
     run_id = known_id.read_text().strip() if known_id.exists() else None
@@ -117,13 +119,15 @@ def weights_and_biases(
         notes=notes,
         mode=mode,
         job_type="train",
+        settings=wandb.Settings(silent=True),  # its many lines would drown ours
     )
-    atomic_write(known_id, logger.experiment.id)
+    run = logger.experiment
+    atomic_write(known_id, run.id)
     if mode == "offline":
-        log.warning(
-            "W&B: offline (no key, or no answer); `wandb sync %s` uploads this run later",
-            logger.experiment.dir,
-        )
+        folder = Path(run.dir).parent
+        log.warning("W&B: offline (no key, or no answer); upload this run later with: wandb sync %s", folder)
+    else:
+        log.info("W&B: %s", run.url)
     return logger
 
 

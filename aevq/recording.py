@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from pytorch_lightning.utilities.exceptions import SIGTERMException
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from aevq.results import Result, write_result
 
@@ -21,9 +22,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Recorder", "terminal_logging"]
+__all__ = ["Recorder", "rank", "terminal_logging"]
 
 log = logging.getLogger("aevq")
+
+# What Lightning and torch say among themselves; nothing that a user of aevq could mend.
+ADVICE = (
+    ".*treespec, LeafSpec.*",
+    ".*does not have many workers.*",
+    ".*is smaller than the logging interval.*",
+    "Grad strides do not match bucket view strides.*",
+)
+
+
+def rank() -> int:
+    """Rank of this process in its job; 0 before Lightning has started the others."""
+    return int(getattr(rank_zero_only, "rank", 0))
 
 
 class Recorder:
@@ -106,15 +120,14 @@ def terminal_logging() -> None:
         return
     handler = _Terminal()
     handler.setLevel(logging.INFO)
-    handler.addFilter(lambda record: record.name.startswith(("aevq", "hydra")))
+    handler.addFilter(lambda record: record.name.startswith(("aevq", "hydra")) and rank() == 0)
     handler.setFormatter(logging.Formatter("%(message)s"))
     root.addHandler(handler)
     log.setLevel(logging.DEBUG)
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # Lightning's own use of torch; nothing that a user of aevq could mend.
-    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    for message in ADVICE:
+        warnings.filterwarnings("ignore", message=message)
 
 
 class _Terminal(logging.StreamHandler):

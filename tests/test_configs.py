@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -104,8 +102,3 @@ def test_an_experiment_says_question_command_and_expected_result(name):
 @pytest.mark.parametrize("name", names("debug"))
 def test_a_debug_setting_shows_tracebacks(name):
     assert composed(f"debug={name}").show_traceback
-
-
-def test_the_wheel_carries_the_configuration():
-    text = Path(ROOT.parent / "pyproject.toml").read_text(encoding="utf-8")
-    assert '"conf" = "aevq/conf"' in text

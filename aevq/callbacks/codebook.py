@@ -47,5 +47,6 @@ class CodebookHealth(Callback):
         if self._counts is None:
             return
         counts, self._counts = all_reduce_sum(self._counts), None
-        pl_module.log("val/codebook_perplexity", perplexity(counts), prog_bar=True)
-        pl_module.log("val/codebook_usage", usage(counts))
+        # The counts are those of all ranks already; `sync_dist` tells Lightning so.
+        pl_module.log("val/codebook_perplexity", perplexity(counts), prog_bar=True, sync_dist=True)
+        pl_module.log("val/codebook_usage", usage(counts), sync_dist=True)

@@ -92,8 +92,8 @@ class PixelCNNTraining(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log `prior/pixelcnn/val_nats` and `prior/pixelcnn/val_bits`, per grid, over all processes."""
         total, count = all_reduce_sum(self._val_sums)
-        self.log("prior/pixelcnn/val_nats", total / count, prog_bar=True)
-        self.log("prior/pixelcnn/val_bits", nats_to_bits(total / count))
+        self.log("prior/pixelcnn/val_nats", total / count, prog_bar=True, sync_dist=True)
+        self.log("prior/pixelcnn/val_bits", nats_to_bits(total / count), sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """AdamW, its learning rate warmed up and annealed over `max_steps`."""

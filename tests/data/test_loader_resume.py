@@ -53,7 +53,7 @@ def fit(folder, *callbacks, ckpt_path=None, **options):
         **{"max_epochs": EPOCHS, "max_steps": -1, **options},
     )
     module = Recorder()
-    trainer.fit(module, ckpt_path=ckpt_path, weights_only=True if ckpt_path else None)
+    trainer.fit(module, ckpt_path=ckpt_path)
     return module.seen, trainer
 
 
