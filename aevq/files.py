@@ -9,7 +9,7 @@ from pathlib import Path
 __all__ = ["atomic_write"]
 
 
-def atomic_write(path: Path, content: bytes | str) -> None:
+def atomic_write(path: Path, content: bytes | bytearray | str) -> None:
     """Write `content` to `path`: to a temporary file beside it, flushed to the disk, then renamed onto it.
 
     Args:

@@ -1,4 +1,4 @@
-"""Files from HTTPS mirrors: checked in memory, then stored whole or not at all.
+"""Files from HTTPS mirrors, checked before anybody gets them.
 
 No plain-http address is ever asked, not even by a redirect: the session has no adapter for it.
 """
@@ -6,7 +6,6 @@ No plain-http address is ever asked, not even by a redirect: the session has no 
 from __future__ import annotations
 
 import math
-import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -19,11 +18,10 @@ from aevq.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from aevq.data.files import DataFile
 
-__all__ = ["Unreachable", "download", "https_session", "store"]
+__all__ = ["Unreachable", "download", "https_session"]
 
 _CHUNK = 1 << 16
 # No archive is much larger than what is in it: a mirror that sends more than this beyond it is cut short.
@@ -113,16 +111,3 @@ def _progress(name: str) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
         task = progress.add_task(name, total=None)
         yield lambda count: progress.advance(task, count)
-
-
-def store(content: bytearray, path: Path) -> None:
-    """Write a file whole or not at all: same-folder temporary, fsync, rename. The caller holds the lock."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

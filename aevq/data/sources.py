@@ -7,7 +7,7 @@ error.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +16,9 @@ from filelock import FileLock
 
 from aevq.data.files import ROLES, DataFile, search_folders
 from aevq.data.idx import idx_tensor
-from aevq.data.mirrors import Unreachable, download, store
+from aevq.data.mirrors import Unreachable, download
 from aevq.errors import UserError, expect
+from aevq.files import atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -96,7 +97,7 @@ class Source:
         target = self._folders[0]
         with _locked(target):
             for file in self._missing():  # asked again: another process may have fetched while we waited
-                store(download(file, self.mirrors, self.timeout), target / file.name)
+                atomic_write(target / file.name, download(file, self.mirrors, self.timeout))
 
 
 @contextmanager
@@ -107,6 +108,7 @@ def _locked(folder: Path) -> Iterator[None]:
         Unreachable: If the folder cannot be made or written.
     """
     lock = FileLock(folder / ".lock")
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
@@ -114,5 +116,18 @@ def _locked(folder: Path) -> Iterator[None]:
         raise Unreachable(f"cannot write to {folder} ({error.strerror or error})") from error
     try:
         yield
-    finally:
+    except BaseException:
         lock.release()
+        _remove_empty(folder / ".lock", made)
+        raise
+    lock.release()
+
+
+def _remove_empty(lock: Path, folders: list[Path]) -> None:
+    """Leave no trace of a download that failed: the folders made for it, innermost first, unless they hold more."""
+    if not folders:
+        return
+    with suppress(OSError):
+        lock.unlink(missing_ok=True)
+        for path in folders:
+            path.rmdir()

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from aevq.pictures.grids import one_of_each, save_grid, save_rows
+from aevq.pictures.latent import project, save_code_maps, save_codebook_usage, save_manifold, save_scatter
+
+
+def brightness(path):
+    image = Image.open(path)
+    assert image.width > 100
+    assert image.height > 100
+    return np.asarray(image.convert("L")).std()
+
+
+def test_one_of_each_takes_the_classes_in_turn():
+    labels = torch.tensor([1, 0, 2, 0, 1, 2, 2])
+    assert one_of_each(labels, 2).tolist() == [1, 0, 2, 3, 4, 5]
+    assert one_of_each(torch.tensor([0, 0, 1]), 2).tolist() == [0, 2]
+
+
+def test_a_grid_shows_its_images_and_equal_pictures_are_equal_files(tmp_path, digits):
+    for name, images in {"a": digits[:16], "b": digits[:16], "c": digits[16:32]}.items():
+        save_grid(images, 8, "samples", tmp_path / f"{name}.png")
+    a, b, c = ((tmp_path / f"{name}.png").read_bytes() for name in "abc")
+    assert a == b != c
+    assert brightness(tmp_path / "a.png") > 20
+
+
+def test_rows_are_named(tmp_path, digits):
+    save_rows({"original": digits[:10], "reconstruction": digits[10:20]}, "rows", tmp_path / "rows.png")
+    assert brightness(tmp_path / "rows.png") > 20
+
+
+def test_two_coordinates_are_shown_as_they_are_and_more_are_projected():
+    z = torch.randn(60, 2)
+    assert project(z) == (z, "z")
+    xy, method = project(torch.randn(60, 80))
+    assert xy.shape == (60, 2)
+    assert method == "t-SNE"
+
+
+def test_a_projection_keeps_clusters_apart():
+    labels = torch.arange(3).repeat_interleave(30)
+    xy, _ = project(10 * torch.eye(6)[labels] + torch.randn(90, 6))
+    nearest = torch.cdist(xy, xy).fill_diagonal_(torch.inf).argmin(1)
+    assert (labels[nearest] == labels).float().mean() > 0.95
+
+
+def test_latent_pictures_are_written(tmp_path, digits, make_model):
+    codes = torch.randint(0, 16, (10, 7, 7))
+    save_scatter(torch.randn(50, 2), torch.arange(50) % 10, "map", tmp_path / "map.png")
+    save_codebook_usage(codes, 16, "usage", tmp_path / "usage.png")
+    save_code_maps(digits[:10], codes, 16, "codes", tmp_path / "codes.png")
+    for path in tmp_path.iterdir():
+        assert brightness(path) > 5
+
+
+@pytest.mark.parametrize("side", [5])
+def test_the_manifold_is_decoded_from_a_plane(tmp_path, side):
+    class Plane:
+        device = torch.device("cpu")
+
+        def decode(self, z):
+            return z.sum(1).sigmoid().view(-1, 1, 1, 1).expand(-1, 1, 28, 28)
+
+    save_manifold(Plane(), torch.randn(200, 2), "plane", tmp_path / "plane.png", side)
+    assert brightness(tmp_path / "plane.png") > 5
