@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
@@ -18,7 +19,7 @@ from aevq.callbacks.progress import StepProgress
 from aevq.checkpoint_io import AtomicCheckpointIO
 from aevq.errors import UserError, expect
 from aevq.loggers import MetricsCSV
-from aevq.priors import Prior, load_prior, save_prior
+from aevq.priors import Prior, fitted_to, load_prior, save_prior
 from aevq.runs import read_checkpoint
 
 if TYPE_CHECKING:
@@ -103,27 +104,26 @@ def fit_model(
     last = ModelCheckpoint(run.checkpoints, "last", save_top_k=1, enable_version_counter=False)
     title = f"{type(model).__name__} on {data.name}"
     trainer = trainers.make(title, run.path, [*callbacks, best, last])
-    resume_from = _resume_point(run.checkpoints / "last.ckpt", trainers, ("train/", "val/"))
+    resume_from = run.checkpoints / "last.ckpt" if (run.checkpoints / "last.ckpt").is_file() else None
+    _forget_figures(trainers, ("train/", "val/"), resume_from)
     with warnings.catch_warnings():
         # The folder of a run that is resumed holds its checkpoints already.
         warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
         trainer.fit(model, datamodule=data, ckpt_path=resume_from)
     trainer.save_checkpoint(run.checkpoints / "last.ckpt")
-    if not best.best_model_path:  # no validation happened, under `fast_dev_run` or without validation batches
+    if not (run.checkpoints / "best.ckpt").is_file():  # no validation happened, under `fast_dev_run` say
         trainer.save_checkpoint(run.checkpoints / "best.ckpt")
     model.load_state_dict(read_checkpoint(run.checkpoints / "best.ckpt")["state_dict"])
     model.eval()
     return trainer
 
 
-def _resume_point(checkpoint: Path, trainers: Trainers, prefixes: tuple[str, ...]) -> Path | None:
-    """The checkpoint to go on from, if it is there; figures of later steps are forgotten, for they come again."""
-    there = checkpoint.is_file()
-    step = int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"]) if there else 0
+def _forget_figures(trainers: Trainers, prefixes: tuple[str, ...], resume_from: Path | None) -> None:
+    """Drop the figures of steps that a resumed training does again."""
+    step = int(read_checkpoint(resume_from)["global_step"]) if resume_from else 0
     for logger in trainers.loggers:
         if isinstance(logger, MetricsCSV):
             logger.forget(prefixes, step)
-    return checkpoint if there else None
 
 
 def fit_priors(
@@ -133,6 +133,7 @@ def fit_priors(
     run: Run,
     trainers: Trainers,
     active: bool,
+    trust: tuple[str, ...],
 ) -> dict[str, Prior]:
     """Fit each prior, or load it where an earlier start of the run did.
 
@@ -143,29 +144,40 @@ def fit_priors(
         run: Where they are saved.
         trainers: Makes the Trainer of a prior that is trained.
         active: Whether this process writes.
+        trust: See `aevq.build.build`.
 
     Returns:
         The fitted priors by name.
     """
+    # The weights that the latents come from: a prior of other weights, from before a resumed training, is fitted again.
+    weights = sha256((run.checkpoints / "best.ckpt").read_bytes()).hexdigest()
+    stage = replace(trainers, run_config=trainers.run_config | {"fitted_to": weights})
     fitted: dict[str, Prior] = {}
     for name, prior in priors.items():
         path = run.priors / f"{name}.safetensors"
-        if path.is_file():
-            fitted[name] = load_prior(path)
-            continue
-        log.info("fitting the prior %s", name)
-        folder = run.priors / name
-
-        def make_trainer(folder: Path = folder, name: str = name, **changes: Any) -> pl.Trainer:
-            limits = {"max_epochs": -1, "check_val_every_n_epoch": None}
-            return trainers.make(f"prior {name}", folder, **limits | changes)
-
-        resume_from = _resume_point(folder / "last.ckpt", trainers, (f"prior/{name}/",))
-        prior.fit(latents, make_trainer=make_trainer, resume_from=resume_from)
-        if active:
-            save_prior(prior, configs[name], path)
+        if fitted_to(path) == weights:
+            prior.load_state_dict(load_prior(path, trust).state_dict())  # type: ignore[attr-defined]
+        else:
+            log.info("fitting the prior %s", name)
+            _fit_prior(name, prior, latents, run, stage)
+            if active:
+                save_prior(prior, configs[name], path, weights)
         fitted[name] = prior
     return fitted
+
+
+def _fit_prior(name: str, prior: Prior, latents: LatentSet, run: Run, stage: Trainers) -> None:
+    """Fit one prior; go on from its own checkpoint if that is of the same model."""
+    folder = run.priors / name
+    last = folder / "last.ckpt"
+    same = last.is_file() and read_checkpoint(last)["config"].get("fitted_to") == stage.run_config["fitted_to"]
+    _forget_figures(stage, (f"prior/{name}/",), last if same else None)
+
+    def make_trainer(**changes: Any) -> pl.Trainer:
+        limits = {"max_epochs": -1, "check_val_every_n_epoch": None}
+        return stage.make(f"prior {name}", folder, **limits | changes)
+
+    prior.fit(latents, make_trainer=make_trainer, resume_from=last if same else None)
 
 
 def to_plain(config: DictConfig) -> dict[str, Any]:

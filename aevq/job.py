@@ -11,13 +11,12 @@ import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from aevq import loggers as outlets
-from aevq.build import build
+from aevq.build import EVERYTHING, build
 from aevq.callbacks import Throughput
-from aevq.errors import UserError
+from aevq.errors import UserError, expect, expect_int
 from aevq.files import atomic_write
 from aevq.fitting import Trainers, check_trainer, fit_model, fit_priors, seed_noise, to_plain
 from aevq.generate import encode_splits
@@ -44,21 +43,26 @@ class Job:
 
     Args:
         config: The whole configuration.
+        trust: Whose classes it may name, see `aevq.build.build`: for a new run everything, it is the user's own.
     """
 
-    def __init__(self, config: DictConfig) -> None:
+    def __init__(self, config: DictConfig, trust: tuple[str, ...] = EVERYTHING) -> None:
+        expect_int("seed", config.seed, 0)
+        precisions = ("highest", "high", "medium")
+        expect(config.matmul_precision in precisions, "matmul_precision", str(precisions), config.matmul_precision)
+        self.trust = trust
         self.plain = to_plain(config)
         self.config = config
         _refuse_ddp_in_sweep(self.plain["trainer"])
         check_trainer(self.plain["trainer"])
         torch.set_float32_matmul_precision(config.matmul_precision)
         pl.seed_everything(config.seed, verbose=False)
-        self.data: MNISTDataModule = build(config.data)
-        self.model: LatentModel = build(config.model)
+        self.data: MNISTDataModule = build(config.data, trust)
+        self.model: LatentModel = build(config.model, trust)
         spec = self.model.latent_spec
-        self.priors: dict[str, Prior] = {n: build_prior(c, spec) for n, c in self.plain["prior"].items()}
-        self.callbacks = [instantiate(callback) for callback in config.callbacks.values()]
-        self.pictures = instantiate(config.pictures)
+        self.priors: dict[str, Prior] = {n: build_prior(c, spec, trust) for n, c in self.plain["prior"].items()}
+        self.callbacks = [build(callback, trust) for callback in config.callbacks.values()]
+        self.pictures = build(config.pictures, trust)
         self.active = rank() == 0
 
     def run(self, old: Run | None) -> Result:
@@ -93,7 +97,9 @@ class Job:
         with recorder.stage("priors"):
             if self.priors:
                 latents = encode_splits(self.model, self.data)
-                self.priors = fit_priors(self.priors, self.plain["prior"], latents, run, trainers, self.active)
+                self.priors = fit_priors(
+                    self.priors, self.plain["prior"], latents, run, trainers, self.active, self.trust
+                )
         if not self.active:
             return
         with recorder.stage("score"):
@@ -132,6 +138,7 @@ class Job:
             if result.data["fingerprint"] != fingerprint["fingerprint"]:
                 raise UserError(f"resume: the data are not those that {old.path.name} was trained on")
             result.resumed += 1
+            result.metrics, result.objective = {}, None  # those of before; they come again
             return result
         parameters = sum(p.numel() for p in self.model.parameters())
         return Result(
@@ -153,7 +160,7 @@ class Job:
     def _loggers(self, run: Run) -> list[Any]:
         if not self.active or self.plain["trainer"]["fast_dev_run"]:
             return []
-        made = [instantiate(logger, run_dir=str(run.path)) for logger in self.config.logger.values()]
+        made = [build(logger, self.trust, run_dir=str(run.path)) for logger in self.config.logger.values()]
         for logger in made:
             logger.log_hyperparams(self._stored_config())
         return made

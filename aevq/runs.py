@@ -22,6 +22,8 @@ from aevq.priors import load_prior
 from aevq.results import Result, read_result
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import Tensor
 
     from aevq.models import LatentModel
@@ -37,10 +39,12 @@ class Run:
 
     Args:
         path: The folder.
+        trust: Beginnings of names, say `mypackage.`, that its configuration may build besides the parts of aevq.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, trust: Iterable[str] = ()) -> None:
         self.path = path
+        self.trust = tuple(trust)
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -79,7 +83,7 @@ class Run:
     @cached_property
     def model(self) -> LatentModel:
         """The model of the best checkpoint, in eval mode, on the CPU."""
-        return load_checkpoint(self.checkpoints / "best.ckpt")
+        return load_checkpoint(self.checkpoints / "best.ckpt", self.trust)
 
     def prior_names(self) -> list[str]:
         """Names of the fitted priors, in alphabetical order."""
@@ -109,7 +113,7 @@ class Run:
         name = name or self.default_prior()
         if name not in known:
             raise UserError(f"prior: run {self.path.name} has no prior {name!r}; {did_you_mean(name, known)}")
-        return load_prior(self.priors / f"{name}.safetensors")
+        return load_prior(self.priors / f"{name}.safetensors", self.trust)
 
     def encode(self, x: Tensor) -> Tensor:
         """Images `(N, C, H, W)` in [0, 1] → latents `(N, *latent_spec.shape)`."""
@@ -138,17 +142,18 @@ class Run:
         return generate(self.model, self.prior(prior), n, seed)
 
 
-def load(run: str | Path = LATEST, runs: str | Path = "runs") -> Run:
+def load(run: str | Path = LATEST, runs: str | Path = "runs", trust: Iterable[str] = ()) -> Run:
     """A run by its name or path.
 
     Args:
         run: `latest`, the name of a folder in `runs`, or the path of a run folder.
         runs: Where runs are kept.
+        trust: Packages of your own, say `["mypackage."]`, whose classes the run may name; no others are built.
 
     Raises:
         UserError: If there is no such run.
     """
-    return Run(find_run(str(run), Path(runs)))
+    return Run(find_run(str(run), Path(runs)), trust)
 
 
 def find_run(name: str, runs: Path) -> Path:
@@ -199,7 +204,7 @@ def point_latest(runs: Path, run: Path) -> None:
         link.unlink(missing_ok=True)
 
 
-def load_checkpoint(path: Path) -> LatentModel:
+def load_checkpoint(path: Path, trust: Iterable[str] = ()) -> LatentModel:
     """The model of a checkpoint, in eval mode, on the CPU. The checkpoint carries its own configuration.
 
     Raises:
@@ -208,7 +213,7 @@ def load_checkpoint(path: Path) -> LatentModel:
     if not path.is_file():
         raise UserError(f"{path}: there is no such checkpoint; did the run get as far as its first validation?")
     checkpoint = read_checkpoint(path)
-    model: LatentModel = build(checkpoint["config"]["model"])
+    model: LatentModel = build(checkpoint["config"]["model"], trust)
     try:
         model.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from aevq.cli import options_command
@@ -28,6 +28,7 @@ class Options:
         seed: The same seed gives the same images.
         out: PNG to write; by default in the run's images folder.
         runs: Where runs are kept.
+        trust: Packages of your own, say [mypackage.], whose classes the run may name.
     """
 
     run: str = "latest"
@@ -36,6 +37,7 @@ class Options:
     seed: int = 0
     out: str | None = None
     runs: str = "runs"
+    trust: list[str] = field(default_factory=list)
 
 
 def sample(options: Options) -> Path:
@@ -48,7 +50,7 @@ def sample(options: Options) -> Path:
         UserError: If there is no such run or prior, or the picture cannot be written.
     """
     expect_int("n", options.n, 1)
-    run = load(options.run, options.runs)
+    run = load(options.run, options.runs, options.trust)
     prior = options.prior or run.default_prior()
     images = run.sample(options.n, prior=prior, seed=options.seed)
     default = run.images / f"samples_{prior}_n{options.n}_seed{options.seed}.png"

@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from aevq.cli import hydra_command
@@ -40,30 +41,32 @@ def train(config: DictConfig) -> float | None:
     Raises:
         UserError: If an argument is bad; nothing was written then.
     """
-    old = Run(find_run(str(config.resume), Path(config.paths.runs))) if config.resume is not None else None
-    job = Job(_resumed_config(old, config) if old else config)
-    if old is not None and old.result.status == "finished" and not _task_overrides():
-        print(f"{old.path.name} is finished; nothing to resume")
-        return old.result.objective_value
-    return job.run(old).objective_value
+    if config.resume is None:
+        return Job(config).run(None).objective_value
+    run = Run(find_run(str(config.resume), Path(config.paths.runs)))
+    changes = _changes()
+    if run.result.status == "finished" and not changes:
+        print(f"{run.path.name} is finished; nothing to resume")
+        return run.result.objective_value
+    return Job(_resumed_config(run, config, changes), tuple(config.trust)).run(run).objective_value
 
 
-def _task_overrides() -> list[str]:
-    """Overrides of the command line, `resume` and `debug` left out."""
-    return [o for o in HydraConfig.get().overrides.task if not o.startswith(("resume=", "debug="))]
+def _changes() -> list[str]:
+    """Keys that the command line of a resumed run changes."""
+    overrides = OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task))
+    return [key for o in overrides if (key := o.key_or_group) not in ("resume", "debug", "trust", "paths.runs")]
 
 
-def _resumed_config(run: Run, config: DictConfig) -> DictConfig:
-    """The run's own configuration, with the values (not the groups) that the command line changes.
+def _resumed_config(run: Run, config: DictConfig, changes: list[str]) -> DictConfig:
+    """The run's own configuration with the values that the command line changes.
 
     Raises:
-        UserError: If the command line changes a group: that would be another run.
+        UserError: If the command line changes more than a single value: that would be another run.
     """
     stored = run.config
-    for override in _task_overrides():
-        key = override.split("=", 1)[0].lstrip("+~")
-        if OmegaConf.is_dict(OmegaConf.select(config, key)):
-            raise UserError(f"resume: {override!r} would make another run; only single values can change")
+    for key in changes:
+        if "/" in key or OmegaConf.is_config(OmegaConf.select(stored, key)):
+            raise UserError(f"resume: {key} would make another run; only single values can change")
         OmegaConf.update(stored, key, OmegaConf.select(config, key), force_add=True)
     return stored
 

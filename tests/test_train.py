@@ -141,6 +141,8 @@ def test_sample_writes_a_picture_of_a_finished_run(command, tmp_path):
         ),
         (["model=vqvae", "prior=mixture"], "prior mixture: expected latent vectors (AE, VAE), got CodeSpec"),
         (["resume=nowhere"], "run: no run 'nowhere'"),
+        (["seed=-1"], "seed: expected an integer ≥ 0, got -1"),
+        (["matmul_precision=lowest"], "matmul_precision: expected"),
         (["model.latent_dim=eight"], "model.latent_dim"),
         (["data.batch_size=0"], "data.batch_size"),
         (["trainer.devices=7", "trainer=gpu"], "trainer"),
@@ -256,6 +258,42 @@ def test_a_finished_run_has_nothing_to_resume(command):
     assert code == 0
     assert "nothing to resume" in out
     assert aevq.load("latest").result == before
+
+
+def test_a_run_resumed_for_longer_fits_its_priors_again(command):
+    command(train_main, "model=ae", "prior=fitted_normal", *QUICK, "model.network.hidden=[32]")
+    run = aevq.load("latest")
+    before = run.prior().mean.clone()
+    code, _, err = command(train_main, "resume=latest", "trainer.max_steps=8")
+    assert code == 0, err
+    run = aevq.load("latest")
+    assert run.result.train["steps"] == 8
+    assert run.config.trainer.max_steps == 8
+    z = run.encode(build(run.config.data).images("train"))
+    torch.testing.assert_close(run.prior().mean, z.mean(0), atol=1e-4, rtol=1e-4)
+    assert not run.prior().mean.allclose(before)
+
+
+@pytest.mark.parametrize("change", ["model=ae", "data=mnist", "model/network=conv", "model.network=null"])
+def test_resuming_as_another_run_is_refused(change, command):
+    command(train_main, "model=vae", *QUICK, *SMALL["vae"])
+    before = aevq.load("latest").result
+    code, _, err = command(train_main, "resume=latest", change)
+    assert code == 1
+    assert "would make another run" in err
+    assert aevq.load("latest").result == before
+
+
+def test_a_resumed_run_may_not_name_foreign_code(command, tmp_path):
+    command(train_main, "model=vae", *QUICK, *SMALL["vae"])
+    path = aevq.load("latest").path / "config.yaml"
+    config = OmegaConf.load(path)
+    config.callbacks.bad = {"_target_": "pathlib.Path.touch", "self": str(tmp_path / "executed")}
+    OmegaConf.save(config, path)
+    code, _, err = command(train_main, "resume=latest", "trainer.max_steps=6")
+    assert code == 1
+    assert "refused" in err
+    assert not (tmp_path / "executed").exists()
 
 
 def test_the_same_seed_gives_the_same_figures_and_another_seed_others(command):

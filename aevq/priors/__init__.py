@@ -2,7 +2,7 @@
 
 from aevq.priors.base import Prior
 from aevq.priors.codes import Marginals, Uniform
-from aevq.priors.files import build_prior, load_prior, save_prior
+from aevq.priors.files import build_prior, fitted_to, load_prior, save_prior
 from aevq.priors.mixture import Mixture
 from aevq.priors.normal import FittedNormal, StandardNormal
 from aevq.priors.pixelcnn import PixelCNN
@@ -16,6 +16,7 @@ __all__ = [
     "StandardNormal",
     "Uniform",
     "build_prior",
+    "fitted_to",
     "load_prior",
     "save_prior",
 ]

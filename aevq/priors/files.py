@@ -14,35 +14,44 @@ from aevq.files import atomic_write
 from aevq.latents import spec_from_dict, spec_to_dict
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from aevq.latents import LatentSpec
     from aevq.priors.base import Prior
 
-__all__ = ["build_prior", "load_prior", "save_prior"]
+__all__ = ["build_prior", "fitted_to", "load_prior", "save_prior"]
 
 
-def build_prior(config: dict[str, Any], spec: LatentSpec) -> Prior:
+def build_prior(config: dict[str, Any], spec: LatentSpec, trust: Iterable[str] = ()) -> Prior:
     """An unfitted prior for latents of that spec.
 
     Args:
         config: `_target_` and arguments, plain values.
         spec: What it is to draw.
+        trust: See `aevq.build.build`.
 
     Raises:
         UserError: If the prior is not made for such latents, or an argument is bad.
     """
-    return build(config, spec=spec)
+    return build(config, trust, spec=spec)
 
 
-def save_prior(prior: Prior, config: dict[str, Any], path: Path) -> None:
-    """Write `prior`, built from `config`, to `path`, all or nothing."""
-    header = {"config": json.dumps(config), "spec": json.dumps(spec_to_dict(prior.spec))}
+def save_prior(prior: Prior, config: dict[str, Any], path: Path, fitted_to: str = "") -> None:
+    """Write `prior` all or nothing.
+
+    Args:
+        prior: Built from `config`.
+        config: `_target_` and arguments, plain values.
+        path: The file.
+        fitted_to: Identifies the model whose latents it was fitted to.
+    """
+    header = {"config": json.dumps(config), "spec": json.dumps(spec_to_dict(prior.spec)), "fitted_to": fitted_to}
     tensors = {name: tensor.contiguous() for name, tensor in prior.state_dict().items()}  # type: ignore[attr-defined]
     atomic_write(path, safetensors.torch.save(tensors, metadata=header))
 
 
-def load_prior(path: Path) -> Prior:
+def load_prior(path: Path, trust: Iterable[str] = ()) -> Prior:
     """The prior of a file written by `save_prior`.
 
     Raises:
@@ -52,8 +61,19 @@ def load_prior(path: Path) -> Prior:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        prior = build_prior(json.loads(header["config"]), spec_from_dict(json.loads(header["spec"])))
+        prior = build_prior(json.loads(header["config"]), spec_from_dict(json.loads(header["spec"])), trust)
         prior.load_state_dict(tensors)  # type: ignore[attr-defined]
     except (OSError, SafetensorError, KeyError, RuntimeError, json.JSONDecodeError) as error:
         raise UserError(f"{path}: not a fitted prior of aevq ({' '.join(str(error).split())})") from error
     return prior
+
+
+def fitted_to(path: Path) -> str | None:
+    """What identifies the model that the prior in a file was fitted to; None where there is no such file."""
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            return (file.metadata() or {}).get("fitted_to", "")
+    except (OSError, SafetensorError):
+        return None

@@ -9,14 +9,6 @@ from aevq.errors import UserError
 from aevq.nn.pixelcnn import GatedPixelCNN
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # tiny tensors: a second thread only waits
-    yield
-    torch.set_num_threads(threads)
-
-
 def network(num_codes=5, channels=6, layers=3, kernel=3, num_classes=None, dropout=0.0):
     torch.manual_seed(0)
     return GatedPixelCNN(num_codes, channels, layers, kernel, num_classes, dropout).double().eval()

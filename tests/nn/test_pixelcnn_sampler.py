@@ -8,14 +8,6 @@ from aevq.nn.pixelcnn import GatedPixelCNN
 from aevq.nn.pixelcnn_sampler import inverse_cdf, sample_codes
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # tiny tensors: a second thread only waits
-    yield
-    torch.set_num_threads(threads)
-
-
 def network(num_classes=None, num_codes=16, kernel=5, dtype=torch.float64):
     torch.manual_seed(0)
     net = GatedPixelCNN(num_codes, 8, 3, kernel, num_classes).to(dtype).eval()

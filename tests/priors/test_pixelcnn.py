@@ -29,14 +29,6 @@ SMALL = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # tiny tensors: a second thread only waits
-    yield
-    torch.set_num_threads(threads)
-
-
 def prior(spec=None, **changes):
     return PixelCNN(spec or CodeSpec(3, 2, 2), **SMALL | changes)
 
