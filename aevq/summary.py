@@ -27,8 +27,8 @@ UNITS = {
 
 def print_summary(result: Result, path: Path) -> None:
     """Print figures with units, and where everything is."""
-    table = Table(title=f"{result.name}  ({result.data['sizes']['test']:,} test images)", box=box.SIMPLE_HEAD)
-    table.add_column("figure")
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column(f"on {result.data['sizes']['test']:,} test images")
     table.add_column("value", justify="right")
     table.add_column("unit", style="dim")
     for name, value in result.metrics.items():
@@ -40,6 +40,7 @@ def print_summary(result: Result, path: Path) -> None:
     for name, seconds in result.seconds.items():
         table.add_row(f"seconds/{name}", f"{seconds:,.1f}", "s")
     console = Console(highlight=False)
+    console.print(f"\n[bold]{result.name}", soft_wrap=True)
     console.print(table)
     console.print(f"pictures  {_short(path / 'images')}\nfigures   {_short(path / 'result.json')}", soft_wrap=True)
 
