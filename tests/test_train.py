@@ -187,12 +187,6 @@ def test_debug_shows_the_traceback(command):
     assert err.strip().splitlines()[-1] == "error: model.latent_dim: expected an integer ≥ 1, got 0"
 
 
-def test_fast_dev_run_goes_through(command):
-    code, _, _ = command(train_main, "model=vae", "debug=fast_dev_run", *QUICK, *SMALL["vae"])
-    assert code == 0
-    assert aevq.load("latest").result.status == "finished"
-
-
 def test_a_fallback_is_named_everywhere_and_remembered(command, tmp_path, monkeypatch):
     code, _, err = command(train_main, f"data.root={tmp_path}/empty", "data.mirrors=[]", *QUICK[1:], *SMALL["vae"])
     assert code == 0
@@ -310,6 +304,31 @@ def test_a_sweep_makes_a_folder_with_a_run_for_each_job(command, tmp_path):
     (sweep,) = (tmp_path / "runs" / "sweep").iterdir()
     results = [json.loads(path.read_text()) for path in sorted(sweep.glob("*/result.json"))]
     assert [(r["model"]["name"], r["status"]) for r in results] == [("AE", "finished"), ("VAE", "finished")]
+
+
+def test_the_smoke_experiment_runs_all_three_models(command, tmp_path):
+    small = ["trainer.max_steps=2", "trainer.val_check_interval=2", "pictures.map_points=60", "pictures.samples=8"]
+    # On `mnist5k` a mixture of ten and a PixelCNN of the default size still take their seconds.
+    code, _, err = command(train_main, "-m", "experiment=smoke", "prior=none", "trainer=cpu", *small)
+    assert code == 0, err
+    (sweep,) = (tmp_path / "runs" / "sweep").iterdir()
+    results = [json.loads(path.read_text()) for path in sweep.glob("*/result.json")]
+    assert sorted(r["model"]["name"] for r in results) == ["AE", "VAE", "VQVAE"]
+    assert {r["status"] for r in results} == {"finished"}
+
+
+@pytest.mark.parametrize("name", ["fast_dev_run", "overfit", "profile"])
+def test_each_debug_setting_goes_through(name, command):
+    limits = {"fast_dev_run": [], "overfit": ["trainer.max_steps=4"], "profile": ["trainer.max_steps=4"]}[name]
+    quick = ["data=mnist5k", "trainer=cpu", "pictures.map_points=60", "trainer.enable_progress_bar=false"]
+    code, _, err = command(train_main, "model=vae", f"debug={name}", *quick, *limits, *SMALL["vae"])
+    assert code == 0, err
+    assert aevq.load("latest").result.status == "finished"
+
+
+def test_two_latent_dimensions_are_drawn_as_a_plane(command):
+    command(train_main, "model=vae", "model.latent_dim=2", *QUICK, *SMALL["vae"])
+    assert (aevq.load("latest").images / "manifold.png").is_file()
 
 
 def test_a_fourth_model_is_one_file_and_one_yaml(command, tmp_path, monkeypatch):
