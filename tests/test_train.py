@@ -11,6 +11,8 @@ from omegaconf import OmegaConf
 
 import aevq
 from aevq.build import build
+from aevq.models import VQVAE
+from aevq.priors import PixelCNN
 from aevq.sample import main as sample_main
 from aevq.train import main as train_main
 
@@ -211,24 +213,24 @@ def test_a_failed_run_says_so_and_why(command, monkeypatch):
     assert result.metrics == {}
 
 
-def test_an_interrupted_run_is_resumed_in_its_own_folder_to_the_same_end(command, monkeypatch):
-    """Cut after the first validation and resumed, a run ends with the figures of one that was never cut."""
-    arguments = ["model=vqvae", *QUICK, *SMALL["vqvae"]]
+@pytest.mark.parametrize("stage", ["model", "prior"])
+def test_an_interrupted_run_is_resumed_in_its_own_folder_to_the_same_end(stage, command, monkeypatch):
+    """Cut in either stage after its first validation, a run ends with the figures of one that was never cut."""
+    arguments = ["model=vqvae", *QUICK, *SMALL["vqvae"], "prior.pixelcnn.max_steps=4"]
     command(train_main, *arguments)
     whole = aevq.load("latest")
 
-    from aevq.models import VQVAE
-
-    step = VQVAE.training_step
+    cut_class = {"model": VQVAE, "prior": PixelCNN}[stage]
+    step = cut_class.training_step
 
     def cut(self, batch, batch_idx):
         if self.global_step == 3:
             raise KeyboardInterrupt
         return step(self, batch, batch_idx)
 
-    monkeypatch.setattr(VQVAE, "training_step", cut)
+    monkeypatch.setattr(cut_class, "training_step", cut)
     code, _, _ = command(train_main, *arguments)
-    monkeypatch.setattr(VQVAE, "training_step", step)
+    monkeypatch.setattr(cut_class, "training_step", step)
     run = aevq.load("latest")
     assert code == 130
     assert run.path != whole.path
@@ -241,8 +243,9 @@ def test_an_interrupted_run_is_resumed_in_its_own_folder_to_the_same_end(command
     assert resumed.result.status == "finished"
     assert resumed.result.resumed == 1
     assert resumed.result.metrics == whole.result.metrics
-    steps = [row.split(",")[:2] for row in (run.path / "metrics.csv").read_text().splitlines()[1:]]
-    assert len(steps) == len({tuple(row) for row in steps})
+    assert resumed.sample(4).equal(whole.sample(4))
+    steps = [tuple(row.split(",")[:2]) for row in (run.path / "metrics.csv").read_text().splitlines()[1:]]
+    assert len(steps) == len(set(steps))
 
 
 def test_a_finished_run_has_nothing_to_resume(command):

@@ -1,0 +1,49 @@
+"""How much of the digit's class a latent tells, by two simple classifiers beside the same on raw pixels.
+
+    probe/linear   accuracy of a logistic regression       probe/knn   accuracy of the five nearest neighbours
+
+Both see standardised vectors of the train split and are scored on the evaluated split.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["probe_metrics"]
+
+NEIGHBOURS = 5
+MAX_TRAIN = 20_000  # vectors that the classifiers see: beyond it a probe costs more than the model
+
+
+def probe_metrics(name: str, train: Tensor, train_labels: Tensor, x: Tensor, labels: Tensor) -> dict[str, float]:
+    """Accuracies of both probes.
+
+    Args:
+        name: What the vectors are: `latent` or `pixels`.
+        train: Vectors, `(N, F)`; the first 20,000 are used.
+        train_labels: Their classes, int64 `(N,)`.
+        x: Vectors to classify, `(M, F)`.
+        labels: Their classes, int64 `(M,)`.
+
+    Returns:
+        `probe/<name>/linear` and `probe/<name>/knn`, in [0, 1].
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    seen, classes = train[:MAX_TRAIN].numpy(), train_labels[:MAX_TRAIN].numpy()
+    probes = {"linear": LogisticRegression(max_iter=200), "knn": KNeighborsClassifier(NEIGHBOURS)}
+    figures = {}
+    for kind, probe in probes.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # 200 iterations are the protocol
+            fitted = make_pipeline(StandardScaler(), probe).fit(seen, classes)
+        figures[f"probe/{name}/{kind}"] = float(fitted.score(x.numpy(), labels.numpy()))
+    return figures

@@ -1,0 +1,72 @@
+"""The feature net: a small MNIST classifier in whose penultimate layer images are compared.
+
+Its weights come with the package, 128 features, and are checked by their SHA-256 at load. A Fréchet distance in them is
+FD-MNIST; it says nothing about, and must not be compared with, Inception's FID or another net's distances.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+
+import safetensors.torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from aevq.errors import UserError
+
+__all__ = ["NUM_FEATURES", "FeatureNet", "load_feature_net"]
+
+NUM_FEATURES = 128
+WEIGHTS = Path(__file__).with_name("feature_net.safetensors")
+
+
+class FeatureNet(nn.Module):
+    """Five 3×3 convolutions, three poolings, 128 features, ten classes; 178,000 parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolutions = nn.Sequential(
+            *_block(1, 32), *_block(32, 32), nn.MaxPool2d(2),
+            *_block(32, 64), *_block(64, 64), nn.MaxPool2d(2),
+            *_block(64, 64), nn.MaxPool2d(2),
+        )  # fmt: skip
+        self.penultimate = nn.Sequential(nn.Flatten(), nn.Linear(64 * 3 * 3, NUM_FEATURES), nn.ReLU())
+        self.classes = nn.Linear(NUM_FEATURES, 10)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Images `(B, 1, 28, 28)` in [0, 1] → features `(B, 128)`."""
+        return self.penultimate(self.convolutions(x))
+
+    @override
+    def forward(self, x: Tensor) -> Tensor:
+        """Images `(B, 1, 28, 28)` in [0, 1] → logits of the ten digits, `(B, 10)`."""
+        return self.classes(self.features(x))
+
+
+def _block(c_in: int, c_out: int) -> list[nn.Module]:
+    return [nn.Conv2d(c_in, c_out, 3, padding=1, bias=False), nn.BatchNorm2d(c_out), nn.ReLU()]
+
+
+def load_feature_net(path: Path = WEIGHTS, expected_sha256: str | None = None) -> FeatureNet:
+    """The trained net, frozen, in eval mode.
+
+    Args:
+        path: Its weights; by default those of the package.
+        expected_sha256: Of the file; by default that of the package's, which stands in the file beside it.
+
+    Raises:
+        UserError: If the file is missing or is not the one expected.
+    """
+    if expected_sha256 is None:
+        expected_sha256 = path.with_suffix(".sha256").read_text(encoding="ascii").strip()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: the feature net's weights cannot be read ({error.strerror})") from error
+    found = sha256(content).hexdigest()
+    if found != expected_sha256:
+        raise UserError(f"{path}: expected SHA-256 {expected_sha256[:12]}…, got {found[:12]}…; not the feature net")
+    net = FeatureNet()
+    net.load_state_dict(safetensors.torch.load(content))
+    return net.eval().requires_grad_(False)

@@ -1,0 +1,17 @@
+"""Figures of images by themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["gradient_energy"]
+
+
+def gradient_energy(x: Tensor) -> Tensor:
+    """Σ of squared differences between neighbouring pixels, both ways: `(B, C, H, W)` → `(B,)`; blur lowers it."""
+    vertical = (x[..., 1:, :] - x[..., :-1, :]).square().flatten(1).sum(1)
+    horizontal = (x[..., 1:] - x[..., :-1]).square().flatten(1).sum(1)
+    return vertical + horizontal
