@@ -59,6 +59,7 @@ def _without_hydras_preface(
 
     def job(config: DictConfig) -> Any:
         try:
+            _refuse_dotted_groups()
             return task(config)
         except Exception as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
@@ -66,6 +67,15 @@ def _without_hydras_preface(
             failures.append(error)
 
     return job
+
+
+def _refuse_dotted_groups() -> None:
+    """Catch `model.likelihood=laplace`, which would put a word where a part belongs."""
+    for override in OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task)):
+        key = override.key_or_group
+        if "." in key and isinstance(override.value(), str) and (config_root() / key.replace(".", "/")).is_dir():
+            group = key.replace(".", "/")
+            raise UserError(f"{key}: is a group of parts; write {group}={override.value()}")
 
 
 def options_command(task: Callable[[Any], Any], defaults: object) -> None:

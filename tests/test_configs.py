@@ -82,14 +82,14 @@ def test_a_prior_is_for_vectors_or_for_codes_and_fits_its_kind(name):
     for config in to_plain(composed("model=ae", f"prior={name}"))["prior"].values():
         fitted = 0
         for spec, latents in (
-            (VectorSpec(4), torch.randn(80, 4)),
-            (CodeSpec(9, 7, 7), torch.randint(0, 9, (80, 7, 7))),
+            (VectorSpec(4), torch.randn(120, 4)),
+            (CodeSpec(9, 7, 7), torch.randint(0, 9, (120, 7, 7))),
         ):
             try:
                 prior = build_prior(config | ({"max_steps": 2} if name == "pixelcnn" else {}), spec)
             except UserError:
                 continue
-            labels = torch.arange(80) % 10
+            labels = torch.arange(120) % 10
             prior.fit(LatentSet(latents, labels, latents[:20], labels[:20]))
             assert prior.sample(3).shape == (3, *spec.shape)
             fitted += 1

@@ -143,6 +143,7 @@ def test_sample_writes_a_picture_of_a_finished_run(command, tmp_path):
         ),
         (["model=vqvae", "prior=mixture"], "prior mixture: expected latent vectors (AE, VAE), got CodeSpec"),
         (["resume=nowhere"], "run: no run 'nowhere'"),
+        (["model.likelihood=laplace"], "model.likelihood: is a group of parts; write model/likelihood=laplace"),
         (["seed=-1"], "seed: expected an integer ≥ 0, got -1"),
         (["matmul_precision=lowest"], "matmul_precision: expected"),
         (["model.latent_dim=eight"], "model.latent_dim"),
@@ -159,6 +160,13 @@ def test_bad_input_gets_one_clear_line_and_leaves_no_trace(arguments, message, c
     assert [line for line in err.splitlines() if line.strip()][-1].startswith("error: ")
     assert "Traceback" not in out + err
     assert not list(tmp_path.rglob("*.*"))
+
+
+def test_a_training_that_diverges_says_so_and_ends(command):
+    code, _, err = command(train_main, "model=vae", *QUICK, *SMALL["vae"], "model.optimizer.lr=1e30")
+    assert code == 1
+    assert "error: training diverged by step" in err
+    assert aevq.load("latest").result.status == "failed"
 
 
 def test_an_unreachable_data_set_without_fallback_is_one_clear_line(command, tmp_path):
@@ -311,8 +319,7 @@ def test_a_sweep_makes_a_folder_with_a_run_for_each_job(command, tmp_path):
 
 def test_the_smoke_experiment_runs_all_three_models(command, tmp_path):
     small = ["trainer.max_steps=2", "trainer.val_check_interval=2", "pictures.map_points=60", "pictures.samples=8"]
-    # On `mnist5k` a mixture of ten and a PixelCNN of the default size still take their seconds.
-    code, _, err = command(train_main, "-m", "experiment=smoke", "prior=none", "trainer=cpu", *small)
+    code, _, err = command(train_main, "-m", "experiment=smoke", "prior_max_steps=1", "trainer=cpu", *small)
     assert code == 0, err
     (sweep,) = (tmp_path / "runs" / "sweep").iterdir()
     results = [json.loads(path.read_text()) for path in sweep.glob("*/result.json")]

@@ -43,7 +43,7 @@ class Reference:
 
     Attributes:
         test: Features of the test images, `(N, 128)`.
-        train: Features of as many train images, `(N, 128)`.
+        train: Features of all train images, `(T, 128)`.
         test_moments: Of `test`.
         test_to_train: Median distance of a test image to its nearest train image.
     """
@@ -55,16 +55,17 @@ class Reference:
 
     @classmethod
     def of(cls, net: FeatureNet, test: Tensor, train: Tensor) -> Reference:
-        """From images `(N, 1, 28, 28)` of the test and of the train split."""
+        """From images `(N, 1, 28, 28)` of the test and `(T, 1, 28, 28)` of the train split."""
         test_features, train_features = features_of(net, test), features_of(net, train)
         nearest = float(nearest_distance(test_features, train_features).median())
         return cls(test_features, train_features, moments(test_features), nearest)
 
     def floor(self) -> dict[str, float]:
-        """The distances of real train images to the test images: what a perfect sampler would reach."""
+        """The distances of as many train images to the test images: what a perfect sampler would reach."""
+        train = self.train[: len(self.test)]
         return {
-            "floor/fd": frechet_distance(moments(self.train), self.test_moments),
-            "floor/kd": kernel_distance(self.train, self.test, KERNEL_SUBSET, KERNEL_SUBSETS, seed=0),
+            "floor/fd": frechet_distance(moments(train), self.test_moments),
+            "floor/kd": kernel_distance(train, self.test, KERNEL_SUBSET, KERNEL_SUBSETS, seed=0),
         }
 
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from typing_extensions import override
+
+from aevq.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from aevq.latents import LatentSpec
     from aevq.nn.likelihood import Likelihood
 
-__all__ = ["LatentModel", "LossTerms"]
+__all__ = ["LatentModel", "LossTerms", "VariationalModel"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,14 @@ class LossTerms:
     def means(self) -> dict[str, Tensor]:
         """Mean over the batch of each term, by name: `()`, detached."""
         return {field.name: getattr(self, field.name).detach().mean() for field in fields(self)}
+
+
+@runtime_checkable
+class VariationalModel(Protocol):
+    """A model whose latent has a posterior, so that log p(x) can be bounded."""
+
+    def importance_nll(self, x: Tensor, samples: int, generator: torch.Generator | None = None) -> Tensor:
+        """Importance-weighted upper bound of −log p(x): `(B, C, H, W)` → `(B,)`, nats per image."""
 
 
 class LatentModel(pl.LightningModule, ABC):
@@ -144,6 +154,9 @@ class LatentModel(pl.LightningModule, ABC):
         self._steps_summed += 1
         if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             means = {f"train/{name}": total / self._steps_summed for name, total in self._sums.items()}
+            bad = [name for name, value in means.items() if not torch.isfinite(value)]
+            if bad:
+                raise UserError(f"training diverged by step {self.global_step + 1}: {', '.join(bad)} not finite")
             self.log("train/objective", means.pop("train/objective"), prog_bar=True)
             self.log_dict(means)
             self._sums, self._steps_summed = {}, 0

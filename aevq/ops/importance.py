@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from aevq.ops.gaussian import reparameterize
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
-__all__ = ["importance_bound", "log_normal", "log_standard_normal"]
+__all__ = ["importance_bound", "log_normal", "log_standard_normal", "log_weights"]
 
 
 def importance_bound(log_w: Tensor) -> Tensor:
@@ -38,3 +42,27 @@ def log_normal(z: Tensor, mu: Tensor, log_var: Tensor) -> Tensor:
 def log_standard_normal(z: Tensor) -> Tensor:
     """Log N(z; 0, I): `(..., D)` → `(...)`, nats."""
     return -0.5 * (z.square() + math.log(2 * math.pi)).sum(-1)
+
+
+def log_weights(
+    mu: Tensor,
+    log_var: Tensor,
+    log_likelihood: Callable[[Tensor], Tensor],
+    samples: int,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Log w_s = log p(x|z_s) + log p(z_s) − log q(z_s|x), z_s ~ q(z|x) = N(μ, diag σ²).
+
+    Args:
+        mu: Means of q, `(B, D)`.
+        log_var: Log variances of q, `(B, D)`.
+        log_likelihood: Latents `(S, B, D)` → log p(x|z), `(S, B)`, nats.
+        samples: S.
+        generator: Of the samples.
+
+    Returns:
+        `(S, B)`, nats.
+    """
+    mu, log_var = mu.expand(samples, *mu.shape), log_var.expand(samples, *log_var.shape)
+    z = reparameterize(mu, log_var, generator)
+    return log_likelihood(z) + log_standard_normal(z) - log_normal(z, mu, log_var)

@@ -48,3 +48,13 @@ def test_the_code_is_the_mean_of_the_posterior(digits):
 def test_bad_arguments_are_named(bad):
     with pytest.raises(UserError, match=rf"model\.{next(iter(bad))}"):
         vae(**bad)
+
+
+def test_the_importance_weighted_nll_tightens_the_elbo_and_does_not_depend_on_the_chunks(digits, monkeypatch):
+    model, x = vae().eval(), digits[::100]
+    elbo = torch.stack([model.terms(x).objective.detach() for _ in range(50)]).mean()
+    bounds = [model.importance_nll(x, s, torch.Generator().manual_seed(0)).mean() for s in (1, 20, 400)]
+    assert bounds[2] < bounds[1] < elbo + 1
+    monkeypatch.setattr("aevq.models.vae.MAX_DECODED", 70)
+    again = model.importance_nll(x, 400, torch.Generator().manual_seed(0)).mean()
+    torch.testing.assert_close(again, bounds[2], atol=0.5, rtol=0)
