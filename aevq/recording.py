@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from typing_extensions import override
 
 from aevq.results import Result, write_result
 
@@ -121,13 +122,22 @@ def terminal_logging() -> None:
     handler = _Terminal()
     handler.setLevel(logging.INFO)
     handler.addFilter(lambda record: record.name.startswith(("aevq", "hydra")) and rank() == 0)
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(_Plain())
     root.addHandler(handler)
     log.setLevel(logging.DEBUG)
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in ADVICE:
         warnings.filterwarnings("ignore", message=message)
+
+
+class _Plain(logging.Formatter):
+    """The message; a warning is called one."""
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        message = super().format(record)
+        return f"WARNING: {message}" if record.levelno >= logging.WARNING else message
 
 
 class _Terminal(logging.StreamHandler):

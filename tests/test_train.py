@@ -200,7 +200,8 @@ def test_debug_shows_the_traceback(command):
 def test_a_fallback_is_named_everywhere_and_remembered(command, tmp_path, monkeypatch):
     code, _, err = command(train_main, f"data.root={tmp_path}/empty", "data.mirrors=[]", *QUICK[1:], *SMALL["vae"])
     assert code == 0
-    assert "mnist5k" in err
+    assert err.count("WARNING: ") == 1
+    assert "results are named mnist5k" in err
     run = aevq.load("latest")
     assert "_mnist5k_" in run.path.name
     assert run.result.data["name"] == "mnist5k"
