@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from aevq.build import build
 from aevq.cli import config_root, options_command
 from aevq.errors import UserError, did_you_mean
 from aevq.evaluation import Evaluation, EvaluationSettings, Evaluator
@@ -93,10 +92,7 @@ def evaluate(options: Options) -> dict[str, float]:
 
 
 def _evaluator(run: Run, options: Options, settings: EvaluationSettings) -> Evaluator:
-    data = build(run.config.data, run.trust)
-    data.prepare()
-    if data.fingerprint != run.result.data["fingerprint"]:
-        raise UserError(f"run: the data are not those that {run.path.name} was trained on")
+    data = run.data
     latents = encode_splits(run.model, data)
     priors = _priors(run, options, latents)
     title = f"{run.result.model['name']} on {data.name}"

@@ -106,10 +106,14 @@ def fit_model(
     trainer = trainers.make(title, run.path, [*callbacks, best, last])
     resume_from = run.checkpoints / "last.ckpt" if (run.checkpoints / "last.ckpt").is_file() else None
     _forget_figures(trainers, ("train/", "val/"), resume_from)
+    if resume_from:
+        log.info("going on from step %d", read_checkpoint(resume_from)["global_step"])
     with warnings.catch_warnings():
         # The folder of a run that is resumed holds its checkpoints already.
         warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
         trainer.fit(model, datamodule=data, ckpt_path=resume_from)
+    if trainers.config.get("profiler"):
+        print(trainer.profiler.summary())  # type: ignore[attr-defined]
     trainer.save_checkpoint(run.checkpoints / "last.ckpt")
     if not (run.checkpoints / "best.ckpt").is_file():  # no validation happened, under `fast_dev_run` say
         trainer.save_checkpoint(run.checkpoints / "best.ckpt")

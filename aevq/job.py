@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from aevq import loggers as outlets
 from aevq.build import EVERYTHING, build
 from aevq.callbacks import Throughput
-from aevq.errors import UserError, expect, expect_int
+from aevq.errors import UserError, did_you_mean, expect, expect_int
 from aevq.files import atomic_write
 from aevq.fitting import Trainers, check_trainer, fit_model, fit_priors, seed_noise, to_plain
 from aevq.generate import encode_splits
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from aevq.models import LatentModel
 
 __all__ = ["Job"]
+
+log = logging.getLogger("aevq")
 
 RUN_FOLDER = "AEVQ_RUN_FOLDER"  # tells the other ranks of a job where rank 0 writes
 
@@ -167,6 +170,8 @@ class Job:
 
     def _objective_of(self, metrics: dict[str, float]) -> dict[str, Any] | None:
         name = self.config.objective
+        if name not in metrics:
+            log.warning("objective: the run has no metric %r; %s", name, did_you_mean(name, metrics))
         return {"name": name, "value": metrics[name]} if name in metrics else None
 
 

@@ -71,10 +71,12 @@ class Recorder:
             except BaseException as error:
                 interrupted = _is_interrupt(error)
                 self.result.status = "interrupted" if interrupted else "failed"
-                self.result.error = " ".join(f"{type(error).__name__}: {error}".split())
+                said = " ".join(f"{type(error).__name__}: {error}".split())
+                self.result.error = "stopped by Ctrl-C or SIGTERM" if interrupted else said
                 log.debug("%s", traceback.format_exc())
                 self.save()
                 if interrupted:
+                    log.info("python -m aevq.train resume=%s goes on from the last validation", self.path)
                     raise KeyboardInterrupt from error
                 raise
         self.result.status = "finished"

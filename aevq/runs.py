@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from aevq.data import MNISTDataModule
     from aevq.models import LatentModel
     from aevq.priors import Prior
 
@@ -84,6 +85,19 @@ class Run:
     def model(self) -> LatentModel:
         """The model of the best checkpoint, in eval mode, on the CPU."""
         return load_checkpoint(self.checkpoints / "best.ckpt", self.trust)
+
+    @cached_property
+    def data(self) -> MNISTDataModule:
+        """The data that the run was trained on; `data.images("test")` is float32 `(N, C, H, W)` in [0, 1].
+
+        Raises:
+            UserError: If the data found are not those of the run.
+        """
+        data: MNISTDataModule = build(self.config.data, self.trust)
+        data.prepare()
+        if data.fingerprint != self.result.data["fingerprint"]:
+            raise UserError(f"{self.path.name}: the data found are not those that it was trained on")
+        return data
 
     def prior_names(self) -> list[str]:
         """Names of the fitted priors, in alphabetical order."""

@@ -60,7 +60,7 @@ def command(monkeypatch, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", ["ae", "vae", "vqvae"])
-def test_a_run_leaves_a_folder_that_everything_else_reads(name, command, tmp_path, digits):
+def test_a_run_leaves_a_folder_that_everything_else_reads(name, command):
     code, out, _ = command(train_main, f"model={name}", "seed=3", *QUICK, *SMALL[name])
     assert code == 0
     assert "reconstruction/mse" in out
@@ -90,12 +90,13 @@ def test_a_run_leaves_a_folder_that_everything_else_reads(name, command, tmp_pat
     header, *rows = (run.path / "metrics.csv").read_text().splitlines()
     assert header == "step,name,value"
     assert {"train/objective", "val/objective", "val/mse"} <= {row.split(",")[1] for row in rows}
-    check_python_api(run, digits)
+    check_python_api(run)
     check_the_reported_error_is_that_of_the_checkpoint(run)
 
 
-def check_python_api(run, digits):
-    x = digits[:5]
+def check_python_api(run):
+    x = run.data.images("test")[:5]
+    assert x.shape == (5, 1, 28, 28)
     torch.testing.assert_close(run.reconstruct(x), run.decode(run.encode(x)))
     first, second, other = (run.sample(4, seed=seed) for seed in (0, 0, 1))
     assert first.shape == (4, 1, 28, 28)
@@ -332,9 +333,10 @@ def test_the_smoke_experiment_runs_all_three_models(command, tmp_path):
 def test_each_debug_setting_goes_through(name, command):
     limits = {"fast_dev_run": [], "overfit": ["trainer.max_steps=4"], "profile": ["trainer.max_steps=4"]}[name]
     quick = ["data=mnist5k", "trainer=cpu", "pictures.map_points=60", "trainer.enable_progress_bar=false"]
-    code, _, err = command(train_main, "model=vae", f"debug={name}", *quick, *limits, *SMALL["vae"])
+    code, out, err = command(train_main, "model=vae", f"debug={name}", *quick, *limits, *SMALL["vae"])
     assert code == 0, err
     assert aevq.load("latest").result.status == "finished"
+    assert ("FIT Profiler Report" in out) == (name == "profile")
 
 
 def test_two_latent_dimensions_are_drawn_as_a_plane(command):

@@ -54,7 +54,8 @@ class Throughput(Callback):
         self._window_images += len(batch[0]) * trainer.world_size
         if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             rate = self._close_window(pl_module.device)
-            pl_module.log("train/images_per_second", rate)
+            for logger in trainer.loggers:
+                logger.log_metrics({"train/images_per_second": rate}, trainer.global_step - 1)
 
     @override
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

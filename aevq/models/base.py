@@ -157,6 +157,8 @@ class LatentModel(pl.LightningModule, ABC):
             bad = [name for name, value in means.items() if not torch.isfinite(value)]
             if bad:
                 raise UserError(f"training diverged by step {self.global_step + 1}: {', '.join(bad)} not finite")
-            self.log("train/objective", means.pop("train/objective"), prog_bar=True)
-            self.log_dict(means)
+            self.log("train/objective", means["train/objective"], prog_bar=True, logger=False)
+            # Straight to the loggers: Lightning would log the same figures once more at the end of the epoch.
+            for logger in self.loggers:
+                logger.log_metrics({name: float(value) for name, value in means.items()}, self.global_step)
             self._sums, self._steps_summed = {}, 0
