@@ -271,6 +271,8 @@ def test_a_run_resumed_for_longer_fits_its_priors_again(command):
     command(train_main, "model=ae", "prior=fitted_normal", *QUICK, "model.network.hidden=[32]")
     run = aevq.load("latest")
     before = run.prior().mean.clone()
+    (run.path / "evaluation.json").write_text("{}")
+    (run.images / "samples_mixture.png").write_bytes(b"of the older weights")
     code, _, err = command(train_main, "resume=latest", "trainer.max_steps=8")
     assert code == 0, err
     run = aevq.load("latest")
@@ -279,6 +281,8 @@ def test_a_run_resumed_for_longer_fits_its_priors_again(command):
     z = run.encode(build(run.config.data).images("train"))
     torch.testing.assert_close(run.prior().mean, z.mean(0), atol=1e-4, rtol=1e-4)
     assert not run.prior().mean.allclose(before)
+    assert not (run.path / "evaluation.json").exists()
+    assert not (run.images / "samples_mixture.png").exists()
 
 
 @pytest.mark.parametrize("change", ["model=ae", "data=mnist", "model/network=conv", "model.network=null"])
