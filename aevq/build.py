@@ -27,6 +27,7 @@ EVERYTHING = ("",)
 TRUSTED = (
     "aevq.callbacks.",
     "aevq.data.",
+    "aevq.evaluation.",
     "aevq.loggers.",
     "aevq.models.",
     "aevq.nn.",

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
-from rich import box
 from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
 
 from aevq.cli import config_root, options_command
 from aevq.errors import UserError, did_you_mean
-from aevq.evaluation import Evaluation, EvaluationSettings, Evaluator
+from aevq.evaluation import Evaluation, EvaluationSettings, Evaluator, metrics_version
 from aevq.files import atomic_write
 from aevq.fitting import Trainers, fit_priors
 from aevq.generate import encode_splits, generate
-from aevq.latents import CodeSpec
+from aevq.latents import CodeSpec, LatentSet
 from aevq.pictures.grids import save_grid
 from aevq.priors import Prior, build_prior
+from aevq.provenance import versions
 from aevq.results import SCHEMA_VERSION
 from aevq.runs import Run, load
+from aevq.summary import figures_table, short_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["Options", "evaluate", "main"]
 
@@ -43,10 +44,12 @@ class Options:
         run: latest, or a run's name or path.
         priors: Which; by default every prior for such latents. What is not fitted yet is fitted and kept.
         split: test, or val while something is still being chosen.
-        samples: Samples a prior.
-        importance_samples: S of the importance-weighted bound of a VAE on binary images.
+        samples: Samples a prior; 0 leaves them out.
+        importance_samples: S of the importance-weighted bound of a VAE on binary images; 0 leaves it out.
         likelihood_images: Images that the bound is computed on.
+        memorisation: Whether to look for each sample's nearest train image.
         probes: Whether to train classifiers on the latents.
+        quick: Only what a run measures at its end: its own priors, no bound, no nearest images, no classifiers.
         seed: Of samples and noise.
         runs: Where runs are kept.
         trust: Packages of your own, say [mypackage.], whose classes the run may name.
@@ -58,7 +61,9 @@ class Options:
     samples: int = 10_000
     importance_samples: int = 5000
     likelihood_images: int = 10_000
+    memorisation: bool = True
     probes: bool = True
+    quick: bool = False
     seed: int = 0
     runs: str = "runs"
     trust: list[str] = field(default_factory=list)
@@ -67,55 +72,59 @@ class Options:
 def evaluate(options: Options) -> dict[str, float]:
     """Measure, write `evaluation.json` and the pictures of new priors into the run folder, print a table.
 
+    What was measured before of the same weights, with the same split, samples and seed, is kept beside the new figures:
+    the priors can be evaluated one by one.
+
     Raises:
         UserError: If there is no such run, it is not finished, or an option is bad.
     """
     settings = EvaluationSettings(
         split=options.split,
         samples=options.samples,
-        importance_samples=options.importance_samples,
+        importance_samples=0 if options.quick else options.importance_samples,
         likelihood_images=options.likelihood_images,
-        train_images=10**9,
-        probes=options.probes,
+        memorisation=options.memorisation and not options.quick,
+        probes=options.probes and not options.quick,
         seed=options.seed,
     )
     run = load(options.run, options.runs, options.trust)
     if run.result.status != "finished":
         raise UserError(f"run: {run.path.name} is {run.result.status}, not finished; resume={run.path.name} goes on")
-    evaluator = _evaluator(run, options, settings)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=len(evaluator.parts()), completed=-1)
-        evaluation = evaluator.run(lambda name: progress.update(task, description=name, advance=1))
-    _write(run, options, evaluation)
-    _print(run, evaluation)
+    evaluation = _evaluator(run, options, settings).run()
+    path = _write(run, settings, evaluation)
+    _print(run, settings, evaluation, path)
     return evaluation.metrics
 
 
 def _evaluator(run: Run, options: Options, settings: EvaluationSettings) -> Evaluator:
-    data = run.data
-    latents = encode_splits(run.model, data)
-    priors = _priors(run, options, latents)
-    title = f"{run.result.model['name']} on {data.name}"
+    names = _prior_names(run, options)
+    latents = encode_splits(run.model, run.data)
+    priors = _fitted(run, names, latents)
+    title = f"{run.result.model['name']} on {run.data.name}"
     for name, prior in priors.items():
         path = run.images / f"samples_{name}.png"
         if not path.exists():
             save_grid(generate(run.model, prior, 64, options.seed), 8, f"{title}: samples, {name}", path)
-    return Evaluator(run.model, priors, data, latents, settings)
+    return Evaluator(run.model, priors, run.data, latents, settings)
 
 
-def _priors(run: Run, options: Options, latents: Any) -> dict[str, Prior]:
-    """The priors asked for: those of the run as they are, the others fitted now."""
-    spec = run.model.latent_spec
-    known = FOR_CODES if isinstance(spec, CodeSpec) else FOR_VECTORS
-    names = options.priors if options.priors is not None else sorted({*known, *run.prior_names()}, key=str)
-    unknown = [name for name in names if name not in (*known, *run.prior_names())]
-    if unknown:
-        raise UserError(f"priors: {unknown[0]!r} is none for {spec}; {did_you_mean(unknown[0], known)}")
-    plain = OmegaConf.to_container(run.config, resolve=True)
-    configs: dict[str, Any] = {name: plain["prior"].get(name) or _default(name, run) for name in names}  # type: ignore[index,call-overload,union-attr]
-    trainers = Trainers(plain["trainer"], plain)  # type: ignore[index,call-overload,arg-type]
-    unfitted = {name: build_prior(config, spec, run.trust) for name, config in configs.items()}
-    return fit_priors(unfitted, configs, latents, run, trainers, active=True, trust=run.trust)
+def _prior_names(run: Run, options: Options) -> list[str]:
+    """The priors asked for; by default every one of the kind, the run's own included."""
+    spec, own = run.model.latent_spec, run.prior_names()
+    known = list(dict.fromkeys([*(FOR_CODES if isinstance(spec, CodeSpec) else FOR_VECTORS), *own]))
+    names = options.priors if options.priors is not None else [n for n in known if n in own or not options.quick]
+    for name in names:
+        if name not in known:
+            raise UserError(f"priors: {name!r} is none for {spec}; {did_you_mean(name, known)}")
+    return names
+
+
+def _fitted(run: Run, names: list[str], latents: LatentSet) -> dict[str, Prior]:
+    """Those of the run as they are, the others fitted now and kept."""
+    plain: Any = OmegaConf.to_container(run.config, resolve=True)
+    configs = {name: plain["prior"].get(name) or _default(name, run) for name in names}
+    unfitted = {name: build_prior(config, run.model.latent_spec, run.trust) for name, config in configs.items()}
+    return fit_priors(unfitted, configs, latents, run, Trainers(plain["trainer"], plain), active=True, trust=run.trust)
 
 
 def _default(name: str, run: Run) -> dict[str, Any]:
@@ -123,42 +132,48 @@ def _default(name: str, run: Run) -> dict[str, Any]:
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(config_root()), version_base="1.3"):
         composed = compose("train", [f"prior={name}", f"seed={run.result.seed}"])
-    return OmegaConf.to_container(composed.prior, resolve=True)[name]  # type: ignore[return-value,index,call-overload]
+    prior: Any = OmegaConf.to_container(composed.prior, resolve=True)
+    return dict(prior[name])
 
 
-def _write(run: Run, options: Options, evaluation: Evaluation) -> None:
+def _write(run: Run, settings: EvaluationSettings, evaluation: Evaluation) -> Path:
+    path = run.path / ("evaluation.json" if settings.split == "test" else f"evaluation_{settings.split}.json")
     content = {
         "schema_version": SCHEMA_VERSION,
+        "metrics_version": metrics_version(),
         "run": run.path.name,
-        "data": run.result.data,
-        "options": {name: getattr(options, name) for name in Options.__dataclass_fields__ if name != "runs"},
-        "metrics": evaluation.metrics,
-        "seconds": evaluation.seconds,
+        "weights": run.weights_sha256,
+        "data": run.result.data | {"evaluated": run.data.evaluated_sha256[settings.split]},
+        "settings": asdict(settings),
+        "versions": versions(),
     }
-    atomic_write(run.path / "evaluation.json", json.dumps(content, indent=2) + "\n")
+    before = _comparable(path, content)
+    content["metrics"] = before.get("metrics", {}) | evaluation.metrics
+    content["seconds"] = before.get("seconds", {}) | evaluation.seconds
+    atomic_write(path, json.dumps(content, indent=2) + "\n")
+    return path
 
 
-def _print(run: Run, evaluation: Evaluation) -> None:
+def _comparable(path: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """What an earlier evaluation of the same weights and by the same protocol has left, if any."""
+    try:
+        before: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        same = all(before[key] == content[key] for key in ("schema_version", "metrics_version", "weights"))
+        same &= all(before["settings"][key] == content["settings"][key] for key in ("split", "samples", "seed"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return before if same else {}
+
+
+def _print(run: Run, settings: EvaluationSettings, evaluation: Evaluation, path: Path) -> None:
     console = Console(highlight=False)
-    figures = Table(box=box.SIMPLE_HEAD)
-    figures.add_column("figure")
-    figures.add_column("value", justify="right")
-    for name, value in evaluation.metrics.items():
-        if not name.startswith("samples/"):
-            figures.add_row(name, f"{value:.4g}")
     console.print(f"\n[bold]{run.path.name}", soft_wrap=True)
-    console.print(figures)
-    names = list(dict.fromkeys(n.split("/")[1] for n in evaluation.metrics if n.startswith("samples/")))
-    samples = Table(box=box.SIMPLE_HEAD)
-    samples.add_column("samples")
-    for name in names:
-        samples.add_column(name, justify="right")
-    for figure in dict.fromkeys(n.split("/")[2] for n in evaluation.metrics if n.startswith("samples/")):
-        samples.add_row(figure, *(f"{evaluation.metrics[f'samples/{name}/{figure}']:.3g}" for name in names))
-    console.print(samples)
+    images = run.result.data["sizes"][settings.split]
+    console.print(figures_table(evaluation.metrics, f"on {images:,} {settings.split} images"))
     total = sum(evaluation.seconds.values())
-    console.print(f"{total:.0f} s: " + ", ".join(f"{k} {v:.0f}" for k, v in evaluation.seconds.items()))
-    console.print(f"figures   {Path(run.path / 'evaluation.json')}", soft_wrap=True)
+    costs = ", ".join(f"{name} {seconds:.1f}" for name, seconds in evaluation.seconds.items())
+    console.print(f"seconds   {total:.0f}: {costs}", soft_wrap=True)
+    console.print(f"pictures  {short_path(run.images)}\nfigures   {short_path(path)}", soft_wrap=True)
 
 
 def main() -> None:

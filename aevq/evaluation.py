@@ -7,23 +7,35 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import torch
+from rich.console import Console
+from rich.progress import Progress
 
 from aevq.errors import expect, expect_int
 from aevq.generate import encode_all, generate, reconstruct_all
 from aevq.latents import CodeSpec, VectorSpec
-from aevq.metrics import codebook_metrics, reconstruction_metrics
-from aevq.metrics.probes import probe_metrics
-from aevq.metrics.samples import Reference, features_of, sample_metrics
-from aevq.metrics.terms import loss_terms
+from aevq.metrics import (
+    Reference,
+    anomaly_metrics,
+    codebook_metrics,
+    features_of,
+    image_terms,
+    mean_terms,
+    pca_mse,
+    probe_metrics,
+    reconstruction_metrics,
+    sample_metrics,
+)
 from aevq.models import VariationalModel
-from aevq.nn.feature_net import FeatureNet, load_feature_net
+from aevq.nn.feature_net import FeatureNet, feature_net_sha256, load_feature_net
 from aevq.nn.likelihood import Bernoulli
 from aevq.ops.distance import frechet_distance, moments
 from aevq.ops.image import gradient_energy
 from aevq.ops.units import nats_to_bits
+from aevq.priors import Uniform
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,9 +47,16 @@ if TYPE_CHECKING:
     from aevq.models import LatentModel
     from aevq.priors import Prior
 
-__all__ = ["Evaluation", "EvaluationSettings", "Evaluator"]
+__all__ = ["Evaluation", "EvaluationSettings", "Evaluator", "metrics_version"]
 
 Figures = dict[str, float]
+
+PROTOCOL = 1  # raised whenever a figure of the same name would come out differently
+
+
+def metrics_version() -> str:
+    """What figures depend on besides the run: this protocol and the feature net. Others are not comparable."""
+    return f"{PROTOCOL}-{feature_net_sha256()[:8]}"
 
 
 @dataclass(frozen=True)
@@ -46,11 +65,11 @@ class EvaluationSettings:
 
     Attributes:
         split: `test`, or `val` while something is still being chosen.
-        samples: Samples a prior, held against as many images of the split at most.
+        samples: Samples a prior, held against as many images of the split at most; 0 leaves the samples out.
         importance_samples: S of the importance-weighted bound; 0 leaves it out.
         likelihood_images: Images of the split that the bound is computed on, at most.
-        train_images: Train images among which the nearest of a sample is looked for, at most.
-        probes: Whether to train the classifiers on the latents.
+        memorisation: Whether to look for each sample's nearest train image.
+        probes: Whether to train classifiers on the latents.
         seed: Of samples and noise.
     """
 
@@ -58,16 +77,17 @@ class EvaluationSettings:
     samples: int
     importance_samples: int
     likelihood_images: int
-    train_images: int
+    memorisation: bool
     probes: bool
     seed: int
 
     def __post_init__(self) -> None:
         expect(self.split in ("val", "test"), "split", "val or test", self.split)
-        expect_int("samples", self.samples, 10)
+        expect_int("samples", self.samples, 0)
+        expect(self.samples == 0 or self.samples >= 10, "samples", "0, or at least 10", self.samples)
         expect_int("importance_samples", self.importance_samples, 0)
         expect_int("likelihood_images", self.likelihood_images, 1)
-        expect_int("train_images", self.train_images, self.samples)
+        expect_int("seed", self.seed, 0)
 
 
 @dataclass
@@ -85,7 +105,7 @@ class Evaluator:
         model: In eval mode.
         priors: Fitted, by name.
         data: Prepared; what the model was trained on.
-        latents: Of the train and validation splits, as the priors saw them.
+        latents: Of the train and validation splits, as the priors saw them; None where there are no probes.
         settings: How much to measure.
     """
 
@@ -94,68 +114,75 @@ class Evaluator:
         model: LatentModel,
         priors: dict[str, Prior],
         data: MNISTDataModule,
-        latents: LatentSet,
+        latents: LatentSet | None,
         settings: EvaluationSettings,
     ) -> None:
         self.model, self.priors, self.data = model, priors, data
         self.latents, self.settings = latents, settings
         self.x, self.labels = data.images(settings.split), data.labels(settings.split)
-        self.z = encode_all(model, self.x)
 
     def parts(self) -> dict[str, Callable[[], Figures]]:
         """What will be measured, by name, in order; each part knows nothing of the others' results."""
         parts: dict[str, Callable[[], Figures]] = {
             "reconstruction": self._reconstruction,
-            "loss terms": lambda: loss_terms(self._term_means, self.x, self.settings.seed),
-            "codebook": lambda: codebook_metrics(self.model.latent_spec, self.z),
+            "loss terms": lambda: mean_terms(self._terms),
+            "codebook": lambda: codebook_metrics(self.model.latent_spec, self._z),
             "latents": self._latents,
             "rate": self._rate,
             "likelihood": self._likelihood,
-            "floor": lambda: self._reference.floor(),
+            "anomaly": self._anomaly,
         }
-        for name, prior in self.priors.items():
-            parts[f"samples {name}"] = lambda name=name, prior=prior: self._samples(name, prior)  # type: ignore[misc]
-        if self.settings.probes:
-            parts["probes"] = self._probes
+        if self.settings.samples:
+            parts["floor"] = lambda: self._reference.floor()
+            parts |= {f"samples {name}": partial(self._samples, name) for name in self.priors}
+        if self.settings.probes and self.latents is not None:
+            parts["probes"] = partial(self._probes, self.latents)
         return parts
 
-    def run(self, on_part: Callable[[str], None]) -> Evaluation:
-        """Measure part by part; `on_part` is told the name of each before it starts."""
-        evaluation = Evaluation()
-        for name, measure in self.parts().items():
-            on_part(name)
-            start = time.perf_counter()
-            figures = measure()
-            if figures:
-                evaluation.metrics |= figures
-                evaluation.seconds[name] = round(time.perf_counter() - start, 3)
+    def run(self) -> Evaluation:
+        """Measure part by part, with a progress bar on a terminal."""
+        evaluation, parts = Evaluation(), self.parts()
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task("", total=len(parts))
+            for name, measure in parts.items():
+                progress.update(task, description=name)
+                start = time.perf_counter()
+                figures = measure()
+                progress.advance(task)
+                if figures:
+                    evaluation.metrics |= figures
+                    evaluation.seconds[name] = round(time.perf_counter() - start, 3)
         return evaluation
 
-    @property
+    @cached_property
+    def _z(self) -> Tensor:
+        return encode_all(self.model, self.x)
+
+    @cached_property
+    def _terms(self) -> dict[str, Tensor]:
+        """Loss terms of each image of the split."""
+        return image_terms(lambda x: self.model.terms(x.to(self.model.device)).by_name(), self.x, self.settings.seed)
+
+    @cached_property
+    def _x_hat(self) -> Tensor:
+        return reconstruct_all(self.model, self.x)
+
+    @cached_property
     def _net(self) -> FeatureNet:
-        if not hasattr(self, "_loaded_net"):
-            self._loaded_net = load_feature_net().to(self.model.device)
-        return self._loaded_net
+        return load_feature_net().to(self.model.device)
 
-    @property
+    @cached_property
     def _reference(self) -> Reference:
-        if not hasattr(self, "_made_reference"):
-            n = min(self.settings.samples, len(self.x))
-            self._made_reference = Reference.of(self._net, self.x[:n], self._train_images())
-        return self._made_reference
-
-    def _train_images(self) -> Tensor:
-        return self.data.images("train")[: self.settings.train_images]
-
-    def _term_means(self, chunk: Tensor) -> dict[str, Tensor]:
-        return self.model.terms(chunk.to(self.model.device)).means()
+        n, train = self.settings.samples, self.data.images("train")
+        all_train = train if self.settings.memorisation else None
+        return Reference.of(self._net, self.x[_some(n, self.x)], train[_some(min(n, len(self.x)), train)], all_train)
 
     def _reconstruction(self) -> Figures:
-        x_hat = reconstruct_all(self.model, self.x)
-        figures = reconstruction_metrics(self.x, x_hat)
-        a, b = (moments(features_of(self._net, images)) for images in (self.x, x_hat))
-        figures["reconstruction/fd"] = frechet_distance(a, b)
-        sharpness = gradient_energy(x_hat).mean() / gradient_energy(self.x).mean()
+        figures = reconstruction_metrics(self.x, self._x_hat)
+        if self.settings.samples:
+            a, b = (moments(features_of(self._net, images)) for images in (self.x, self._x_hat))
+            figures["reconstruction/fd"] = frechet_distance(a, b)
+        sharpness = gradient_energy(self._x_hat).mean() / gradient_energy(self.x).mean()
         figures["reconstruction/sharpness"] = float(sharpness)
         if isinstance(self.model.latent_spec, VectorSpec):
             figures["pca/mse"] = pca_mse(self.data.images("train"), self.x, self.model.latent_spec.dim)
@@ -165,76 +192,85 @@ class Evaluator:
         """Active units (Burda et al. 2015): dimensions whose posterior mean varies by more than 0.01 over the data."""
         if not isinstance(self.model, VariationalModel):
             return {}
-        return {"latent/active_units": float((self.z.var(0) > 0.01).sum())}
+        return {"latent/active_units": float((self._z.var(0) > 0.01).sum())}
 
     def _rate(self) -> Figures:
         """Bits to send a latent: of a grid as it is, and by the code length of each prior of codes."""
         spec = self.model.latent_spec
         if not isinstance(spec, CodeSpec):
             return {}
-        figures = {"rate/grid_bits": nats_to_bits(spec.height * spec.width * torch.tensor(spec.num_codes).log().item())}
-        for name, prior in self.priors.items():
-            figures[f"rate/{name}_bits"] = nats_to_bits(float(self._code_nats(prior).mean()))
-        return figures
+        grid_nats = spec.height * spec.width * float(torch.tensor(spec.num_codes).log())
+        lengths = {f"rate/{name}_bits": nats_to_bits(float(nats.mean())) for name, nats in self._code_nats.items()}
+        return {"rate/grid_bits": nats_to_bits(grid_nats), **lengths}
 
-    @torch.inference_mode()
-    def _code_nats(self, prior: Prior) -> Tensor:
-        device = next(iter(prior.state_dict().values())).device  # type: ignore[attr-defined]
-        return torch.cat([-prior.log_prob(z.to(device)).cpu() for z in self.z.split(500)])
+    @cached_property
+    def _code_nats(self) -> dict[str, Tensor]:
+        """−log p(z) of each image's grid by each prior of codes: `(N,)`, nats."""
+        if not isinstance(self.model.latent_spec, CodeSpec):
+            return {}
+        with torch.inference_mode():
+            return {name: _neg_log_prob(prior, self._z) for name, prior in self.priors.items()}
 
-    @torch.inference_mode()
     def _likelihood(self) -> Figures:
         """Bounds of −log p(x), nats: only where p(x|z) is a normalised distribution of the images, binary ones."""
         if not (isinstance(self.model.likelihood, Bernoulli) and is_binary(self.x)):
             return {}
+        distortion = self._terms["distortion"].double()
         if isinstance(self.model, VariationalModel):
-            return self._importance_bound(self.model)
-        return self._code_likelihood()
+            elbo = -float((distortion + self._terms["kl"]).mean())
+            return {"likelihood/elbo": elbo, **self._importance_nll(self.model)}
+        # −log p(z*) − log p(x|z*) with z* = e(x)
+        bounds = {name: float((distortion + nats).mean()) for name, nats in self._code_nats.items()}
+        return {f"likelihood/{name}_nll_bound": bound for name, bound in bounds.items()}
 
-    def _importance_bound(self, model: VariationalModel) -> Figures:
-        figures = {}
-        if self.settings.importance_samples:
-            generator = torch.Generator(self.model.device).manual_seed(self.settings.seed)
-            x = self.x[: self.settings.likelihood_images].to(self.model.device)
-            nll = [model.importance_nll(c, self.settings.importance_samples, generator) for c in x.split(20)]
-            figures["likelihood/nll"] = float(torch.cat(nll).mean())
-        terms = loss_terms(self._term_means, self.x, self.settings.seed)
-        return figures | {"likelihood/elbo": -(terms["loss/distortion"] + terms["loss/kl"])}
-
-    def _code_likelihood(self) -> Figures:
-        """−log p(z*) − log p(x|z*) with z* = e(x), for each prior of codes."""
-        if not isinstance(self.model.latent_spec, CodeSpec):
+    def _importance_nll(self, model: VariationalModel) -> Figures:
+        samples = self.settings.importance_samples
+        if samples == 0:
             return {}
-        distortion = loss_terms(self._term_means, self.x)["loss/distortion"]
-        return {
-            f"likelihood/{name}_nll_bound": distortion + float(self._code_nats(prior).mean())
-            for name, prior in self.priors.items()
-        }
+        generator = torch.Generator(self.model.device).manual_seed(self.settings.seed)
+        x = self.x[_some(self.settings.likelihood_images, self.x)].to(self.model.device)
+        nll = torch.cat([model.importance_nll(chunk, samples, generator) for chunk in x.split(20)])
+        return {"likelihood/nll": float(nll.double().mean()), "likelihood/importance_samples": float(samples)}
 
-    def _samples(self, name: str, prior: Prior) -> Figures:
-        images = generate(self.model, prior, self.settings.samples, self.settings.seed)
+    def _anomaly(self) -> Figures:
+        """How well an image of the digit that was left out of training stands out."""
+        if self.data.leave_out is None or self.settings.split != "test":  # the other splits go without it
+            return {}
+        scores = {"reconstruction_error": (self._x_hat - self.x).square().mean((1, 2, 3))}
+        if "kl" in self._terms:
+            scores["elbo"] = self._terms["distortion"] + self._terms["kl"]
+        for name, nats in self._code_nats.items():
+            if type(self.priors[name]) is not Uniform:  # to which all codes are alike
+                scores[f"{name}_code_length"] = nats
+        return anomaly_metrics(scores, self.labels == self.data.leave_out)
+
+    def _samples(self, name: str) -> Figures:
+        images = generate(self.model, self.priors[name], self.settings.samples, self.settings.seed)
         return sample_metrics(name, images, self._net, self._reference)
 
-    def _probes(self) -> Figures:
+    def _probes(self, latents: LatentSet) -> Figures:
         train, y = self.data.images("train").flatten(1), self.data.labels("train")
         with torch.inference_mode():
-            embedded = [self.model.embed(z.to(self.model.device)).cpu() for z in (self.latents.train, self.z)]
+            embedded = [self.model.embed(z.to(self.model.device)).cpu() for z in (latents.train, self._z)]
         return {
             **probe_metrics("latent", embedded[0], y, embedded[1], self.labels),
             **probe_metrics("pixels", train, y, self.x.flatten(1), self.labels),
         }
 
 
+def _some(n: int, x: Tensor) -> Tensor:
+    """Rows of n of the images, or of all where there are fewer: the same for every model.
+
+    Not the first n: these may be of few classes.
+    """
+    return torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:n].sort().values
+
+
+def _neg_log_prob(prior: Prior, latents: Tensor) -> Tensor:
+    device = next(iter(prior.state_dict().values())).device  # type: ignore[attr-defined]
+    return torch.cat([-prior.log_prob(z.to(device)).cpu() for z in latents.split(500)])
+
+
 def is_binary(x: Tensor) -> bool:
     """Whether all pixels are 0 or 1."""
     return bool(((x == 0) | (x == 1)).all())
-
-
-def pca_mse(train: Tensor, x: Tensor, components: int) -> float:
-    """Mean squared error of a PCA with so many components fitted to `train`: the floor that a linear code reaches."""
-    flat = train.flatten(1).double()
-    mean = flat.mean(0)
-    centred = flat - mean
-    basis = torch.linalg.eigh(centred.T @ centred).eigenvectors[:, -components:]
-    residual = x.flatten(1).double() - mean
-    return float((residual - residual @ basis @ basis.T).square().mean())

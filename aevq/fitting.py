@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import warnings
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
@@ -154,7 +153,7 @@ def fit_priors(
         The fitted priors by name.
     """
     # The weights that the latents come from: a prior of other weights, from before a resumed training, is fitted again.
-    weights = sha256((run.checkpoints / "best.ckpt").read_bytes()).hexdigest()
+    weights = run.weights_sha256
     stage = replace(trainers, run_config=trainers.run_config | {"fitted_to": weights})
     fitted: dict[str, Prior] = {}
     for name, prior in priors.items():

@@ -18,6 +18,7 @@ from aevq import loggers as outlets
 from aevq.build import EVERYTHING, build
 from aevq.callbacks import Throughput
 from aevq.errors import UserError, did_you_mean, expect, expect_int
+from aevq.evaluation import EvaluationSettings, Evaluator, metrics_version
 from aevq.files import atomic_write
 from aevq.fitting import Trainers, check_trainer, fit_model, fit_priors, seed_noise, to_plain
 from aevq.generate import encode_splits
@@ -27,7 +28,6 @@ from aevq.provenance import command_line, device_name, git_state, versions
 from aevq.recording import Recorder, rank
 from aevq.results import Result
 from aevq.runs import Run, create_folder, point_latest
-from aevq.scoring import score
 from aevq.summary import print_summary
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class Job:
         self.priors: dict[str, Prior] = {n: build_prior(c, spec, trust) for n, c in self.plain["prior"].items()}
         self.callbacks = [build(callback, trust) for callback in config.callbacks.values()]
         self.pictures = build(config.pictures, trust)
+        self.evaluation: EvaluationSettings = build(config.evaluation, trust)
         self.active = rank() == 0
 
     def run(self, old: Run | None) -> Result:
@@ -109,7 +110,9 @@ class Job:
         if not self.active:
             return
         with recorder.stage("score"):
-            recorder.result.metrics = score(self.model, self.data)
+            evaluator = Evaluator(self.model, self.priors, self.data, None, self.evaluation)
+            recorder.result.metrics = evaluator.run().metrics
+            recorder.result.metrics_version = metrics_version()
             recorder.result.objective = self._objective_of(recorder.result.metrics)
         with recorder.stage("pictures"):
             pictures = draw_run(self.model, self.priors, self.data, run.images, self.pictures)
@@ -138,7 +141,13 @@ class Job:
         return self.plain | {"data": data, "resume": None}
 
     def _first_result(self, run: Run, old: Run | None) -> Result:
-        fingerprint = {"name": self.data.name, "fingerprint": self.data.fingerprint, "sizes": self.data.sizes}
+        fingerprint: dict[str, Any] = {
+            "name": self.data.name,
+            "fingerprint": self.data.fingerprint,
+            "sizes": self.data.sizes,
+        }
+        if self.data.leave_out is not None:
+            fingerprint["left_out"] = self.data.leave_out
         if old is not None:
             result = old.result
             if result.data["fingerprint"] != fingerprint["fingerprint"]:

@@ -42,6 +42,7 @@ class Result:
         seconds: Wall time of each stage, by name.
         objective: Name and value of the number that a sweep minimises.
         metrics: All figures by name.
+        metrics_version: How they were measured; figures of two versions are not comparable.
         schema_version: Of this layout.
     """
 
@@ -61,6 +62,7 @@ class Result:
     seconds: dict[str, float] = field(default_factory=dict)
     objective: dict[str, Any] | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    metrics_version: str | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property

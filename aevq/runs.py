@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +81,11 @@ class Run:
     def result(self) -> Result:
         """What the run came to so far."""
         return read_result(self.path / "result.json")
+
+    @property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the best checkpoint: what is fitted to these weights, or measured of them, says so."""
+        return sha256((self.checkpoints / "best.ckpt").read_bytes()).hexdigest()
 
     @cached_property
     def model(self) -> LatentModel:

@@ -64,6 +64,8 @@ def _resumed_config(run: Run, config: DictConfig, changes: list[str]) -> DictCon
         UserError: If the command line changes more than a single value: that would be another run.
     """
     stored = run.config
+    for group in set(config) - set(stored):  # younger than the run
+        stored[group] = config[group]
     for key in changes:
         if "/" in key or OmegaConf.is_config(OmegaConf.select(stored, key)):
             raise UserError(f"resume: {key} would make another run; only single values can change")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 
 import pytest
@@ -56,3 +57,21 @@ def make_model():
 @pytest.fixture(params=["ae", "vae", "vqvae"])
 def model(request):
     return small_model(request.param)
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path, capsys):
+    """Runs a command of the package in an empty folder; gives exit code and what it printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(main, *arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["aevq", *arguments])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -9,16 +10,17 @@ import torch
 
 from aevq.data import MNISTDataModule
 from aevq.errors import UserError
-from aevq.evaluation import EvaluationSettings, Evaluator, is_binary, pca_mse
+from aevq.evaluation import EvaluationSettings, Evaluator, is_binary
 from aevq.generate import encode_splits
 from aevq.latents import CodeSpec, LatentSet
+from aevq.metrics import Reference
 from aevq.models import VAE, VQVAE
 from aevq.nn import MLP, Bernoulli, Conv, GradientUpdate
 from aevq.nn.feature_net import FeatureNet
 from aevq.priors import FittedNormal, Marginals, StandardNormal, Uniform
 
 
-def digits5k(binarize="none"):
+def digits5k(binarize="none", leave_out=None):
     return MNISTDataModule(
         name="mnist5k",
         root="data",
@@ -33,11 +35,12 @@ def digits5k(binarize="none"):
         eval_batch_size=500,
         binarize=binarize,
         seed=0,
+        leave_out=leave_out,
     )
 
 
 SETTINGS = EvaluationSettings(
-    split="val", samples=60, importance_samples=3, likelihood_images=20, train_images=200, probes=False, seed=0
+    split="val", samples=60, importance_samples=3, likelihood_images=20, memorisation=False, probes=False, seed=0
 )
 
 
@@ -54,7 +57,7 @@ def evaluate(model, priors, data, settings=SETTINGS):
     fitted = {name: prior(model.latent_spec) for name, prior in priors.items()}
     for prior in fitted.values():
         prior.fit(latents)
-    return Evaluator(model, fitted, data, latents, settings).run(lambda _: None)
+    return Evaluator(model, fitted, data, latents, settings).run()
 
 
 VECTORS = {"standard_normal": StandardNormal, "fitted_normal": FittedNormal}
@@ -134,14 +137,44 @@ def test_the_bound_of_a_vqvae_is_one_against_full_enumeration():
     assert (bound > exact + 1e-3).any()
 
 
-def test_pca_is_that_of_scikit_learn(digits):
-    from sklearn.decomposition import PCA
+def test_the_images_that_samples_are_held_against_are_of_every_class(make_model):
+    """The embedded images are sorted by class: their first sixty are zeros."""
+    data = digits5k()
+    data.prepare()
+    chosen = {}
 
-    train, x = digits[::2], digits[1::2]
-    pca = PCA(8, svd_solver="full").fit(train.flatten(1).double().numpy())
-    flat = x.flatten(1).double().numpy()
-    expected = ((pca.inverse_transform(pca.transform(flat)) - flat) ** 2).mean()
-    assert pca_mse(train, x, 8) == pytest.approx(expected)
+    def remember(net, test, train, all_train=None):
+        chosen.update(test=test, train=train)
+        return Reference(torch.rand(60, 128), torch.rand(60, 128), None)
+
+    evaluator = Evaluator(make_model("ae").eval(), {}, data, None, SETTINGS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("aevq.evaluation.Reference.of", remember)
+        evaluator.parts()["floor"]()
+    for split, images in {"val": chosen["test"], "train": chosen["train"]}.items():
+        all_images = data.images(split)
+        rows = [int((all_images == image).flatten(1).all(1).nonzero()[0]) for image in images]
+        assert data.labels(split)[rows].unique().numel() == 10
+
+
+def test_a_digit_left_out_is_scored_as_an_anomaly(make_model):
+    auroc = {}
+    for name in ("ae", "vae", "vqvae"):
+        model = make_model(name)
+        priors = CODES if isinstance(model.latent_spec, CodeSpec) else VECTORS
+        metrics = evaluate(model, priors, digits5k(leave_out=1), replace(SETTINGS, split="test")).metrics
+        auroc[name] = {n.split("/")[1]: v for n, v in metrics.items() if n.startswith("anomaly/")}
+        assert not [n for n in evaluate(model, priors, digits5k()).metrics if n.startswith("anomaly/")]
+    assert set(auroc["ae"]) == {"reconstruction_error"}
+    assert set(auroc["vae"]) == {"reconstruction_error", "elbo"}
+    assert set(auroc["vqvae"]) == {"reconstruction_error", "marginals_code_length"}  # uniform codes tell nothing
+    assert all(0 <= value <= 1 for scores in auroc.values() for value in scores.values())
+
+
+def test_without_samples_nothing_of_them_is_measured(make_model):
+    metrics = evaluate(make_model("ae"), VECTORS, digits5k(), replace(SETTINGS, samples=0)).metrics
+    assert not [name for name in metrics if name.startswith(("samples/", "floor/")) or name.endswith("/fd")]
+    assert "reconstruction/mse" in metrics
 
 
 def test_only_zeros_and_ones_are_binary(digits):

@@ -9,26 +9,14 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from small_runs import QUICK, SMALL
 
 ROOT = Path(__file__).parent.parent
-QUICK = [
-    "data=mnist5k",
-    "trainer.max_steps=4",
-    "trainer.val_check_interval=2",
-    "pictures.map_points=60",
-    "pictures.samples=8",
-    "model.network.channels=[4,8]",
-    "model.num_codes=16",
-    "prior.pixelcnn.channels=8",
-    "prior.pixelcnn.layers=2",
-    "prior.pixelcnn.max_steps=2",
-    "prior.pixelcnn.val_every_steps=2",
-]
 
 
 @pytest.mark.slow
 def test_two_processes_make_one_run(tmp_path):
-    command = [sys.executable, "-m", "aevq.train", "model=vqvae", "trainer=ddp_sim", *QUICK]
+    command = [sys.executable, "-m", "aevq.train", "model=vqvae", "trainer=ddp_sim", *QUICK, *SMALL["vqvae"]]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
     assert [path.name for path in (tmp_path / "runs").iterdir() if not path.is_symlink()] == [

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import pytest
 import torch
 from omegaconf import OmegaConf
+from small_runs import QUICK, SMALL
 
 import aevq
 from aevq.build import build
@@ -16,52 +16,10 @@ from aevq.priors import PixelCNN
 from aevq.sample import main as sample_main
 from aevq.train import main as train_main
 
-QUICK = [
-    "data=mnist5k",
-    "trainer=cpu",
-    "trainer.max_steps=4",
-    "trainer.val_check_interval=2",
-    "trainer.log_every_n_steps=1",
-    "trainer.enable_progress_bar=false",
-    "pictures.map_points=60",
-    "pictures.samples=8",
-    "data.batch_size=32",
-]
-SMALL = {
-    "ae": ["model.network.hidden=[32]", "prior.mixture.num_components=2", "prior.mixture.max_iter=5"],
-    "vae": ["model.network.hidden=[32]"],
-    "vqvae": [
-        "model.network.channels=[4,8]",
-        "model.num_codes=16",
-        "prior.pixelcnn.channels=8",
-        "prior.pixelcnn.layers=2",
-        "prior.pixelcnn.max_steps=2",
-        "prior.pixelcnn.val_every_steps=2",
-    ],
-}
-
-
-@pytest.fixture
-def command(monkeypatch, tmp_path, capsys):
-    """Runs a command of the package in an empty folder; gives exit code and what it printed."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(main, *arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["aevq", *arguments])
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
-
 
 @pytest.mark.parametrize("name", ["ae", "vae", "vqvae"])
 def test_a_run_leaves_a_folder_that_everything_else_reads(name, command):
-    code, out, _ = command(train_main, f"model={name}", "seed=3", *QUICK, *SMALL[name])
+    code, out, _ = command(train_main, f"model={name}", "seed=3", *QUICK, *SMALL[name], "evaluation.samples=20")
     assert code == 0
     assert "reconstruction/mse" in out
     run = aevq.load("latest")
@@ -74,6 +32,9 @@ def test_a_run_leaves_a_folder_that_everything_else_reads(name, command):
     has_codebook = any(metric.startswith("codebook/") for metric in result.metrics)
     assert has_codebook == (name == "vqvae")
     assert ("loss/kl" in result.metrics) == (name == "vae")
+    sampled = {metric.split("/")[1] for metric in result.metrics if metric.startswith("samples/")}
+    assert sampled == set(run.prior_names())
+    assert "floor/fd" in result.metrics
 
     for checkpoint in run.path.rglob("*.ckpt"):
         assert torch.load(checkpoint, weights_only=True)["state_dict"]
@@ -135,7 +96,7 @@ def test_sample_writes_a_picture_of_a_finished_run(command, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["model=vea"], "model=vea: unknown; did you mean 'vae'? (valid: ae, vae, vqvae)"),
+        (["model=vea"], "model=vea: unknown; did you mean 'vae'? (valid: ae, vae, vae_burda, vae_conv, vqvae)"),
         (["model=vqvae", "model.num_codes=0"], "model.num_codes: expected an integer ≥ 1, got 0"),
         (["trainer.max_epochs=-3"], "trainer.max_epochs: expected an integer ≥ 0, or -1 for no limit, got -3"),
         (
@@ -214,7 +175,7 @@ def test_a_failed_run_says_so_and_why(command, monkeypatch):
     def explode(*_):
         raise RuntimeError("the power went out")
 
-    monkeypatch.setattr("aevq.job.score", explode)
+    monkeypatch.setattr("aevq.job.Evaluator", explode)
     with pytest.raises(RuntimeError, match="the power went out"):
         command(train_main, "model=vae", *QUICK, *SMALL["vae"])
     result = aevq.load("latest").result

@@ -16,7 +16,7 @@ from aevq.data.binarize import BINARIZERS, bytes_sha256, to_unit
 from aevq.data.embedded import DIGIT_SETS, EMBEDDED_SHAPE, splits_or_embedded
 from aevq.data.files import ROLES, DataFile
 from aevq.data.loader import DeviceLoader
-from aevq.data.sources import Source
+from aevq.data.sources import NUM_CLASSES, Source
 from aevq.data.splits import SPLIT_NAMES, Splits, fingerprint
 from aevq.errors import UserError, expect, expect_int
 
@@ -49,6 +49,7 @@ class MNISTDataModule(LightningDataModule):
         eval_batch_size: Images a validation or test step.
         binarize: `none`, `threshold` or `dynamic` (see `aevq.data.binarize`).
         seed: The run's seed: orders the training batches.
+        leave_out: A class that the train and validation splits go without, for anomaly detection; None keeps all.
 
     Attributes:
         name: Of the data really used, from `prepare` on: `mnist5k` where the embedded images stand in.
@@ -75,6 +76,7 @@ class MNISTDataModule(LightningDataModule):
         eval_batch_size: int,
         binarize: str,
         seed: int,
+        leave_out: int | None = None,  # run folders older than it have none
     ) -> None:
         super().__init__()
         for key, number, minimum in (
@@ -85,6 +87,9 @@ class MNISTDataModule(LightningDataModule):
             ("seed", seed, 0),
         ):
             expect_int(f"data.{key}", number, minimum)
+        if leave_out is not None:
+            expect_int("data.leave_out", leave_out, 0)
+            expect(leave_out < NUM_CLASSES, "data.leave_out", f"null, or a class below {NUM_CLASSES}", leave_out)
         _expect_one_of("data.binarize", binarize, tuple(BINARIZERS))
         _expect_one_of("data.fallback", fallback, ("embedded", "error"))
         _expect_text(name=name, root=root, folder=folder)
@@ -95,6 +100,7 @@ class MNISTDataModule(LightningDataModule):
         self.name: str = name
         self.requested_name = name
         self.val_size, self.split_seed, self.fallback = val_size, split_seed, fallback
+        self.leave_out = leave_out
         self.batch_size, self.eval_batch_size, self.seed = batch_size, eval_batch_size, seed
         self.binarizer = BINARIZERS[binarize]()
         self.source = _source(name, root, folder, files, tuple(mirrors), timeout)
@@ -120,7 +126,7 @@ class MNISTDataModule(LightningDataModule):
         """Train, val and test, in bytes; got at the first access."""
         splits = splits_or_embedded(self.source, self.fallback, self.val_size, self.split_seed)
         self.name = splits.name
-        return splits
+        return splits if self.leave_out is None else splits.without(self.leave_out)
 
     @cached_property
     def fingerprint(self) -> dict[str, str]:

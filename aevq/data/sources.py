@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["Source"]
+__all__ = ["NUM_CLASSES", "Source"]
 
-_NUM_CLASSES = 10
+NUM_CLASSES = 10
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Source:
     def _check_labels(self, part: str, images: Tensor, labels: Tensor) -> None:
         name = self.files[f"{part}_labels"].name
         expect(len(images) == len(labels), name, f"{len(images)} labels, one an image", len(labels))
-        expect(int(labels.max()) < _NUM_CLASSES, name, f"classes below {_NUM_CLASSES}", int(labels.max()))
+        expect(int(labels.max()) < NUM_CLASSES, name, f"classes below {NUM_CLASSES}", int(labels.max()))
 
     def _advice(self) -> str:
         names = ", ".join(file.name for file in self.files.values())

@@ -7,7 +7,7 @@ fingerprint of its bytes goes into the record.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -33,6 +33,11 @@ class Split:
     def __len__(self) -> int:
         return len(self.images)
 
+    def without(self, label: int) -> Split:
+        """The images of the other classes."""
+        kept = self.labels != label
+        return Split(self.images[kept], self.labels[kept])
+
 
 @dataclass(frozen=True)
 class Splits:
@@ -47,6 +52,10 @@ class Splits:
         expect(split in SPLIT_NAMES, "split", "train, val or test", split)
         part: Split = getattr(self, split)
         return part
+
+    def without(self, label: int) -> Splits:
+        """The same, but train and validation have no image of this class; the test set keeps its own."""
+        return replace(self, train=self.train.without(label), val=self.val.without(label))
 
 
 def _take(images: Tensor, labels: Tensor, rows: Tensor | slice) -> Split:

@@ -1,4 +1,4 @@
-"""The loss terms of a model, averaged over a whole split."""
+"""The loss terms of a model over a whole split: image by image, and averaged."""
 
 from __future__ import annotations
 
@@ -13,26 +13,35 @@ from aevq.ops.units import nats_to_bits
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["loss_terms"]
+__all__ = ["image_terms", "mean_terms"]
 
 
 @torch.no_grad()
-def loss_terms(means: Callable[[Tensor], dict[str, Tensor]], x: Tensor, seed: int = 0) -> dict[str, float]:
-    """Mean loss terms.
+def image_terms(terms: Callable[[Tensor], dict[str, Tensor]], x: Tensor, seed: int = 0) -> dict[str, Tensor]:
+    """Loss terms of each image.
 
     Args:
-        means: Images `(B, C, H, W)` → the mean of each loss term, by name, of a model in eval mode.
+        terms: Images `(B, C, H, W)` → each loss term `(B,)`, by name, of a model in eval mode.
         x: Images, `(N, C, H, W)` in [0, 1].
         seed: Of the noise in the terms (a VAE's z).
 
     Returns:
-        `loss/<term>`, nats per image; where there is a `kl`, also `rate/kl_bits`, bits per image.
+        Each term `(N,)`, nats per image, on the CPU.
     """
-    totals: dict[str, float] = defaultdict(float)
+    parts: dict[str, list[Tensor]] = defaultdict(list)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         for chunk in x.split(500):
-            for name, value in means(chunk).items():
-                totals[f"loss/{name}"] += float(value) * len(chunk)
-    terms = {name: total / len(x) for name, total in totals.items()}
-    return terms | ({"rate/kl_bits": nats_to_bits(terms["loss/kl"])} if "loss/kl" in terms else {})
+            for name, value in terms(chunk).items():
+                parts[name].append(value.cpu())
+    return {name: torch.cat(values) for name, values in parts.items()}
+
+
+def mean_terms(terms: dict[str, Tensor]) -> dict[str, float]:
+    """Means of `image_terms`.
+
+    Returns:
+        `loss/<term>`, nats per image; where there is a `kl`, also `rate/kl_bits`, bits per image.
+    """
+    means = {f"loss/{name}": float(values.double().mean()) for name, values in terms.items()}
+    return means | ({"rate/kl_bits": nats_to_bits(means["loss/kl"])} if "kl" in terms else {})

@@ -43,9 +43,13 @@ class LossTerms:
     objective: Tensor
     distortion: Tensor
 
+    def by_name(self) -> dict[str, Tensor]:
+        """Each term, `(B,)`, detached."""
+        return {field.name: getattr(self, field.name).detach() for field in fields(self)}
+
     def means(self) -> dict[str, Tensor]:
         """Mean over the batch of each term, by name: `()`, detached."""
-        return {field.name: getattr(self, field.name).detach().mean() for field in fields(self)}
+        return {name: value.mean() for name, value in self.by_name().items()}
 
 
 @runtime_checkable

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["VAE", "Posterior", "VAETerms"]
 
-MAX_DECODED = 20_000  # images decoded at once for the importance-weighted bound: limits memory
+# Images decoded at once for the importance-weighted bound: on an accelerator what its memory holds, on a CPU what its
+# cache holds, which is twice as fast as thousands.
+MAX_DECODED, MAX_DECODED_ON_CPU = 20_000, 400
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ class VAE(LatentModel):
             nll = self.likelihood.nll(x.repeat(len(z), 1, 1, 1), self.decoder(z.flatten(0, 1)))
             return -nll.view(len(z), len(x))
 
-        at_once = max(1, MAX_DECODED // len(x))
+        at_once = max(1, (MAX_DECODED_ON_CPU if x.device.type == "cpu" else MAX_DECODED) // len(x))
         parts = [min(at_once, samples - done) for done in range(0, samples, at_once)]
         log_w = [log_weights(q.mu, q.log_var, log_likelihood, part, generator) for part in parts]
         return -importance_bound(torch.cat(log_w))

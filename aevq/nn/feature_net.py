@@ -10,12 +10,13 @@ from hashlib import sha256
 from pathlib import Path
 
 import safetensors.torch
+import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
 from aevq.errors import UserError
 
-__all__ = ["NUM_FEATURES", "FeatureNet", "load_feature_net"]
+__all__ = ["NUM_FEATURES", "FeatureNet", "feature_net_sha256", "load_feature_net"]
 
 NUM_FEATURES = 128
 WEIGHTS = Path(__file__).with_name("feature_net.safetensors")
@@ -36,7 +37,7 @@ class FeatureNet(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """Images `(B, 1, 28, 28)` in [0, 1] → features `(B, 128)`."""
-        return self.penultimate(self.convolutions(x))
+        return self.penultimate(self.convolutions(x.contiguous(memory_format=torch.channels_last)))
 
     @override
     def forward(self, x: Tensor) -> Tensor:
@@ -46,6 +47,11 @@ class FeatureNet(nn.Module):
 
 def _block(c_in: int, c_out: int) -> list[nn.Module]:
     return [nn.Conv2d(c_in, c_out, 3, padding=1, bias=False), nn.BatchNorm2d(c_out), nn.ReLU()]
+
+
+def feature_net_sha256(path: Path = WEIGHTS) -> str:
+    """SHA-256 that the weights should have, from the file beside them."""
+    return path.with_suffix(".sha256").read_text(encoding="ascii").strip()
 
 
 def load_feature_net(path: Path = WEIGHTS, expected_sha256: str | None = None) -> FeatureNet:
@@ -59,7 +65,7 @@ def load_feature_net(path: Path = WEIGHTS, expected_sha256: str | None = None) -
         UserError: If the file is missing or is not the one expected.
     """
     if expected_sha256 is None:
-        expected_sha256 = path.with_suffix(".sha256").read_text(encoding="ascii").strip()
+        expected_sha256 = feature_net_sha256(path)
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -69,4 +75,5 @@ def load_feature_net(path: Path = WEIGHTS, expected_sha256: str | None = None) -
         raise UserError(f"{path}: expected SHA-256 {expected_sha256[:12]}…, got {found[:12]}…; not the feature net")
     net = FeatureNet()
     net.load_state_dict(safetensors.torch.load(content))
-    return net.eval().requires_grad_(False)
+    # Channels last: more than twice as fast on a CPU, and no slower elsewhere.
+    return net.to(memory_format=torch.channels_last).eval().requires_grad_(False)

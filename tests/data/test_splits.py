@@ -94,3 +94,16 @@ def test_the_fingerprint_sees_the_shape_and_not_the_name():
 def test_an_unknown_split_is_refused():
     with pytest.raises(UserError, match="expected train, val or test, got 'valid'"):
         Splits("x", **parts())["valid"]
+
+
+def test_a_class_left_out_is_in_the_test_set_only():
+    splits = split_official("x", numbered(), 10, split_seed=0)
+    without = splits.without(3)
+    assert 3 in splits.train.labels
+    for name in ("train", "val"):
+        kept = splits[name].labels != 3
+        assert torch.equal(without[name].images, splits[name].images[kept])
+        assert torch.equal(without[name].labels, splits[name].labels[kept])
+    assert without.test is splits.test
+    assert fingerprint(without)["test"] == fingerprint(splits)["test"]
+    assert fingerprint(without)["all"] != fingerprint(splits)["all"]

@@ -1,10 +1,12 @@
 import math
+from itertools import pairwise
 
 import pytest
 import torch
 
 from aevq.metrics.samples import Reference, features_of, sample_metrics
-from aevq.nn.feature_net import FeatureNet
+from aevq.nn.feature_net import FeatureNet, load_feature_net
+from aevq.ops.distance import frechet_distance, moments
 
 
 @pytest.fixture
@@ -15,7 +17,7 @@ def net():
 
 @pytest.fixture
 def reference(net, digits):
-    return Reference.of(net, digits[::2], digits[1::2])
+    return Reference.of(net, digits[::2], digits[1::2], digits[1::2])
 
 
 def test_features_do_not_depend_on_the_chunk(net, digits):
@@ -35,9 +37,48 @@ def test_train_images_as_samples_show_as_memorised(net, reference, digits):
     assert figures["samples/a/fd"] == pytest.approx(reference.floor()["floor/fd"])
 
 
+def test_memorisation_is_absent_where_it_was_not_looked_for(net, digits):
+    reference = Reference.of(net, digits[::2], digits[1::2])
+    assert "samples/a/nearest_train" not in sample_metrics("a", digits[::4], net, reference)
+
+
 def test_noise_is_worse_than_the_floor_in_every_figure(net, reference):
     floor = sample_metrics("floor", torch.rand(500, 1, 28, 28), net, reference)
     assert floor["samples/floor/fd"] > 3 * reference.floor()["floor/fd"]
     assert floor["samples/floor/precision"] < 0.5
     assert floor["samples/floor/coverage"] < 0.5
     assert 0 <= floor["samples/floor/class_entropy"] <= math.log(10)
+
+
+def blur(x, strength):
+    return torch.nn.functional.avg_pool2d(x, 2 * strength + 1, 1, strength, count_include_pad=True)
+
+
+def noise(x, strength):
+    return (x + 0.1 * strength * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+
+
+def drop_digits(x, strength):
+    """`strength` of the ten classes go; the images are a hundred of each, in order."""
+    return x.view(10, -1, *x.shape[1:])[strength:].flatten(0, 1)
+
+
+@pytest.mark.parametrize("spoil", [blur, noise, drop_digits])
+def test_the_frechet_distance_rises_with_each_kind_of_damage(spoil, digits):
+    """In the features of the net that comes with the package."""
+    net = load_feature_net()
+    clean = moments(features_of(net, digits))
+    distances = [frechet_distance(moments(features_of(net, spoil(digits, s))), clean) for s in (0, 1, 2, 3)]
+    assert distances[0] == pytest.approx(0, abs=1e-6)
+    assert all(b > a + 0.1 for a, b in pairwise(distances)), distances
+
+
+def test_the_frechet_distance_does_not_depend_on_the_order_of_the_images(digits):
+    """The distance is of the sets, not of the order of their images."""
+    net = load_feature_net()
+    shuffled = digits[torch.randperm(len(digits))]
+    a, b = (
+        frechet_distance(moments(features_of(net, blur(x, 1))), moments(features_of(net, digits)))
+        for x in (digits, shuffled)
+    )
+    assert a == pytest.approx(b, rel=1e-4)

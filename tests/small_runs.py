@@ -1,0 +1,28 @@
+"""Overrides that make a whole run small: a few steps on the embedded images."""
+
+from __future__ import annotations
+
+QUICK = [
+    "data=mnist5k",
+    "trainer.accelerator=cpu",
+    "trainer.max_steps=4",
+    "trainer.val_check_interval=2",
+    "trainer.log_every_n_steps=1",
+    "trainer.enable_progress_bar=false",
+    "evaluation.samples=0",
+    "pictures.map_points=60",
+    "pictures.samples=8",
+    "data.batch_size=32",
+]
+SMALL = {
+    "ae": ["model.network.hidden=[32]", "prior.mixture.num_components=2", "prior.mixture.max_iter=5"],
+    "vae": ["model.network.hidden=[32]"],
+    "vqvae": [
+        "model.network.channels=[4,8]",
+        "model.num_codes=16",
+        "prior.pixelcnn.channels=8",
+        "prior.pixelcnn.layers=2",
+        "prior.pixelcnn.max_steps=2",
+        "prior.pixelcnn.val_every_steps=2",
+    ],
+}

@@ -1,0 +1,119 @@
+"""The command `python -m aevq.evaluate`, as a user types it, on small finished runs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from small_runs import QUICK, SMALL
+
+import aevq
+from aevq.evaluate import main as evaluate_main
+from aevq.results import write_result
+from aevq.train import main as train_main
+
+SMALL_PRIORS = "priors=[standard_normal,fitted_normal]"
+LITTLE = ["samples=20", "likelihood_images=5", "importance_samples=3", "memorisation=false", "probes=false"]
+
+
+@pytest.fixture
+def run(command):
+    """A finished VAE of binary images."""
+    binary = ["model/likelihood=bernoulli", "data.binarize=dynamic"]
+    code, _, err = command(train_main, "model=vae", *QUICK, *SMALL["vae"], *binary)
+    assert code == 0, err
+    return aevq.load("latest")
+
+
+def evaluation(run):
+    return json.loads((run.path / "evaluation.json").read_text())
+
+
+def contents(run, *, without):
+    files = (path for path in run.path.rglob("*") if path.is_file() and path.name not in without)
+    return {path.relative_to(run.path).as_posix(): path.read_bytes() for path in files}
+
+
+def test_a_missing_prior_is_fitted_and_only_own_files_are_written(run, command):
+    before = contents(run, without=())
+    code, out, err = command(evaluate_main, SMALL_PRIORS, *LITTLE)
+    assert code == 0, err
+    after = contents(run, without=())
+    assert {name: after[name] for name in before} == before
+    assert set(after) - set(before) == {
+        "evaluation.json",
+        "images/samples_fitted_normal.png",
+        "priors/fitted_normal.safetensors",
+    }
+    metrics = evaluation(run)["metrics"]
+    for name in ("samples/standard_normal/fd", "samples/fitted_normal/fd", "floor/fd", "likelihood/nll"):
+        assert metrics[name] == pytest.approx(metrics[name])
+        assert name.split("/")[-1] in out
+    assert metrics["likelihood/importance_samples"] == 3
+    assert metrics["likelihood/nll"] <= -metrics["likelihood/elbo"] + 5
+    assert set(evaluation(run)["seconds"]) >= {"reconstruction", "likelihood", "floor", "samples fitted_normal"}
+
+
+def test_evaluating_again_gives_the_same_figures(run, command):
+    command(evaluate_main, SMALL_PRIORS, *LITTLE)
+    first, files = evaluation(run), contents(run, without=("evaluation.json",))
+    command(evaluate_main, SMALL_PRIORS, *LITTLE)
+    assert evaluation(run)["metrics"] == first["metrics"]
+    assert contents(run, without=("evaluation.json",)) == files
+
+
+def test_priors_evaluated_one_by_one_end_up_side_by_side(run, command):
+    command(evaluate_main, "priors=[standard_normal]", *LITTLE)
+    command(evaluate_main, "priors=[fitted_normal]", *LITTLE)
+    metrics = evaluation(run)["metrics"]
+    assert {"samples/standard_normal/fd", "samples/fitted_normal/fd"} <= set(metrics)
+
+
+def test_figures_of_another_seed_are_not_kept_beside_the_new(run, command):
+    command(evaluate_main, "priors=[standard_normal]", *LITTLE)
+    command(evaluate_main, "priors=[fitted_normal]", *LITTLE, "seed=1")
+    assert "samples/standard_normal/fd" not in evaluation(run)["metrics"]
+
+
+def test_the_validation_split_has_a_file_of_its_own(run, command):
+    command(evaluate_main, SMALL_PRIORS, *LITTLE, "split=val")
+    assert not (run.path / "evaluation.json").exists()
+    assert json.loads((run.path / "evaluation_val.json").read_text())["settings"]["split"] == "val"
+
+
+def test_quick_measures_the_runs_own_priors(run, command):
+    code, out, _ = command(evaluate_main, "quick=true", "samples=20")
+    assert code == 0
+    metrics = evaluation(run)["metrics"]
+    assert {name.split("/")[1] for name in metrics if name.startswith("samples/")} == {"standard_normal"}
+    assert "likelihood/nll" not in metrics
+    assert "likelihood/elbo" in metrics
+    assert "seconds" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["priors=[mixtur]"], "did you mean 'mixture'"),
+        (["priors=[pixelcnn]"], "'pixelcnn' is none for"),
+        (["split=train"], "split: expected val or test, got 'train'"),
+        (["samples=3"], "samples: expected 0, or at least 10, got 3"),
+        (["importance_samples=-1"], "importance_samples"),
+    ],
+)
+def test_bad_input_gets_one_clear_line_and_writes_nothing(arguments, message, run, command):
+    before = contents(run, without=())
+    code, _, err = command(evaluate_main, *arguments)
+    assert code == 1
+    assert message in err
+    assert len(err.strip().splitlines()) == 1
+    assert contents(run, without=()) == before
+
+
+def test_an_unfinished_run_is_refused(run, command):
+    result = run.result
+    result.status = "interrupted"
+    write_result(result, run.path / "result.json")
+    code, _, err = command(evaluate_main)
+    assert code == 1
+    assert "interrupted, not finished; resume=" in err
