@@ -3,8 +3,8 @@
 python experiments/speed/nll.py
 
 Image by image is what most code bases do: for each image, batches of a hundred copies of it go through encoder and
-decoder, and torch's cross entropy scores them. Both get the same untrained VAE 784-200-200-50, alternate in one process,
-and their medians are compared.
+decoder, and torch's cross entropy scores them. Both get the same untrained VAE 784-200-200-50, alternate in one
+process, and their medians are compared.
 """
 
 from __future__ import annotations
