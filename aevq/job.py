@@ -28,6 +28,7 @@ from aevq.provenance import command_line, device_name, git_state, versions
 from aevq.recording import Recorder, rank
 from aevq.results import Result
 from aevq.runs import Run, create_folder, point_latest
+from aevq.status import JOB_INDEX, JOB_SUFFIX, SWEEP_FOLDER, tell
 from aevq.summary import print_summary
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Job:
         self.data.prepare()
         self.data.train_dataloader()  # refuses a batch size that the split cannot fill
         run = old or Run(self._new_folder())
+        tell(folder=str(run.path))
         recorder = Recorder(run.path, self._first_result(run, old), self.active)
         trainers = Trainers(self.plain["trainer"], self._stored_config())
         exit_code = 1
@@ -123,6 +125,8 @@ class Job:
         if (given := os.environ.get(RUN_FOLDER)) and not self.active:
             return Path(given)
         runs, name = Path(self.config.paths.runs), self._run_name()
+        if sweep := os.environ.get(SWEEP_FOLDER):
+            return create_folder(Path(sweep), f"{os.environ[JOB_INDEX]}_{name}{os.environ[JOB_SUFFIX]}")
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             hydra = HydraConfig.get()
             return create_folder(Path(hydra.sweep.dir).absolute(), f"{hydra.job.num}_{name}")

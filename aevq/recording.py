@@ -18,6 +18,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from typing_extensions import override
 
 from aevq.results import Result, write_result
+from aevq.status import tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,6 +87,7 @@ class Recorder:
     def stage(self, name: str) -> Iterator[None]:
         """Time a stage of the run, into `seconds`; a resumed stage adds to what it took before."""
         log.info("%s …", name)
+        tell(stage=name, step=None, steps=None, seconds_left=None)
         start = time.perf_counter()
         yield
         seconds = time.perf_counter() - start

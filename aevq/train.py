@@ -4,29 +4,90 @@ python -m aevq.train model=vae
 python -m aevq.train model=vqvae model.num_codes=512 trainer.max_steps=8000
 python -m aevq.train resume=latest
 python -m aevq.train -m model=ae,vae,vqvae seed=1,2,3
+python -m aevq.train -m resume_sweep=latest
 """
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from aevq.cli import hydra_command
-from aevq.errors import UserError
+from aevq.build import EVERYTHING
+from aevq.cli import hydra_command, one_line_errors
+from aevq.errors import UserError, did_you_mean
 from aevq.job import Job
 from aevq.recording import terminal_logging
 from aevq.runs import Run, find_run
+from aevq.status import TRUST_ONLY
+from aevq.sweeps import RememberSweep, find_sweep, go_on, read_sweep
+from aevq.sweeps.record import SWEEP_FILE
 
 __all__ = ["main", "train"]
+
+
+RESUME_SWEEP = "resume_sweep="
 
 
 def main() -> None:
     """Entry point of the command line."""
     terminal_logging()
-    hydra_command(train, "train")
+    if any(argument.startswith(RESUME_SWEEP) for argument in sys.argv[1:]):
+        with one_line_errors(show_traceback=False):
+            resume_sweep(sys.argv[1:])
+        return
+    try:
+        hydra_command(train, "train")
+    finally:
+        if RememberSweep.folder is not None:
+            end_sweep(RememberSweep.folder)
+
+
+def resume_sweep(arguments: list[str]) -> None:
+    """Run what a sweep has left.
+
+    Args:
+        arguments: `resume_sweep=<folder, name or latest>`, and optionally `-m`, `paths.runs=…`,
+            `hydra.launcher.n_jobs=…`, `hydra.launcher.threads=…` and `trust=[…]`.
+
+    Raises:
+        UserError: If there is no such sweep, or an argument would make another one.
+    """
+    options: dict[str, Any] = {
+        "paths.runs": "runs",
+        "hydra.launcher.n_jobs": "auto",
+        "hydra.launcher.threads": "auto",
+        "trust": [],
+    }
+    for argument in arguments:
+        name, _, value = argument.partition("=")
+        if argument not in ("-m", "--multirun") and name not in ("resume_sweep", *options):
+            raise UserError(f"resume_sweep: {name} would make another sweep; {did_you_mean(name, options)}")
+        options[name] = OmegaConf.from_dotlist([f"value={value}"]).value
+    sweep = read_sweep(find_sweep(str(options["resume_sweep"]), Path(options["paths.runs"])))
+    try:
+        go_on(sweep, list(options["trust"]), options["hydra.launcher.n_jobs"], options["hydra.launcher.threads"])
+    finally:
+        end_sweep(sweep.path)
+
+
+def end_sweep(folder: Path) -> None:
+    """Say what became of a sweep, and exit non-zero where a job failed."""
+    if not (folder / SWEEP_FILE).is_file():
+        return  # another launcher's
+    sweep = read_sweep(folder)
+    failed = [job for job in sweep.jobs if job.status == "failed"]
+    for job in failed:
+        print(f"job {job.index} failed: {' '.join(job.overrides)}: {job.error}", file=sys.stderr)
+    if sweep.status != "finished":
+        print(f"python -m aevq.train -m resume_sweep={folder} runs what is left", file=sys.stderr)
+    if failed:
+        sys.exit(1)
 
 
 def train(config: DictConfig) -> float | None:
@@ -42,7 +103,9 @@ def train(config: DictConfig) -> float | None:
         UserError: If an argument is bad; nothing was written then.
     """
     if config.resume is None:
-        return Job(config).run(None).objective_value
+        # What was typed may name any class; a job read from a sweep's folder only those that are trusted.
+        trust = tuple(config.trust) if os.environ.get(TRUST_ONLY) else EVERYTHING
+        return Job(config, trust).run(None).objective_value
     run = Run(find_run(str(config.resume), Path(config.paths.runs)))
     changes = _changes()
     if run.result.status == "finished" and not changes:

@@ -6,6 +6,7 @@ terminal, a line is printed every tenth of the way.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytorch_lightning as pl
@@ -20,6 +21,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from typing_extensions import override
+
+from aevq.status import tell
 
 __all__ = ["StepProgress"]
 
@@ -52,6 +55,7 @@ class StepProgress(ProgressBar):
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._total = int(trainer.estimated_stepping_batches)
+        self._first_step, self._since = trainer.global_step, time.monotonic()
         if not self._enabled or not self._console.is_terminal:
             return
         self._progress = Progress(
@@ -74,6 +78,8 @@ class StepProgress(ProgressBar):
     @override
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
         step = trainer.global_step
+        if step % self.refresh_every == 0:
+            self._tell(trainer, step)
         if self._progress is not None and (step % self.refresh_every == 0 or step == self._total):
             self._progress.update(self._task, completed=step, figures=self._figures(trainer))
         elif self._progress is None and self._enabled and 10 * step // self._total > self._tenths_told:
@@ -91,6 +97,12 @@ class StepProgress(ProgressBar):
     @override
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         self._stop()
+
+    def _tell(self, trainer: pl.Trainer, step: int) -> None:
+        """Let the launcher of a sweep know."""
+        speed = (step - self._first_step) / (time.monotonic() - self._since)
+        left = (self._total - step) / speed if speed > 0 else None
+        tell(at_once=False, step=step, steps=self._total, seconds_left=left, figures=self._figures(trainer))
 
     def _stop(self) -> None:
         if self._progress is not None:

@@ -1,0 +1,72 @@
+"""`hydra/launcher=process`: each job of a sweep is a process of its own, in run mode.
+
+So a job may use several devices, and one that raises, is killed or calls `os._exit` costs no other. What it does is in
+`aevq.sweeps`; Hydra imports this file for every command, so it imports next to nothing itself.
+"""
+
+# No `from __future__ import annotations`: Hydra executes this file in a way in which dataclasses cannot look them up.
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+@dataclass
+class ProcessLauncherConf:
+    """Configuration of the launcher.
+
+    Attributes:
+        n_jobs: Jobs at once; auto: one a GPU, or one a core.
+        threads: Threads a job; auto: the cores shared out.
+    """
+
+    _target_: str = "hydra_plugins.aevq_process_launcher.process_launcher.ProcessLauncher"
+    n_jobs: Any = "auto"
+    threads: Any = "auto"
+
+
+ConfigStore.instance().store(group="hydra/launcher", name="process", node=ProcessLauncherConf, provider="aevq")
+
+
+class ProcessLauncher(Launcher):
+    """Starts `python -m aevq.train` once for each job."""
+
+    def __init__(self, n_jobs: int | str, threads: int | str) -> None:
+        self.n_jobs, self.threads = n_jobs, threads
+        self.config: DictConfig
+        self.hydra_context: HydraContext
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep what Hydra gives; the task function is what a job calls for itself."""
+        self.config, self.hydra_context = config, hydra_context
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run the jobs to their ends.
+
+        Returns:
+            The value of each job's `objective`; None where it failed, which the sweep's record explains.
+        """
+        from aevq.sweeps.launch import launch
+
+        loader = self.hydra_context.config_loader
+        trainer = loader.load_sweep_config(self.config, list(job_overrides[0])).trainer
+        searched = [source for source in self.config.hydra.runtime.config_sources if source.provider == "command-line"]
+        objectives = launch(
+            Path(str(self.config.hydra.sweep.dir)).absolute(),
+            [list(overrides) for overrides in job_overrides],
+            first_index=initial_job_idx,
+            flags=[part for source in searched for part in ("--config-dir", source.path)],
+            trainer=trainer,
+            n_jobs=self.n_jobs,
+            threads=self.threads,
+        )
+        return [
+            JobReturn(overrides=overrides, status=JobStatus.COMPLETED, _return_value=objective)
+            for overrides, objective in zip(job_overrides, objectives, strict=True)
+        ]
