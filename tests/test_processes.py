@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from small_runs import QUICK, SMALL
 
 ROOT = Path(__file__).parent.parent

@@ -7,7 +7,6 @@ import json
 import pytest
 import torch
 from omegaconf import OmegaConf
-from small_runs import QUICK, SMALL
 
 import aevq
 from aevq.build import build
@@ -15,6 +14,7 @@ from aevq.models import VQVAE
 from aevq.priors import PixelCNN
 from aevq.sample import main as sample_main
 from aevq.train import main as train_main
+from small_runs import QUICK, SMALL
 
 
 @pytest.mark.parametrize("name", ["ae", "vae", "vqvae"])
