@@ -44,13 +44,13 @@ def figures(sweep) -> dict[int, dict[str, float]]:
 @pytest.mark.timeout(900)
 def test_nine_jobs_of_which_one_raises_one_is_killed_and_one_exits(tmp_path):
     bad = {2: "raise", 5: "kill", 7: "exit"}  # by seed
-    behaviour = ",".join(f"{seed}:{bad.get(seed, 'well')}" for seed in range(1, 10))
     callback = [
         "+callbacks.bad._target_=misbehave.Misbehave",
-        f"+callbacks.bad.once={tmp_path}/done_${{seed}}",
-        "+callbacks.bad.how=${misbehaviour.${seed}}",
+        f"+callbacks.bad.how={{{','.join(f'{seed}:{how}' for seed, how in bad.items())}}}",
+        "+callbacks.bad.seed=${seed}",
+        f"+callbacks.bad.folder={tmp_path}",
     ]
-    done = train(tmp_path, "-m", "seed=range(1,10)", f"+misbehaviour={{{behaviour}}}", *callback, *SWEEP[1:])
+    done = train(tmp_path, "-m", "seed=range(1,10)", *callback, *SWEEP[1:])
     assert done.returncode == 1, done.stderr
     sweep = the_sweep(tmp_path)
     assert [job.status for job in sweep.jobs].count("finished") == 6
