@@ -74,7 +74,8 @@ class JobProcess:
         elif result is not None and result.status == "failed":
             job.status, job.error, job.cut = "failed", result.error, False
         else:
-            job.status, job.error, job.cut = "failed", self._why(code), result is not None
+            # Without a word from its run it never came that far: what was cut before still is.
+            job.status, job.error, job.cut = "failed", self._why(code), job.cut or result is not None
             self._mark(result)
         return True
 
@@ -133,7 +134,7 @@ def start(sweep: Sweep, job: SweepJob, number: int, slot: Slot, trust: list[str]
     if trust is not None:
         changes.append(f"trust=[{','.join(trust)}]")
     if not goes_on:
-        job.folder = None
+        job.folder, job.cut = None, False
     environment = {key: value for key, value in os.environ.items() if key not in FOREIGN} | slot.environment
     environment |= {
         STATUS_FILE: str(status),

@@ -64,6 +64,15 @@ def test_bad_input_is_told_by_its_own_line(tmp_path):
     assert (job.status, job.error, job.folder, job.cut) == ("failed", "seed: expected 0", None, False)
 
 
+def test_a_job_that_could_not_even_be_resumed_still_has_its_checkpoint_to_go_on_from(tmp_path):
+    job = SweepJob(0, ["model=ae"], folder="0_ae", cut=True, log="log")
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-c", "exit('error: trust')"], stdout=log, stderr=log)
+    process.wait()
+    assert JobProcess(Sweep(tmp_path, "", "", [], [job]), job, 0, process).ended()
+    assert (job.status, job.error, job.folder, job.cut) == ("failed", "trust", "0_ae", True)
+
+
 @pytest.mark.parametrize(
     ("label", "suffix"),
     [
