@@ -14,6 +14,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
+from aevq.data import some_rows
 from aevq.errors import expect, expect_int
 from aevq.generate import encode_all, generate, reconstruct_all
 from aevq.latents import CodeSpec, VectorSpec
@@ -175,7 +176,9 @@ class Evaluator:
     def _reference(self) -> Reference:
         n, train = self.settings.samples, self.data.images("train")
         all_train = train if self.settings.memorisation else None
-        return Reference.of(self._net, self.x[_some(n, self.x)], train[_some(min(n, len(self.x)), train)], all_train)
+        return Reference.of(
+            self._net, self.x[some_rows(n, len(self.x))], train[some_rows(min(n, len(self.x)), len(train))], all_train
+        )
 
     def _reconstruction(self) -> Figures:
         figures = reconstruction_metrics(self.x, self._x_hat)
@@ -228,7 +231,7 @@ class Evaluator:
         if samples == 0:
             return {}
         generator = torch.Generator(self.model.device).manual_seed(self.settings.seed)
-        x = self.x[_some(self.settings.likelihood_images, self.x)].to(self.model.device)
+        x = self.x[some_rows(self.settings.likelihood_images, len(self.x))].to(self.model.device)
         nll = torch.cat([model.importance_nll(chunk, samples, generator) for chunk in x.split(20)])
         return {"likelihood/nll": float(nll.double().mean()), "likelihood/importance_samples": float(samples)}
 
@@ -256,14 +259,6 @@ class Evaluator:
             **probe_metrics("latent", embedded[0], y, embedded[1], self.labels),
             **probe_metrics("pixels", train, y, self.x.flatten(1), self.labels),
         }
-
-
-def _some(n: int, x: Tensor) -> Tensor:
-    """Rows of n of the images, or of all where there are fewer: the same for every model.
-
-    Not the first n: these may be of few classes.
-    """
-    return torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:n].sort().values
 
 
 def _neg_log_prob(prior: Prior, latents: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ UNITS = {
     "train/seconds": "s",
     "train/images_per_second": "images/s",
 }
-FLOOR = "train images"  # beside the priors: what a perfect sampler would reach
+FLOOR = "floor"  # beside the priors: as many train images, what a perfect sampler would reach
 
 
 def print_summary(result: Result, path: Path) -> None:
@@ -73,7 +73,8 @@ def short_path(path: Path) -> Path:
 
 
 def _table(first: str, *others: str, show_header: bool = True) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_header=show_header)
+    # Little padding: five columns of names like standard_normal fit into 80 characters.
+    table = Table(box=box.SIMPLE_HEAD, show_header=show_header, padding=(0, 1), collapse_padding=True, pad_edge=False)
     table.add_column(first)
     for name in others:
         unit = name == "unit"

@@ -6,7 +6,7 @@ from aevq.data.binarize import to_unit
 from aevq.data.datamodule import MNISTDataModule
 from aevq.data.loader import DeviceLoader, Transform
 from aevq.data.seeding import mix
-from aevq.data.splits import SPLIT_NAMES, Split, Splits, fingerprint
+from aevq.data.splits import SPLIT_NAMES, Split, Splits, fingerprint, some_rows
 
 __all__ = [
     "SPLIT_NAMES",
@@ -17,5 +17,6 @@ __all__ = [
     "Transform",
     "fingerprint",
     "mix",
+    "some_rows",
     "to_unit",
 ]

@@ -18,7 +18,7 @@ from aevq.errors import expect
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SPLIT_NAMES", "Split", "Splits", "fingerprint", "split_official", "split_stratified"]
+__all__ = ["SPLIT_NAMES", "Split", "Splits", "fingerprint", "some_rows", "split_official", "split_stratified"]
 
 SPLIT_NAMES = ("train", "val", "test")
 
@@ -115,3 +115,11 @@ def fingerprint(splits: Splits) -> dict[str, str]:
         digests[split] = sha.hexdigest()
     digests["all"] = hashlib.sha256("".join(digests.values()).encode()).hexdigest()
     return digests
+
+
+def some_rows(n: int, total: int) -> Tensor:
+    """Rows of `n` images of `total`, or all where there are fewer: int64, ascending, always the same.
+
+    Not the first n: where a split is sorted these would be of few classes.
+    """
+    return torch.randperm(total, generator=torch.Generator().manual_seed(0))[:n].sort().values

@@ -88,7 +88,7 @@ def save_code_maps(x: Tensor, codes: Tensor, num_codes: int, title: str, path: P
     figure = Figure(figsize=(len(x) * 0.7, 1.9), layout="constrained")
     # Neighbouring indices mean nothing, so they get unrelated colours.
     colour = torch.randperm(num_codes, generator=torch.Generator().manual_seed(0))
-    for (above, below), image, grid in zip(figure.subplots(2, len(x)).T, x, codes, strict=True):
+    for (above, below), image, grid in zip(figure.subplots(2, len(x), squeeze=False).T, x, codes, strict=True):
         above.imshow(image.movedim(0, -1).numpy(), cmap="gray", vmin=0, vmax=1)
         below.imshow(colour[grid].numpy(), cmap="nipy_spectral", vmin=0, vmax=num_codes - 1)
         for axes in (above, below):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from aevq.data import some_rows
 from aevq.generate import encode_all, generate, interpolate, reconstruct_all
 from aevq.latents import CodeSpec, VectorSpec
 from aevq.pictures.grids import one_of_each, save_grid, save_rows
@@ -60,7 +61,7 @@ def draw_run(
         images = generate(model, prior, settings.samples, settings.seed)
         save_grid(images, 8, f"{name}: samples, {prior_name}", folder / f"samples_{prior_name}.png")
     _draw_interpolations(model, x, labels, name, folder)
-    points = slice(0, settings.map_points)
+    points = some_rows(settings.map_points, len(x))
     _draw_latents(model, x[points], labels[points], name, folder)
     return sorted(folder.glob("*.png"))
 

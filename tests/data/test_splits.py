@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from aevq.data.embedded import embedded_digits, splits_or_embedded
-from aevq.data.splits import SPLIT_NAMES, Split, Splits, fingerprint, split_official
+from aevq.data.splits import SPLIT_NAMES, Split, Splits, fingerprint, some_rows, split_official
 from aevq.errors import UserError
 
 
@@ -107,3 +107,12 @@ def test_a_class_left_out_is_in_the_test_set_only():
     assert without.test is splits.test
     assert fingerprint(without)["test"] == fingerprint(splits)["test"]
     assert fingerprint(without)["all"] != fingerprint(splits)["all"]
+
+
+def test_some_rows_of_a_sorted_set_are_of_every_class():
+    labels = splits_or_embedded(None, "embedded", 5000, split_seed=0).test.labels
+    rows = some_rows(60, len(labels))
+    assert rows.equal(some_rows(60, len(labels)))
+    assert rows.unique().equal(rows)
+    assert labels[rows].unique().numel() == 10
+    assert some_rows(1000, 5).tolist() == [0, 1, 2, 3, 4]

@@ -57,6 +57,11 @@ def test_latent_pictures_are_written(tmp_path, digits, make_model):
         assert brightness(path) > 5
 
 
+def test_one_image_has_a_code_map_too(tmp_path, digits):
+    save_code_maps(digits[:1], torch.randint(0, 16, (1, 7, 7)), 16, "codes", tmp_path / "codes.png")
+    assert (tmp_path / "codes.png").is_file()
+
+
 @pytest.mark.parametrize("side", [5])
 def test_the_manifold_is_decoded_from_a_plane(tmp_path, side):
     class Plane:
