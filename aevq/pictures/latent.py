@@ -31,6 +31,9 @@ def project(vectors: Tensor) -> tuple[Tensor, str]:
     """
     if vectors.shape[1] == 2:
         return vectors, "z"
+    if not vectors.isfinite().all() or bool((vectors == vectors[0]).all()):
+        # A collapsed encoder, or a diverged one: scikit-learn's t-SNE ends the process on it.
+        return torch.zeros(len(vectors), 2), "nothing to tell apart"
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 

@@ -41,6 +41,13 @@ def test_two_coordinates_are_shown_as_they_are_and_more_are_projected():
     assert method == "t-SNE"
 
 
+@pytest.mark.parametrize("value", [1.0, float("nan"), float("inf")])
+def test_latents_that_are_all_alike_or_not_finite_are_one_point(value):
+    xy, method = project(torch.full((60, 8), value))
+    assert xy.equal(torch.zeros(60, 2))
+    assert method == "nothing to tell apart"
+
+
 def test_a_projection_keeps_clusters_apart():
     labels = torch.arange(3).repeat_interleave(30)
     xy, _ = project(10 * torch.eye(6)[labels] + torch.randn(90, 6))
