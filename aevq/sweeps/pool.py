@@ -46,11 +46,11 @@ def run_sweep(sweep: Sweep, jobs: list[SweepJob], slots: Slots, trust: list[str]
         lock.acquire(timeout=0)
     except Timeout:
         raise UserError(f"sweep: another process is running {sweep.path}") from None
+    wait_for_the_dead(jobs)
+    for job in jobs:
+        job.status = "waiting"
     with lock, _terminable(), SweepProgress(sweep, slots.count) as progress:
-        wait_for_the_dead(jobs)
         waiting, running = list(jobs), list[JobProcess]()
-        for job in jobs:
-            job.status = "waiting"
         try:
             while waiting or running:
                 running = _look(sweep, waiting, running, slots, trust, progress)

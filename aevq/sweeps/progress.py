@@ -43,8 +43,9 @@ class SweepProgress:
         self._live = Live(console=self._console, refresh_per_second=4, transient=False)
 
     def __enter__(self) -> SweepProgress:
-        jobs, at_once = len(self.sweep.jobs), f"{self.places} at once"
-        self._console.print(f"[bold]sweep[/] {self.sweep.path}: {jobs} jobs, {at_once}", soft_wrap=True)
+        left = sum(job.status == "waiting" for job in self.sweep.jobs)
+        jobs = f"{left} jobs" if left == len(self.sweep.jobs) else f"{left} of {len(self.sweep.jobs)} jobs"
+        self._console.print(f"[bold]sweep[/] {self.sweep.path}: {jobs}, {self.places} at once", soft_wrap=True)
         if self._console.is_terminal:
             self._live.start()
         return self
