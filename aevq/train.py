@@ -24,7 +24,7 @@ from aevq.errors import UserError, did_you_mean
 from aevq.job import Job
 from aevq.recording import terminal_logging
 from aevq.runs import Run, find_run
-from aevq.status import TRUST_ONLY
+from aevq.status import TRUST_ONLY, tell
 from aevq.sweeps import RememberSweep, find_sweep, go_on, read_sweep
 from aevq.sweeps.record import SWEEP_FILE
 
@@ -109,6 +109,7 @@ def train(config: DictConfig) -> float | None:
     run = Run(find_run(str(config.resume), Path(config.paths.runs)))
     changes = _changes()
     if run.result.status == "finished" and not changes:
+        tell(folder=str(run.path))
         print(f"{run.path.name} is finished; nothing to resume")
         return run.result.objective_value
     return Job(_resumed_config(run, config, changes), tuple(config.trust)).run(run).objective_value

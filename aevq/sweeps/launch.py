@@ -80,26 +80,21 @@ def go_on(sweep: Sweep, trust: list[str], n_jobs: int | str = "auto", threads: i
         for override in job.overrides:
             if override.lstrip("+~").startswith("hydra"):
                 raise UserError(f"{sweep.path}: job {job.index} has {override!r}, which no sweep has written; refused")
-    left = [job for job in sweep.jobs if not _finished(sweep, job)]
+    wait_for_the_dead(sweep.jobs)
+    for job in sweep.jobs:
+        _find_out(sweep, job)
+    left = [job for job in sweep.jobs if job.status != "finished"]
+    sweep.save()
     if not left:
         return
-    wait_for_the_dead(left)
-    for job in left:
-        _find_out(sweep, job)
     run_sweep(sweep, left, plan(_trainer_of(sweep), n_jobs, threads, len(left)), trust)
-
-
-def _finished(sweep: Sweep, job: SweepJob) -> bool:
-    """Whether it has finished; a launcher that died may not have noticed."""
-    if job.status == "running":
-        _find_out(sweep, job)
-    return job.status == "finished"
 
 
 def _find_out(sweep: Sweep, job: SweepJob) -> None:
     """What became of a job whose launcher died while it ran."""
     if job.status != "running":
         return
+    job.pid = None
     found = sorted(sweep.path.glob(f"{job.index}_*/result.json"), key=lambda path: path.stat().st_mtime)
     if not found:
         job.status, job.cut = "interrupted", False

@@ -46,7 +46,6 @@ def run_sweep(sweep: Sweep, jobs: list[SweepJob], slots: Slots, trust: list[str]
         lock.acquire(timeout=0)
     except Timeout:
         raise UserError(f"sweep: another process is running {sweep.path}") from None
-    wait_for_the_dead(jobs)
     for job in jobs:
         job.status = "waiting"
     with lock, _terminable(), SweepProgress(sweep, slots.count) as progress:
@@ -124,7 +123,7 @@ def wait_for_the_dead(jobs: list[SweepJob]) -> None:
     """
     deadline = time.monotonic() + SECONDS_TO_SAVE
     for job in jobs:
-        while job.pid is not None and _lives(job.pid):
+        while job.status == "running" and job.pid is not None and _lives(job.pid):
             if time.monotonic() > deadline:
                 raise UserError(f"sweep: job {job.index} is still running, as process {job.pid}")
             time.sleep(SECONDS_BETWEEN_LOOKS)
