@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from aevq.ops.gaussian import reparameterize
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
-__all__ = ["importance_bound", "log_normal", "log_standard_normal", "log_weights"]
+__all__ = ["importance_bound", "log_weights"]
 
 
 def importance_bound(log_w: Tensor) -> Tensor:
@@ -32,16 +30,6 @@ def importance_bound(log_w: Tensor) -> Tensor:
         `(B,)`, nats, a lower bound of log p(x) in expectation.
     """
     return torch.logsumexp(log_w, 0) - math.log(len(log_w))
-
-
-def log_normal(z: Tensor, mu: Tensor, log_var: Tensor) -> Tensor:
-    """Log N(z; μ, diag σ²): `(..., D)` → `(...)`, nats."""
-    return -0.5 * ((z - mu).square() * (-log_var).exp() + log_var + math.log(2 * math.pi)).sum(-1)
-
-
-def log_standard_normal(z: Tensor) -> Tensor:
-    """Log N(z; 0, I): `(..., D)` → `(...)`, nats."""
-    return -0.5 * (z.square() + math.log(2 * math.pi)).sum(-1)
 
 
 def log_weights(
@@ -63,6 +51,7 @@ def log_weights(
     Returns:
         `(S, B)`, nats.
     """
-    mu, log_var = mu.expand(samples, *mu.shape), log_var.expand(samples, *log_var.shape)
-    z = reparameterize(mu, log_var, generator)
-    return log_likelihood(z) + log_standard_normal(z) - log_normal(z, mu, log_var)
+    epsilon = torch.empty(samples, *mu.shape, dtype=mu.dtype, device=mu.device).normal_(generator=generator)
+    z = torch.addcmul(mu, (0.5 * log_var).exp(), epsilon)
+    # log p(z) − log q(z|x): the constants cancel, and (z − μ)² / σ² is ε².
+    return log_likelihood(z) + 0.5 * (epsilon.square() - z.square() + log_var).sum(-1)

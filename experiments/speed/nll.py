@@ -24,7 +24,6 @@ from aevq.build import build
 from aevq.cli import config_root
 from aevq.models import VAE
 from aevq.ops.gaussian import reparameterize
-from aevq.ops.importance import log_normal, log_standard_normal
 
 COPIES = 100  # of one image, that go through the network at once
 
@@ -41,7 +40,9 @@ def image_by_image(model: VAE, x: Tensor, samples: int) -> Tensor:
             z = reparameterize(q.mu, q.log_var)
             bce = F.binary_cross_entropy(model.decoder(z).sigmoid().flatten(1), copies.flatten(1), reduction="none")
             log_likelihood = -bce.sum(1)
-            log_w.append(log_likelihood + log_standard_normal(z) - log_normal(z, q.mu, q.log_var))
+            log_p_z = -0.5 * z.square().sum(1)
+            log_q_z = -0.5 * (q.log_var + (z - q.mu).square() / q.log_var.exp()).sum(1)
+            log_w.append(log_likelihood + log_p_z - log_q_z)
         nll.append(math.log(samples) - torch.cat(log_w).logsumexp(0))
     return torch.stack(nll)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.distributions import Normal
 
-from aevq.ops.importance import importance_bound, log_normal, log_standard_normal, log_weights
+from aevq.ops.importance import importance_bound, log_weights
 
 A, S = 1.5, 0.7
 X = torch.tensor([-2.0, 0.3, 1.9], dtype=torch.float64)
@@ -21,10 +21,19 @@ def weights(samples, mean_shift=0.0, var_factor=1.0):
     return log_weights(mu, log_var, lambda z: Normal(A * z[..., 0], S).log_prob(X), samples)
 
 
-def test_log_densities_are_those_of_torch_distributions():
-    z, mu, log_var = (torch.randn(4, 3, dtype=torch.float64) for _ in range(3))
-    torch.testing.assert_close(log_normal(z, mu, log_var), Normal(mu, (0.5 * log_var).exp()).log_prob(z).sum(-1))
-    torch.testing.assert_close(log_standard_normal(z), Normal(0.0, 1.0).log_prob(z).sum(-1))
+def test_a_weight_is_likelihood_times_prior_over_posterior():
+    mu, log_var = (torch.randn(5, 3, dtype=torch.float64) for _ in range(2))
+    seen = []
+
+    def log_likelihood(z):
+        seen.append(z)
+        return z.sum(-1)
+
+    log_w = log_weights(mu, log_var, log_likelihood, 4)
+    (z,) = seen
+    q, p = Normal(mu, (0.5 * log_var).exp()), Normal(0.0, 1.0)
+    assert log_w.shape == (4, 5)
+    torch.testing.assert_close(log_w, z.sum(-1) + p.log_prob(z).sum(-1) - q.log_prob(z).sum(-1))
 
 
 @pytest.mark.parametrize("samples", [1, 10])
