@@ -7,6 +7,7 @@ import re
 import sys
 import traceback
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,7 +138,15 @@ def _nearest_key(name: str) -> str:
             config = hydra.compose("train", groups)
     except Exception:
         return "`--cfg job` prints all keys"
-    return did_you_mean(name, _keys(OmegaConf.to_container(config))).split(" (valid")[0]
+    return nearest_key(name, list(_keys(OmegaConf.to_container(config))))
+
+
+def nearest_key(name: str, keys: list[str]) -> str:
+    """The nearest key, where only its last part was typed too: `lr` is near `model.optimizer.lr`."""
+    last = get_close_matches(name, {key.rpartition(".")[2] for key in keys}, n=1, cutoff=0.75)
+    full = min((key for key in keys if last and key.rpartition(".")[2] == last[0]), key=len, default=None)
+    near = get_close_matches(name, keys, n=1, cutoff=0.75) or ([full] if full else get_close_matches(name, keys, n=1))
+    return f"did you mean {near[0]!r}?" if near else "`--cfg job` prints all keys"
 
 
 def _keys(node: Any, prefix: str = "") -> Iterator[str]:

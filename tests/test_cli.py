@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import aevq
-from aevq.cli import config_root, one_line_errors, options_command
+from aevq.cli import config_root, nearest_key, one_line_errors, options_command
 from aevq.errors import UserError, did_you_mean, expect_int, expect_ints, expect_number
 
 
@@ -50,6 +50,20 @@ def test_the_nearest_name_is_offered():
     assert did_you_mean("vea", ["ae", "vae"]) == "did you mean 'vae'? (valid: ae, vae)"
     assert did_you_mean("zzz", ["ae", "vae"]) == "(valid: ae, vae)"
     assert did_you_mean("x", []) == "(there are none)"
+
+
+@pytest.mark.parametrize(
+    ("typed", "nearest"),
+    [
+        ("lr", "did you mean 'model.optimizer.lr'?"),
+        ("latent_dims", "did you mean 'model.latent_dim'?"),
+        ("trainer.max_epoch", "did you mean 'trainer.max_epochs'?"),
+        ("xyzzy", "`--cfg job` prints all keys"),
+    ],
+)
+def test_the_nearest_key_is_found_by_its_last_part_too(typed, nearest):
+    keys = ["model.optimizer.lr", "model.latent_dim", "trainer.max_epochs", "prior.pixelcnn.learning_rate"]
+    assert nearest_key(typed, keys) == nearest
 
 
 @pytest.mark.parametrize("value", [0, 1.0, True, "1", None])
