@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from aevq.cli import options_command
 from aevq.errors import UserError
 from aevq.files import atomic_write
-from aevq.loggers import answers, logged_in, wandb_server
+from aevq.wandb_server import answers, logged_in, wandb_server
 
 if TYPE_CHECKING:
     from wandb_workspaces.workspaces import Workspace

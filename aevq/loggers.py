@@ -9,37 +9,23 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import requests
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
-from torchvision.io import ImageReadMode, read_image
 from typing_extensions import override
 
 from aevq.comparison import COLUMNS, comparison_rows
 from aevq.errors import UserError, expect
 from aevq.files import atomic_write
+from aevq.wandb_server import wandb_mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from aevq.results import Result
 
-__all__ = [
-    "MetricsCSV",
-    "answers",
-    "finish",
-    "label",
-    "logged_in",
-    "publish",
-    "tensorboard",
-    "wandb_mode",
-    "wandb_server",
-    "weights_and_biases",
-]
+__all__ = ["MetricsCSV", "finish", "label", "publish", "tensorboard", "weights_and_biases"]
 
 log = logging.getLogger("aevq")
 
-OLD_SERVER = "https://api.wandb.ai"  # under whose name a key may still be kept
-SECONDS_TO_ANSWER = 3
 WANDB_MODES = ("auto", "online", "offline", "disabled")
 STEP = "trainer/global_step"
 
@@ -116,8 +102,7 @@ def weights_and_biases(
         run_dir: The run folder; its name is the run's.
         project: W&B project.
         mode: `auto` (online where a key is configured and the server answers, else offline), `online` or `offline`.
-        group: Runs of one group stand together in the dashboard; where it is None, W&B takes `WANDB_RUN_GROUP`, by
-            which the jobs of a sweep are one group.
+        group: Runs of one group stand together in the dashboard; where it is None, those of one sweep do.
         tags: Labels of the run.
         notes: A line about the run.
     """
@@ -136,7 +121,7 @@ def weights_and_biases(
         project=project,
         id=run_id,
         resume="allow" if run_id else None,
-        group=group,
+        group=group or os.environ.get("WANDB_RUN_GROUP"),  # which a sweep sets for its jobs
         tags=list(tags),
         notes=notes,
         mode=cast("Any", mode),
@@ -159,35 +144,6 @@ def _setting(name: str) -> str:
     """What a run has in common with those of other seeds: its name without time or number, and without the seed."""
     without_start = re.sub(r"^(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d|\d+)_", "", name)
     return re.sub(r"_s\d+(-\d+)?(?=_|$)", "", without_start, count=1)
-
-
-def wandb_mode() -> str:
-    """`WANDB_MODE` where it is set; else online where a key is configured and the server answers within seconds."""
-    if mode := os.environ.get("WANDB_MODE"):
-        return mode
-    return "online" if logged_in() and answers(wandb_server()) else "offline"
-
-
-def wandb_server() -> str:
-    """The server that W&B talks to."""
-    import wandb
-
-    return os.environ.get("WANDB_BASE_URL") or wandb.Settings().base_url
-
-
-def logged_in() -> bool:
-    """Whether a key for W&B is configured, in the environment or in netrc."""
-    in_netrc = (requests.utils.get_netrc_auth(server) for server in (wandb_server(), OLD_SERVER))
-    return bool(os.environ.get("WANDB_API_KEY")) or any(in_netrc)
-
-
-def answers(server: str) -> bool:
-    """Whether anybody answers there within seconds."""
-    try:
-        requests.get(server, timeout=SECONDS_TO_ANSWER)
-    except requests.RequestException:
-        return False
-    return True
 
 
 def label(loggers: Iterable[Logger], *labels: str) -> None:
@@ -219,11 +175,13 @@ def publish(loggers: Iterable[Logger], result: Result, priors: Iterable[str], im
 
 
 def _publish_events(logger: TensorBoardLogger, result: Result, images: Iterable[Path]) -> None:
+    from matplotlib.image import imread
+
     events, step = logger.experiment, int(result.train.get("steps", 0))
     for name, value in (result.metrics | _costs(result)).items():
         events.add_scalar(name, value, step)
     for path in images:
-        events.add_image(f"final/{path.stem}", read_image(str(path), ImageReadMode.RGB), step)
+        events.add_image(f"final/{path.stem}", imread(path), step, dataformats="HWC")
     events.flush()
 
 
