@@ -118,7 +118,7 @@ class Job:
             recorder.result.objective = self._objective_of(recorder.result.metrics)
         with recorder.stage("pictures"):
             pictures = draw_run(self.model, self.priors, self.data, run.images, self.pictures)
-        outlets.publish(trainers.loggers, recorder.result.metrics, pictures)
+        outlets.publish(trainers.loggers, recorder.result, self.priors, pictures)
 
     def _new_folder(self) -> Path:
         """A folder named after the data really used; other ranks get the one that rank 0 made."""
@@ -182,6 +182,7 @@ class Job:
         made = [build(logger, self.trust, run_dir=str(run.path)) for logger in self.config.logger.values()]
         for logger in made:
             logger.log_hyperparams(self._stored_config())
+        outlets.label(made, type(self.model).__name__.lower(), self.data.name)
         return made
 
     def _objective_of(self, metrics: dict[str, float]) -> dict[str, Any] | None:

@@ -5,25 +5,29 @@ from __future__ import annotations
 import csv
 import logging
 import os
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-import requests
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 from typing_extensions import override
 
-from aevq.errors import UserError
+from aevq.comparison import COLUMNS, comparison_rows
+from aevq.errors import UserError, expect
 from aevq.files import atomic_write
+from aevq.wandb_server import wandb_mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["MetricsCSV", "finish", "publish", "tensorboard", "wandb_mode", "weights_and_biases"]
+    from aevq.results import Result
+
+__all__ = ["MetricsCSV", "finish", "label", "publish", "tensorboard", "weights_and_biases"]
 
 log = logging.getLogger("aevq")
 
-WANDB_SERVER = "https://api.wandb.ai"
-SECONDS_TO_ANSWER = 3
+WANDB_MODES = ("auto", "online", "offline", "disabled")
+STEP = "trainer/global_step"
 
 
 class MetricsCSV(Logger):
@@ -98,65 +102,92 @@ def weights_and_biases(
         run_dir: The run folder; its name is the run's.
         project: W&B project.
         mode: `auto` (online where a key is configured and the server answers, else offline), `online` or `offline`.
-        group: Runs of one group stand together in the dashboard.
+        group: Runs of one group stand together in the dashboard; where it is None, those of one sweep do.
         tags: Labels of the run.
         notes: A line about the run.
     """
     import wandb  # slow to import, and only this logger needs it
 
+    expect(mode in WANDB_MODES, "logger.wandb.mode", str(WANDB_MODES), mode)
     mode = wandb_mode() if mode == "auto" else mode
     known_id = Path(run_dir) / "wandb" / "run-id"
     run_id = known_id.read_text().strip() if known_id.exists() else None
     known_id.parent.mkdir(exist_ok=True)
-    logger = WandbLogger(
-        name=Path(run_dir).name,
-        save_dir=run_dir,
+    name = Path(run_dir).name
+    # WandbLogger would start the run with an option that W&B warns of.
+    run: Any = wandb.init(
+        name=name,
+        dir=run_dir,
         project=project,
         id=run_id,
         resume="allow" if run_id else None,
-        group=group,
+        group=group or os.environ.get("WANDB_RUN_GROUP"),  # which a sweep sets for its jobs
         tags=list(tags),
         notes=notes,
-        mode=mode,
+        mode=cast("Any", mode),
         job_type="train",
+        config={"setting": _setting(name)},
         settings=wandb.Settings(silent=True),  # its many lines would drown ours
     )
-    run = logger.experiment
+    run.define_metric(STEP)
+    run.define_metric("*", step_metric=STEP, step_sync=True)
     atomic_write(known_id, run.id)
     if mode == "offline":
         folder = Path(run.dir).parent
         log.warning("W&B: offline (no key, or no answer); upload this run later with: wandb sync %s", folder)
     else:
         log.info("W&B: %s", run.url)
-    return logger
+    return WandbLogger(name=name, save_dir=run_dir, project=project, experiment=run)
 
 
-def wandb_mode() -> str:
-    """`WANDB_MODE` where it is set; else online where a key is configured and the server answers within seconds."""
-    if mode := os.environ.get("WANDB_MODE"):
-        return mode
-    server = os.environ.get("WANDB_BASE_URL", WANDB_SERVER)
-    if not (os.environ.get("WANDB_API_KEY") or requests.utils.get_netrc_auth(server)):
-        return "offline"
-    try:
-        requests.get(server, timeout=SECONDS_TO_ANSWER)
-    except requests.RequestException:
-        return "offline"
-    return "online"
+def _setting(name: str) -> str:
+    """What a run has in common with those of other seeds: its name without time or number, and without the seed."""
+    without_start = re.sub(r"^(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d|\d+)_", "", name)
+    return re.sub(r"_s\d+(-\d+)?(?=_|$)", "", without_start, count=1)
 
 
-def publish(loggers: Iterable[Logger], metrics: Mapping[str, float], images: Iterable[Path]) -> None:
-    """Show a finished run's figures and pictures in the dashboards."""
-    images = list(images)
+def label(loggers: Iterable[Logger], *labels: str) -> None:
+    """Tag a run in W&B, beside the user's own tags."""
     for logger in loggers:
         if isinstance(logger, WandbLogger):
-            logger.experiment.summary.update(dict(metrics))
+            run = logger.experiment
+            run.tags = tuple(dict.fromkeys([*(run.tags or ()), *labels]))
+
+
+def publish(loggers: Iterable[Logger], result: Result, priors: Iterable[str], images: Iterable[Path]) -> None:
+    """Show a finished run's figures and pictures in the dashboards.
+
+    Args:
+        loggers: Of the run.
+        result: Of the run, measured.
+        priors: Their names.
+        images: PNG files.
+    """
+    images, rows = list(images), comparison_rows(result, priors)
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            logger.experiment.summary.update(result.metrics | _costs(result))
+            logger.log_table("comparison", list(COLUMNS), rows)
             for path in images:
                 logger.log_image(f"final/{path.stem}", [str(path)])
         elif isinstance(logger, TensorBoardLogger):
-            for name, value in metrics.items():
-                logger.experiment.add_scalar(name, value)
-            logger.experiment.flush()
+            _publish_events(logger, result, images)
+
+
+def _publish_events(logger: TensorBoardLogger, result: Result, images: Iterable[Path]) -> None:
+    from matplotlib.image import imread
+
+    events, step = logger.experiment, int(result.train.get("steps", 0))
+    for name, value in (result.metrics | _costs(result)).items():
+        events.add_scalar(name, value, step)
+    for path in images:
+        events.add_image(f"final/{path.stem}", imread(path), step, dataformats="HWC")
+    events.flush()
+
+
+def _costs(result: Result) -> dict[str, float]:
+    train = {f"cost/{name}": result.train[name] for name in ("seconds", "images_per_second") if name in result.train}
+    return {"cost/parameters": result.model["parameters"], **train}
 
 
 def finish(loggers: Iterable[Logger], exit_code: int) -> None:

@@ -2,12 +2,13 @@ import csv
 import json
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from aevq.loggers import MetricsCSV, finish, publish, wandb_mode, weights_and_biases
+from aevq.errors import UserError
+from aevq.loggers import MetricsCSV, finish, label, publish, tensorboard, weights_and_biases
+from aevq.pictures.grids import save_grid
+from aevq.results import Result
 
 
 def rows(path):
@@ -43,59 +44,85 @@ def no_key(monkeypatch, tmp_path):
     monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
 
 
-@pytest.fixture
-def server():
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Answer)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def test_a_mode_that_wandb_does_not_have_is_named(no_key, tmp_path):
+    with pytest.raises(UserError, match=r"logger\.wandb\.mode: expected .*got 'ofline'"):
+        weights_and_biases(str(tmp_path), "aevq", "ofline", None, [], None)
 
 
-def test_wandb_is_offline_without_a_key(no_key, monkeypatch, server):
-    monkeypatch.setenv("WANDB_BASE_URL", server)
-    assert wandb_mode() == "offline"
+def inspect(run_dir, *options):
+    """What W&B's own reader says of the latest offline run in a folder."""
+    file = sorted((run_dir / "wandb").glob("offline-run-*/*.wandb"))[-1]
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", *options, "--json", str(file)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def test_wandb_is_online_with_a_key_and_a_server_that_answers(no_key, monkeypatch, server):
-    monkeypatch.setenv("WANDB_BASE_URL", server)
-    monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
-    assert wandb_mode() == "online"
+def result_of(metrics, steps=5):
+    model, data = {"name": "VAE", "parameters": 7}, {"name": "mnist"}
+    return Result("2026_vae", "finished", model, data, 0, "", "", metrics=metrics, train={"steps": steps})
 
 
-def test_wandb_is_offline_where_nobody_answers(no_key, monkeypatch):
-    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
-    assert wandb_mode() == "offline"
-
-
-def test_the_users_own_mode_wins(no_key, monkeypatch):
-    monkeypatch.setenv("WANDB_MODE", "disabled")
-    assert wandb_mode() == "disabled"
-
-
-def test_an_offline_run_holds_figures_and_goes_on_under_its_own_id(no_key, tmp_path):
-    """Read back with W&B's own reader."""
+def test_an_offline_run_holds_figures_and_goes_on_under_its_own_id(no_key, tmp_path, capfd):
     run_dir = tmp_path / "2026_vae"
     run_dir.mkdir()
     for step in (1, 2):
         logger = weights_and_biases(str(run_dir), "aevq", "auto", None, ["a"], None)
         logger.log_metrics({"train/objective": 3.0 / step}, step)
-        publish([logger], {"reconstruction/mse": 0.25}, [])
+        publish([logger], result_of({"reconstruction/mse": 0.25}), [], [])
         finish([logger], exit_code=0)
     files = sorted((run_dir / "wandb").glob("offline-run-*/*.wandb"))
     assert len(files) == 2
     assert len({file.name for file in files}) == 1
-    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--summary", "--json", str(files[-1])]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert json.loads(printed)["summary"]["reconstruction/mse"] == 0.25
+    summary = json.loads(inspect(run_dir, "--summary"))["summary"]
+    assert summary["reconstruction/mse"] == 0.25
+    assert summary["trainer/global_step"] == 2
+    assert summary["comparison"]["nrows"] == 1
+    assert "anonymous" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("of_the_sweep", "own", "expected"),
+    [("a-sweep", None, "a-sweep"), ("a-sweep", "mine", "mine"), (None, None, None)],
+)
+def test_a_run_is_in_the_group_of_its_sweep_unless_it_names_its_own(
+    of_the_sweep, own, expected, no_key, monkeypatch, tmp_path
+):
+    monkeypatch.delenv("WANDB_RUN_GROUP", raising=False)
+    if of_the_sweep:
+        monkeypatch.setenv("WANDB_RUN_GROUP", of_the_sweep)
+    logger = weights_and_biases(str(tmp_path), "aevq", "offline", own, ["a"], None)
+    label([logger], "vae", "mnist", "a")
+    finish([logger], exit_code=0)
+    records = [json.loads(line) for line in inspect(tmp_path).splitlines()]
+    runs = [record["run"] for record in records if record["type"] == "run"]
+    assert {run.get("run_group") for run in runs} == {expected}
+    assert json.loads(inspect(tmp_path, "--summary"))["tags"] == ["a", "vae", "mnist"]
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("2026-01-31_12-00-59_vae_mnist_s3", "vae_mnist"),
+        ("0_vqvae_fashion_mnist_s12_num_codes=64_lr=1e-3", "vqvae_fashion_mnist_num_codes=64_lr=1e-3"),
+        ("11_ae_mnist5k_s0-2", "ae_mnist5k"),
+    ],
+)
+def test_runs_that_differ_in_the_seed_alone_share_a_setting(name, setting, no_key, tmp_path):
+    (tmp_path / name).mkdir()
+    logger = weights_and_biases(str(tmp_path / name), "aevq", "disabled", None, [], None)
+    assert logger.experiment.config["setting"] == setting
+    finish([logger], exit_code=0)
+
+
+def test_tensorboard_gets_final_figures_and_pictures_at_the_last_step(tmp_path, digits):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    save_grid(digits[:8], 4, "samples", tmp_path / "samples_mixture.png")
+    logger = tensorboard(str(tmp_path))
+    result = result_of({"reconstruction/mse": 0.25}, steps=860)
+    publish([logger], result, ["mixture"], [tmp_path / "samples_mixture.png"])
+    finish([logger], exit_code=0)
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [(e.step, e.value) for e in events.Scalars("reconstruction/mse")] == [(860, 0.25)]
+    (picture,) = events.Images("final/samples_mixture")
+    assert picture.step == 860
+    assert picture.width > picture.height > 100

@@ -2,7 +2,7 @@
 
 from aevq.callbacks.checkpoint import SelfDescribing
 from aevq.callbacks.codebook import CodebookHealth
-from aevq.callbacks.pictures import ReconstructionPanel
+from aevq.callbacks.pictures import ReconstructionPanel, SamplePanel
 from aevq.callbacks.throughput import Throughput
 
-__all__ = ["CodebookHealth", "ReconstructionPanel", "SelfDescribing", "Throughput"]
+__all__ = ["CodebookHealth", "ReconstructionPanel", "SamplePanel", "SelfDescribing", "Throughput"]

@@ -1,9 +1,10 @@
 import pytest
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import Logger
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from aevq.callbacks import CodebookHealth, SelfDescribing, Throughput
+from aevq.callbacks import CodebookHealth, SamplePanel, SelfDescribing, Throughput
 from aevq.callbacks.progress import StepProgress
 from aevq.checkpoint_io import AtomicCheckpointIO
 from aevq.data import DeviceLoader
@@ -34,6 +35,7 @@ def fit(model, digits, tmp_path, callbacks, **changes):
         "check_val_every_n_epoch": None,
         "log_every_n_steps": 2,
         "num_sanity_val_steps": 0,
+        "logger": memory,
     }
     trainer = pl.Trainer(
         accelerator="cpu",
@@ -42,7 +44,6 @@ def fit(model, digits, tmp_path, callbacks, **changes):
         enable_model_summary=False,
         enable_checkpointing=False,
         enable_progress_bar=any(isinstance(callback, StepProgress) for callback in callbacks),
-        logger=memory,
         callbacks=callbacks,
         plugins=[AtomicCheckpointIO()],
         **arguments | changes,
@@ -95,6 +96,30 @@ def test_validation_draws_the_same_noise_and_leaves_that_of_the_training(make_mo
         torch.manual_seed(0)
         model = make_model("vae")
         fit(model, digits, tmp_path, [], val_check_interval=interval)
+        weights.append(model.encoder[1].weight)
+    assert weights[0].equal(weights[1])
+
+
+@pytest.mark.parametrize(("name", "steps"), [("ae", [3, 6]), ("vae", [3, 6]), ("vqvae", [])])
+def test_samples_are_shown_after_each_validation_where_a_standard_normal_fits(
+    name, steps, make_model, digits, tmp_path
+):
+    logger = TensorBoardLogger(str(tmp_path), name="", version="events")
+    fit(make_model(name), digits, tmp_path, [SamplePanel(20, seed=0)], logger=logger)
+    events = EventAccumulator(str(tmp_path / "events")).Reload()
+    tags = events.Tags()["images"]
+    assert tags == (["val/samples_standard_normal"] if steps else [])
+    shown = [image for tag in tags for image in events.Images(tag)]
+    assert [image.step for image in shown] == steps
+    assert len({image.encoded_image_string for image in shown}) == len(steps)  # the model has learned in between
+
+
+def test_samples_shown_leave_the_training_as_it_was(make_model, digits, tmp_path):
+    weights = []
+    for callbacks in ([], [SamplePanel(20, seed=0)]):
+        torch.manual_seed(0)
+        model = make_model("vae")
+        fit(model, digits, tmp_path, callbacks, logger=TensorBoardLogger(str(tmp_path), name="", version=None))
         weights.append(model.encoder[1].weight)
     assert weights[0].equal(weights[1])
 

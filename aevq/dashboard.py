@@ -1,0 +1,95 @@
+"""`python -m aevq.dashboard push=true`: the W&B workspace that compares a project's runs, made from code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aevq.cli import options_command
+from aevq.errors import UserError
+from aevq.files import atomic_write
+from aevq.wandb_server import answers, logged_in, wandb_server
+
+if TYPE_CHECKING:
+    from wandb_workspaces.workspaces import Workspace
+
+__all__ = ["Options", "dashboard", "main"]
+
+
+@dataclass
+class Options:
+    """Make the W&B workspace that compares a project's runs.
+
+    python -m aevq.dashboard out=dashboard.json     writes its specification; needs no network
+    python -m aevq.dashboard push=true              publishes it as a new saved view of the project
+
+    Attributes:
+        entity: User or team; by default your own.
+        project: W&B project, the runs' `logger.wandb.project`.
+        name: What the workspace is called.
+        out: JSON to write, unless the workspace is published.
+        push: Whether to publish it; you must be logged in.
+    """
+
+    entity: str | None = None
+    project: str = "aevq"
+    name: str = "aevq"
+    out: str = "dashboard.json"
+    push: bool = False
+
+
+def dashboard(options: Options) -> str:
+    """Write the specification or publish the workspace, and print where.
+
+    Returns:
+        Path or URL.
+
+    Raises:
+        UserError: If the package that builds workspaces is missing, `out` cannot be written, or W&B does not take it.
+    """
+    try:
+        from aevq.workspace import specification, workspace
+    except ModuleNotFoundError as error:
+        raise UserError(f"dashboard: {error.name} is not installed; pip install aevq[dashboard]") from error
+    if options.push:
+        _expect_login()
+    board = workspace(options.entity or "", options.project, options.name)
+    where = _publish(board) if options.push else _write(specification(board), Path(options.out))
+    print(where)
+    return where
+
+
+def _write(text: str, path: Path) -> str:
+    try:
+        atomic_write(path, text)
+    except OSError as error:
+        raise UserError(f"out: cannot write {path} ({error.strerror})") from error
+    return str(path)
+
+
+def _expect_login() -> None:
+    if not logged_in():
+        raise UserError("push: not logged in to W&B; run `wandb login`, or set WANDB_API_KEY")
+    if not answers(server := wandb_server()):
+        raise UserError(f"push: {server} does not answer")
+
+
+def _publish(board: Workspace) -> str:
+    """Save it as a new view; its URL."""
+    import wandb  # slow to import
+
+    try:
+        board.entity = board.entity or wandb.Api().default_entity or ""
+        return str(board.save().url)
+    except (wandb.Error, ValueError) as error:
+        raise UserError(f"push: W&B refused ({error})") from error
+
+
+def main() -> None:
+    """Entry point of the command line."""
+    options_command(dashboard, Options())
+
+
+if __name__ == "__main__":
+    main()
