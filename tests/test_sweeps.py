@@ -80,7 +80,7 @@ def test_nine_jobs_of_which_one_raises_one_is_killed_and_one_exits(tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_sweep_whose_launcher_is_killed_goes_on_to_the_same_figures(tmp_path):
-    arguments = [*SWEEP, "model=vae", "seed=1,2,3", "trainer.max_steps=40", "trainer.val_check_interval=10"]
+    arguments = [*SWEEP, "model=vae", "model.beta=1,2,3", "trainer.max_steps=40", "trainer.val_check_interval=10"]
     (tmp_path / "whole").mkdir()
     assert train(tmp_path / "whole", *arguments).returncode == 0
     (tmp_path / "cut").mkdir()

@@ -130,7 +130,7 @@ def start(sweep: Sweep, job: SweepJob, number: int, slot: Slot, trust: list[str]
     status.unlink(missing_ok=True)
     job.log = f"logs/{job.index}.log"
     goes_on = job.cut and job.folder is not None and (sweep.path / job.folder / "config.yaml").is_file()
-    changes = [f"resume={sweep.path / job.folder}"] if goes_on and job.folder else list(job.overrides)
+    changes = [resume_override(sweep.path / job.folder)] if goes_on and job.folder else list(job.overrides)
     if trust is not None:
         changes.append(f"trust=[{','.join(trust)}]")
     if not goes_on:
@@ -159,16 +159,25 @@ def start(sweep: Sweep, job: SweepJob, number: int, slot: Slot, trust: list[str]
     return JobProcess(sweep, job, number, process)
 
 
+def resume_override(folder: Path) -> str:
+    """`resume=<folder>` as Hydra reads it, whatever characters the folder's name has."""
+    quoted = re.sub(r"(\\*)'", r"\1\1\\'", str(folder))
+    return f"resume='{quoted}'"
+
+
 def _status_file(sweep: Sweep, job: SweepJob) -> Path:
     return sweep.path / "logs" / f"{job.index}.status.json"
 
 
 def _suffix(label: str) -> str:
-    """What a sweep varies, as the end of a run's name, which has model and seed already: `model.beta=4` → `_beta=4`."""
+    """What a sweep varies, as the end of a run's name, which has model and seed already: `model.beta=4` → `_beta-4`.
+
+    No `=`: a name with one could not be typed after `resume=`.
+    """
     said = ("model", "data", "seed", "(defaults)")
     varied = [override.rpartition("=") for override in label.split() if override.split("=")[0] not in said]
-    words = [f"{re.split('[./]', key)[-1]}={value}" for key, _, value in varied]
-    return re.sub(r"[^\w.=+-]+", "-", "_".join(["", *words]), flags=re.ASCII)[:60]
+    words = [f"{re.split('[./]', key)[-1]}-{value}" for key, _, value in varied]
+    return re.sub(r"[^\w.+-]+", "-", "_".join(["", *words]), flags=re.ASCII)[:60]
 
 
 def _end_with_parent() -> None:

@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from aevq.results import Result, read_result, write_result
-from aevq.sweeps.process import JobProcess, _suffix
+from aevq.sweeps.process import JobProcess, _suffix, resume_override
 from aevq.sweeps.record import Sweep, SweepJob
 
 
@@ -78,12 +80,18 @@ def test_a_job_that_could_not_even_be_resumed_still_has_its_checkpoint_to_go_on_
     [
         ("(defaults)", ""),
         ("model=vae seed=1", ""),
-        ("model=vae model.beta=4 seed=1", "_beta=4"),
-        ("model/likelihood=laplace model.num_codes=64", "_likelihood=laplace_num_codes=64"),
-        ("+note=../../etc", "_+note=..-..-etc"),
-        ("model.network.hidden=[20,30]", "_hidden=-20-30-"),
+        ("model=vae model.beta=4 seed=1", "_beta-4"),
+        ("model/likelihood=laplace model.num_codes=64", "_likelihood-laplace_num_codes-64"),
+        ("+note=../../etc", "_+note-..-..-etc"),
+        ("model.network.hidden=[20,30]", "_hidden--20-30-"),
     ],
 )
 def test_a_folders_name_says_what_was_varied_and_is_a_name(label, suffix):
     assert _suffix(label) == suffix
-    assert "/" not in _suffix(label)
+    assert not set("/='") & set(_suffix(label))
+
+
+@pytest.mark.parametrize("name", ["a", "1_vae_leave_out=5", "a b,c", "it's", "[x]{y}", "ü~!", "a\\'b"])
+def test_a_folder_of_any_name_can_be_resumed(name):
+    (override,) = OverridesParser.create().parse_overrides([resume_override(Path("/runs") / name)])
+    assert (override.key_or_group, override.value()) == ("resume", f"/runs/{name}")
