@@ -191,11 +191,18 @@ class Evaluator:
             figures["pca/mse"] = pca_mse(self.data.images("train"), self.x, self.model.latent_spec.dim)
         return figures
 
+    @torch.inference_mode()
     def _latents(self) -> Figures:
-        """Active units (Burda et al. 2015): dimensions whose posterior mean varies by more than 0.01 over the data."""
-        if not isinstance(self.model, VariationalModel):
+        """KL of each dimension, and how many are active.
+
+        Active units (Burda et al. 2015): dimensions whose posterior mean varies by more than 0.01 over the data.
+        """
+        model = self.model
+        if not isinstance(model, VariationalModel):
             return {}
-        return {"latent/active_units": float((self._z.var(0) > 0.01).sum())}
+        kl = torch.cat([model.kl_per_dimension(x.to(self.model.device)).cpu() for x in self.x.split(500)]).mean(0)
+        active = float((self._z.var(0) > 0.01).sum())
+        return {"latent/active_units": active} | {f"latent/kl/{d}": float(nats) for d, nats in enumerate(kl)}
 
     def _rate(self) -> Figures:
         """Bits to send a latent: of a grid as it is, and by the code length of each prior of codes."""

@@ -47,7 +47,7 @@ def figures_table(metrics: Mapping[str, float], title: str) -> Group:
     """Figures by name; those of samples as a matrix, one column a prior."""
     figures = _table(title, "value", "unit")
     for name, value in metrics.items():
-        if not name.startswith(("samples/", "floor/")):
+        if not name.startswith(("samples/", "floor/", "latent/kl/")):  # a KL for each dimension is for plots
             figures.add_row(name, number(value), _unit(name))
     samples = {tuple(name.split("/")[1:]): value for name, value in metrics.items() if name.startswith("samples/")}
     if not samples:

@@ -80,6 +80,13 @@ def test_a_figure_that_a_model_does_not_have_is_absent(name, make_model):
     assert {"floor/fd", "reconstruction/fd", "reconstruction/sharpness", "reconstruction/mse"} <= set(metrics)
 
 
+def test_the_kl_of_the_dimensions_adds_up_to_that_of_the_image(make_model):
+    metrics = evaluate(make_model("vae"), {}, digits5k(), replace(SETTINGS, samples=0)).metrics
+    kl = [value for name, value in metrics.items() if name.startswith("latent/kl/")]
+    assert len(kl) == 4
+    assert sum(kl) == pytest.approx(metrics["loss/kl"], rel=1e-4)
+
+
 def test_the_same_call_gives_the_same_figures(make_model):
     first, second = (evaluate(make_model_seeded(make_model, "vae"), VECTORS, digits5k()) for _ in range(2))
     assert first.metrics == second.metrics

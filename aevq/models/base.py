@@ -59,6 +59,9 @@ class VariationalModel(Protocol):
     def importance_nll(self, x: Tensor, samples: int, generator: torch.Generator | None = None) -> Tensor:
         """Importance-weighted upper bound of −log p(x): `(B, C, H, W)` → `(B,)`, nats per image."""
 
+    def kl_per_dimension(self, x: Tensor) -> Tensor:
+        """D_KL(q(z_d|x) ‖ p(z_d)): `(B, C, H, W)` → `(B, D)`, nats."""
+
 
 class LatentModel(pl.LightningModule, ABC):
     """Base of AE, VAE, VQVAE and of the model you add.

@@ -145,6 +145,11 @@ class VAE(LatentModel):
         log_w = [log_weights(q.mu, q.log_var, log_likelihood, part, generator) for part in parts]
         return -importance_bound(torch.cat(log_w))
 
+    def kl_per_dimension(self, x: Tensor) -> Tensor:
+        """D_KL(q(z_d|x) ‖ N(0, 1)): `(B, C, H, W)` → `(B, D)`, nats; which dimensions the code really uses."""
+        q = self.posterior(x)
+        return kl_standard_normal(q.mu, q.log_var)
+
     def kl_weight(self) -> float:
         """β, or what the warm-up has reached of it; validation always weighs by β, so its curve is comparable."""
         if not self.training or self.kl_warmup_steps == 0:
