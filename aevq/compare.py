@@ -16,6 +16,7 @@ from aevq.errors import UserError
 from aevq.report.folders import find_folder, is_run
 from aevq.report.statistics import BEST, WITHIN
 from aevq.report.tables import Cell, headline_table
+from aevq.report.tables import Table as Headline
 from aevq.report.write import Written, compare_folders, write_report
 from aevq.summary import short_path
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["Options", "compare", "main"]
+
+SHOWN = ("MSE", "FD samples", "rate")
 
 
 @dataclass
@@ -68,15 +71,8 @@ def compare(
 
 def _print(written: Written) -> None:
     comparison, console = written.comparison, Console(highlight=False)
-    headline = headline_table(comparison.groups)
-    if headline:
-        table = Table(box=box.SIMPLE_HEAD)
-        table.add_column("")
-        for metric in headline.columns:
-            table.add_column(f"{metric.title} {metric.arrow}".strip(), justify="right")
-        for row in headline.rows:
-            table.add_row(escape(row.label), *map(_cell, row.cells))
-        console.print(table)
+    if comparison.groups:
+        console.print(_table(headline_table(comparison.groups)))
     for job in comparison.collection.unfinished:
         console.print(escape(f"{job.status}  {job.name}  {job.error or ''}".rstrip()), soft_wrap=True)
     for warning in comparison.warnings:
@@ -84,9 +80,22 @@ def _print(written: Written) -> None:
     console.print(escape(f"report  {short_path(written.index.absolute())}"), soft_wrap=True)
 
 
+def _table(headline: Headline) -> Table:
+    """The few figures that fit into a terminal."""
+    table, shown = Table(box=box.SIMPLE_HEAD), [i for i, m in enumerate(headline.columns) if m.title in SHOWN]
+    table.add_column("", overflow="fold")
+    for metric in (headline.columns[i] for i in shown):
+        table.add_column(f"{metric.title} {metric.arrow}".strip(), justify="right")
+    for row in headline.rows:
+        table.add_row(escape(row.label), *(_cell(row.cells[i]) for i in shown))
+    return table
+
+
 def _cell(cell: Cell) -> str:
     text = f"{cell} {cell.note}".rstrip()
-    return {BEST: f"[bold]{escape(text)}[/bold]", WITHIN: f"[italic]{escape(text)}[/italic]"}.get(cell.mark, escape(text))
+    return {BEST: f"[bold]{escape(text)}[/bold]", WITHIN: f"[italic]{escape(text)}[/italic]"}.get(
+        cell.mark, escape(text)
+    )
 
 
 def main() -> None:

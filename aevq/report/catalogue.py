@@ -49,9 +49,7 @@ SAMPLES = (
     Metric("coverage", "coverage", "higher", "", "share of real images with a sample nearby"),
     Metric("class_entropy", "class entropy", "higher", "nats", "evenness of the digits; log 10 = 2.303 is even"),
     Metric("confidence", "confidence", None, "", "mean probability of the predicted digit"),
-    Metric(
-        "nearest_train", "nearest train", None, "", "distance to the nearest train image, over that of test images"
-    ),
+    Metric("nearest_train", "nearest train", None, "", "distance to the nearest train image, over that of test images"),
 )
 # `best samples` and `best rate` are those of the prior that is best of its group.
 BEST_SAMPLES = Metric("samples/*/fd", "FD samples", "lower", "", "Fréchet distance of samples, by the best prior")
@@ -67,7 +65,7 @@ HEADLINE = (
 )
 COSTS = (
     Metric("parameters", "parameters", "lower"),
-    Metric("train/images_per_second", "training", "higher", "images/s"),
+    Metric("train/images_per_second", "speed", "higher", "images/s"),
     Metric("train/steps", "steps"),
 )
 

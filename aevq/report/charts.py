@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["HEIGHT", "WIDTH", "Chart", "Curve", "Dot", "Line", "Point", "Rule", "curves_chart", "scatter_chart"]
 
 WIDTH, HEIGHT = 560, 340
-LEFT, RIGHT, TOP, BOTTOM = 62, 14, 12, 44
-LABEL_HEIGHT = 13
-CHARACTER = 6.2  # pixels that a letter of a label takes, about
+LEFT, RIGHT, TOP, BOTTOM = 70, 14, 12, 44
+LABEL_HEIGHT = 15
+CHARACTER = 6.6  # pixels that a letter of a label takes, about
 LINE_POINTS = 150
 WARM_UP = 0.1  # share of a training whose values may leave the frame
 
@@ -100,11 +100,18 @@ def scatter_chart(title: str, note: str, x_title: str, y_title: str, dots: Seque
     placed = [dot for dot in dots if dot.x is not None]
     if not placed or len(dots) < 2:
         return None
-    xs = axis([dot.x.mean for dot in placed if dot.x], LEFT, WIDTH - RIGHT, x_title)
-    ys = axis([dot.y.mean for dot in dots], HEIGHT - BOTTOM, TOP, y_title)
+    xs = axis(_reach([dot.x for dot in placed if dot.x]), LEFT, WIDTH - RIGHT, x_title)
+    ys = axis(_reach([dot.y for dot in dots]), HEIGHT - BOTTOM, TOP, y_title)
     points = _without_overlap([_point(dot.x, dot, xs, ys) for dot in placed if dot.x])
     rules = [Rule(ys.place(dot.y.mean), dot.group, dot.label) for dot in dots if dot.x is None]
     return Chart(title, note, xs, ys, points=points, rules=rules)
+
+
+def _reach(values: Sequence[Estimate]) -> list[float]:
+    """Means and the ends of their spreads; of positive figures no end that is not positive."""
+    ends = [value.mean + sign * (value.std or 0) for value in values for sign in (-1, 0, 1)]
+    positive = all(value.mean > 0 for value in values)
+    return [end for end in ends if math.isfinite(end) and (end > 0 or not positive)]
 
 
 def _point(x: Estimate, dot: Dot, xs: Axis, ys: Axis) -> Point:

@@ -76,7 +76,7 @@ def collect(folders: Iterable[Path]) -> Collection:
 
 
 def _sort_in(path: Path | None, job: dict[str, Any], found: Collection) -> None:
-    """Put a run among the finished or the unfinished; what its sweep says of it, and what it says itself, must agree."""
+    """Put a run among the finished or the unfinished: finished is what its sweep and the run itself call so."""
     overrides = " ".join(map(str, job.get("overrides", [])))
     status, error = str(job.get("status", FINISHED)), job.get("error")
     if path is None or not is_run(path):

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["Group", "differences", "group_runs", "mixture_of"]
 
 # What does not change a model: where things lie, what is shown, and what is measured or drawn afterwards.
-NO_PART_OF_IT = ("seed", "paths", "tags", "notes", "resume", "trust", "show_traceback", "objective", "logger")
-NO_PART_OF_IT += ("pictures", "evaluation", "data.root", "data.timeout", "data.fallback", "data.mirrors", "data.files")
-NO_PART_OF_IT += ("data.name", "data.folder", "trainer.enable_progress_bar", "trainer.enable_model_summary")
+NO_PART_OF_IT = {
+    *("seed", "paths", "tags", "notes", "resume", "trust", "show_traceback", "objective", "logger"),
+    *("pictures", "evaluation", "data.root", "data.timeout", "data.fallback", "data.mirrors", "data.files"),
+    *("data.name", "data.folder", "trainer.enable_progress_bar", "trainer.enable_model_summary"),
+}
 MEASURED = {
     "data": "data set",
     "fingerprint": "data (SHA-256)",
@@ -105,7 +107,7 @@ def differences(configs: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _flat(run: Record, conflicts: Sequence[str]) -> dict[str, Any]:
-    """What makes a run, apart from the seed: `a.b.c` → value; means never go over runs that were measured differently."""
+    """What makes a run, apart from the seed, `a.b.c` → value; and in `conflicts`, how it was measured."""
     flat: dict[str, Any] = {"prior": list(run.config.get("prior") or {}), "data": run.measurement.data}
     _flatten(run.config, "", flat)
     return flat | {f"measured.{name}": getattr(run.measurement, name) for name in conflicts if name != "data"}

@@ -56,9 +56,7 @@ def load_picture(path: Path, title: str, group: int | None, prior: str = "") -> 
             content = content if strip else _lighter(image)
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
         return None
-    return Picture(
-        title, group, f"data:image/png;base64,{b64encode(content).decode()}", width, height, strip, prior
-    )
+    return Picture(title, group, f"data:image/png;base64,{b64encode(content).decode()}", width, height, strip, prior)
 
 
 def _lighter(image: Image.Image) -> bytes:

@@ -1,7 +1,7 @@
 """The shortest names that tell groups of runs apart: `AE`, `VAE beta=4`, `VQVAE num_codes=512`.
 
-Groups of different models are told apart by the model; only groups of the same model need more, and of the keys in which
-their configurations differ only as many as it takes.
+Groups of different models are told apart by the model; only groups of the same model need more, and of the keys in
+which their configurations differ only as many as it takes.
 """
 
 from __future__ import annotations

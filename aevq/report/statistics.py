@@ -38,13 +38,25 @@ class Estimate:
     std: float | None
     n: int
 
+    @property
+    def mean_text(self) -> str:
+        """The mean, to the place to which the standard deviation is printed; to four digits where there is none."""
+        return _four_digits(self.mean) if self._places is None else f"{self.mean:,.{self._places}f}"
+
+    @property
+    def std_text(self) -> str:
+        """The standard deviation with one digit, two if it begins with a 1; empty where there is none, or no spread."""
+        return "" if self._places is None else f"± {self.std:,.{self._places}f}"
+
     def __str__(self) -> str:
-        """As printed: the standard deviation with one digit (two if it begins with a 1), the mean to the same place."""
-        if self.std is None or not math.isfinite(self.mean) or not math.isfinite(self.std):
-            return _four_digits(self.mean)
-        places = min(_places(self.std), 4 - _exponent(self.mean)) if self.std > 0 else 3 - _exponent(self.mean)
-        places = max(places, 0)
-        return f"{self.mean:,.{places}f} ± {self.std:,.{places}f}"
+        return f"{self.mean_text} {self.std_text}".rstrip()
+
+    @property
+    def _places(self) -> int | None:
+        """Decimal places; None where there is no spread to print. A mean has five digits at most."""
+        if self.std is None or not math.isfinite(self.mean + self.std) or self.std <= abs(self.mean) * 1e-9:
+            return None
+        return max(0, min(_places(self.std), 4 - _exponent(self.mean)))
 
 
 def estimate(values: Sequence[float]) -> Estimate | None:

@@ -73,9 +73,8 @@ def summary_text(collection: Collection, groups: Sequence[Group]) -> str:
 
 
 def _splits(sizes: dict[str, int]) -> str:
-    return (
-        f"Trained on {sizes['train']:,} images, chosen on {sizes['val']:,}, and measured on {sizes['test']:,} test images."
-    )
+    train, val, test = (f"{sizes[split]:,}" for split in ("train", "val", "test"))
+    return f"Trained on {train} images, chosen on {val}, and measured on {test} test images."
 
 
 def best_of(groups: Sequence[Group]) -> list[Best]:

@@ -78,7 +78,9 @@ def cost_table(groups: Sequence[Group]) -> Table:
 
 
 def _table(metrics: Sequence[Metric], groups: Sequence[Group]) -> Table:
-    rows = [Row(group.label, i, "", tuple(_cell(group, metric) for metric in metrics)) for i, group in enumerate(groups)]
+    rows = [
+        Row(group.label, i, "", tuple(_cell(group, metric) for metric in metrics)) for i, group in enumerate(groups)
+    ]
     return _marked(metrics, rows, [])
 
 
@@ -105,7 +107,9 @@ def _cell(group: Group, metric: Metric) -> Cell:
         prior = next(iter(group.priors), None)
         return _at(group, f"samples/{prior}/fd", prior or "")
     if metric is BEST_RATE:
-        return _at(group, group.rate, group.rate.removeprefix("rate/").removesuffix("_bits")) if group.rate else Cell(None)
+        return (
+            _at(group, group.rate, group.rate.removeprefix("rate/").removesuffix("_bits")) if group.rate else Cell(None)
+        )
     return _at(group, metric.name)
 
 
