@@ -7,6 +7,7 @@ import re
 import sys
 import traceback
 from contextlib import contextmanager
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["config_root", "hydra_command", "one_line_errors", "options_command"]
 
+_OPTION = re.compile(r"[A-Za-z_]+=")  # of a path, the part before a = would have other signs
 INTERRUPTED = 130  # what a shell reports of a command that Ctrl-C ended
 
 
@@ -79,22 +81,38 @@ def _refuse_dotted_groups() -> None:
             raise UserError(f"{key}: is a group of parts; write {group}={override.value()}")
 
 
-def options_command(task: Callable[[Any], Any], defaults: object) -> None:
-    """Run `task` with options `name=value` from the command line over the dataclass `defaults`."""
+def options_command(task: Callable[[Any], Any], defaults: Any, words: str | None = None) -> None:
+    """Run `task` with options `name=value` from the command line over the dataclass `defaults`.
+
+    Args:
+        task: Gets the options, of the class of `defaults`.
+        defaults: An instance of a dataclass.
+        words: Which option collects the arguments that are no `name=value`, a list; None where there are none such.
+    """
     with one_line_errors("debug=true" in sys.argv):
-        arguments = [argument for argument in sys.argv[1:] if argument != "debug=true"]
+        arguments = [_without_dashes(argument) for argument in sys.argv[1:] if argument != "debug=true"]
         options = OmegaConf.structured(defaults)
-        if "--help" in arguments or "-h" in arguments:
+        if "help=true" in arguments or "-h" in arguments:
             print(f"{(type(defaults).__doc__ or '').strip()}\n\nOptions and their defaults:")
             print("".join(f"  {name}={'null' if value is None else value}\n" for name, value in options.items()))
             return
-        for argument in arguments:
+        given = [argument for argument in arguments if words is None or _OPTION.match(argument)]
+        for argument in given:
             name = argument.split("=", 1)[0]
             if "=" not in argument:
                 raise UserError(f"{argument!r}: expected name=value")
             if name not in options:
                 raise UserError(f"{name}: unknown option; {did_you_mean(name, map(str, options))}")
-        task(OmegaConf.to_object(OmegaConf.merge(options, OmegaConf.from_dotlist(arguments))))
+        chosen: Any = OmegaConf.to_object(OmegaConf.merge(options, OmegaConf.from_dotlist(given)))
+        task(replace(chosen, **{words: [a for a in arguments if a not in given]}) if words else chosen)
+
+
+def _without_dashes(argument: str) -> str:
+    """`--some-flag` is short for `some_flag=true`, and `--name=value` for `name=value`."""
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument.removeprefix("--").partition("=")
+    return f"{name.replace('-', '_')}={value if equals else 'true'}"
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from aevq.files import atomic_write
 from aevq.fitting import Trainers, fit_priors
 from aevq.generate import encode_splits, generate
 from aevq.latents import CodeSpec, LatentSet
-from aevq.pictures.grids import save_grid
+from aevq.pictures.run import draw_samples
 from aevq.priors import Prior, build_prior
 from aevq.provenance import versions
 from aevq.results import SCHEMA_VERSION
@@ -102,9 +102,8 @@ def _evaluator(run: Run, options: Options, settings: EvaluationSettings) -> Eval
     priors = _fitted(run, names, latents)
     title = f"{run.result.model['name']} on {run.data.name}"
     for name, prior in priors.items():
-        path = run.images / f"samples_{name}.png"
-        if not path.exists():
-            save_grid(generate(run.model, prior, 64, options.seed), 8, f"{title}: samples, {name}", path)
+        if not (run.images / f"samples_{name}.png").exists():
+            draw_samples(generate(run.model, prior, 64, options.seed), name, title, run.images)
     return Evaluator(run.model, priors, run.data, latents, settings)
 
 

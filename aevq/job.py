@@ -85,7 +85,7 @@ class Job:
                 if self.active:
                     atomic_write(run.path / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(self._stored_config())))
                     # What was measured and drawn of a resumed run's older weights is not of those to come.
-                    for stale in (run.path / "evaluation.json", *run.images.glob("*.png")):
+                    for stale in (run.path / "evaluation.json", *run.images.rglob("*.png")):
                         stale.unlink(missing_ok=True)
                 trainers.loggers = self._loggers(run)
                 self._stages(run, recorder, trainers)

@@ -77,16 +77,19 @@ def resume_sweep(arguments: list[str]) -> None:
 
 
 def end_sweep(folder: Path) -> None:
-    """Say what became of a sweep, and exit non-zero where a job failed."""
+    """Write the report of a sweep, say what became of its jobs, and exit non-zero where one failed."""
+    from aevq.compare import compare  # its templates and charts are for sweeps only
+
+    try:
+        compare([folder])
+    except UserError as error:
+        print(f"no report: {error}", file=sys.stderr)
     if not (folder / SWEEP_FILE).is_file():
-        return  # another launcher's
+        return  # another launcher's, which has said it itself
     sweep = read_sweep(folder)
-    failed = [job for job in sweep.jobs if job.status == "failed"]
-    for job in failed:
-        print(f"job {job.index} failed: {' '.join(job.overrides)}: {job.error}", file=sys.stderr)
     if sweep.status != "finished":
         print(f"python -m aevq.train -m resume_sweep={folder} runs what is left", file=sys.stderr)
-    if failed:
+    if any(job.status == "failed" for job in sweep.jobs):
         sys.exit(1)
 
 

@@ -43,6 +43,7 @@ def test_a_missing_prior_is_fitted_and_only_own_files_are_written(run, command):
     assert set(after) - set(before) == {
         "evaluation.json",
         "images/samples_fitted_normal.png",
+        "images/strips/samples_fitted_normal.png",
         "priors/fitted_normal.safetensors",
     }
     metrics = evaluation(run)["metrics"]

@@ -1,4 +1,4 @@
-"""Pictures made of images: originals above reconstructions, samples, interpolations."""
+"""Pictures made of images: originals above reconstructions, samples, interpolations; titled, or as bare strips."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from matplotlib.figure import Figure
+from PIL import Image
 from torchvision.utils import make_grid
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["one_of_each", "save_figure", "save_grid", "save_rows"]
+__all__ = ["one_of_each", "save_figure", "save_grid", "save_rows", "save_strip"]
 
 CELL_INCHES = 0.5
 
@@ -42,6 +43,20 @@ def save_rows(rows: dict[str, Tensor], title: str, path: Path) -> None:
         axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=7)
     figure.suptitle(title, fontsize=8)
     save_figure(figure, path)
+
+
+def save_strip(images: Tensor, columns: int, path: Path) -> None:
+    """Write images side by side, pixel for pixel, without title or padding: a report lays them out itself.
+
+    Args:
+        images: `(N, C, H, W)` in [0, 1]; written as grey for C = 1.
+        columns: Images a row; places left over in the last row are black.
+        path: PNG of `columns·W` by `⌈N / columns⌉·H` pixels; its folder is made where it is missing.
+    """
+    grid = make_grid(images, nrow=columns, padding=0).movedim(0, -1)  # always of three channels
+    pixels = (grid * 255).round().to(torch.uint8).numpy()
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(pixels[..., 0] if images.shape[1] == 1 else pixels).save(path)
 
 
 def save_figure(figure: Figure, path: Path) -> None:

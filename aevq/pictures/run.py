@@ -10,7 +10,7 @@ import torch
 from aevq.data import some_rows
 from aevq.generate import encode_all, generate, interpolate, reconstruct_all
 from aevq.latents import CodeSpec, VectorSpec
-from aevq.pictures.grids import one_of_each, save_grid, save_rows
+from aevq.pictures.grids import one_of_each, save_grid, save_rows, save_strip
 from aevq.pictures.latent import save_code_maps, save_codebook_usage, save_manifold, save_scatter
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from aevq.models import LatentModel
     from aevq.priors import Prior
 
-__all__ = ["PictureSettings", "draw_run"]
+__all__ = ["PictureSettings", "draw_run", "draw_samples"]
+
+COLUMNS = 8  # of a grid of samples
 
 
 @dataclass(frozen=True)
@@ -49,21 +51,30 @@ def draw_run(
 ) -> list[Path]:
     """Write the pictures of a run; every title names model and data set.
 
+    In `folder/strips` are the same images bare, for a report that sets runs side by side.
+
     Returns:
-        The files, in the order in which one looks at them.
+        The titled pictures, by name.
     """
     name = f"{type(model).__name__} on {data.name}"
     x, labels = data.images("test"), data.labels("test")
     digits = one_of_each(labels, 2)
     rows = {"original": x[digits], "reconstruction": reconstruct_all(model, x[digits])}
     save_rows(rows, f"{name}: test images and their reconstructions", folder / "reconstructions.png")
+    for row_name, images in rows.items():
+        save_strip(images, len(images), folder / "strips" / f"{row_name}s.png")
     for prior_name, prior in priors.items():
-        images = generate(model, prior, settings.samples, settings.seed)
-        save_grid(images, 8, f"{name}: samples, {prior_name}", folder / f"samples_{prior_name}.png")
+        draw_samples(generate(model, prior, settings.samples, settings.seed), prior_name, name, folder)
     _draw_interpolations(model, x, labels, name, folder)
     points = some_rows(settings.map_points, len(x))
     _draw_latents(model, x[points], labels[points], name, folder)
     return sorted(folder.glob("*.png"))
+
+
+def draw_samples(images: Tensor, prior: str, title: str, folder: Path) -> None:
+    """Write samples `(N, C, H, W)` in [0, 1] of one prior, titled and as a bare strip."""
+    save_grid(images, COLUMNS, f"{title}: samples, {prior}", folder / f"samples_{prior}.png")
+    save_strip(images, COLUMNS, folder / "strips" / f"samples_{prior}.png")
 
 
 def _draw_interpolations(model: LatentModel, x: Tensor, labels: Tensor, name: str, folder: Path) -> None:

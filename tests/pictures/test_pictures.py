@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from aevq.pictures.grids import one_of_each, save_grid, save_rows
+from aevq.pictures.grids import one_of_each, save_grid, save_rows, save_strip
 from aevq.pictures.latent import project, save_code_maps, save_codebook_usage, save_manifold, save_scatter
 
 
@@ -26,6 +26,16 @@ def test_a_grid_shows_its_images_and_equal_pictures_are_equal_files(tmp_path, di
     a, b, c = ((tmp_path / f"{name}.png").read_bytes() for name in "abc")
     assert a == b != c
     assert brightness(tmp_path / "a.png") > 20
+
+
+def test_a_strip_is_the_images_pixel_for_pixel(tmp_path, digits):
+    path = tmp_path / "strips" / "samples.png"
+    save_strip(digits[:20], 8, path)
+    image = Image.open(path)
+    assert (image.mode, image.size) == ("L", (8 * 28, 3 * 28))
+    pixels = torch.from_numpy(np.asarray(image) / 255).float()
+    assert pixels[28:56, 56:84].allclose(digits[10, 0])
+    assert not pixels[56:, 4 * 28 :].any()
 
 
 def test_rows_are_named(tmp_path, digits):
