@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install train sample test test-all check format clean
+.PHONY: help install train sample compare test test-all check format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -23,6 +23,9 @@ train: install ## train a model (a VAE unless ARGS says otherwise), fit its prio
 
 sample: install ## draw new images from a finished run, the latest unless ARGS says otherwise
 	$(BIN)/python -m aevq.sample $(ARGS)
+
+compare: install ## put finished runs into one report, the newest sweep unless ARGS names folders
+	$(BIN)/python -m aevq.compare $(or $(ARGS),latest)
 
 test: install ## run the tests (minutes)
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
