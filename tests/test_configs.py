@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import pytorch_lightning as pl
 import torch
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
@@ -123,3 +124,18 @@ def test_an_experiment_says_question_command_and_expected_result(name):
 @pytest.mark.parametrize("name", names("debug"))
 def test_a_debug_setting_shows_tracebacks(name):
     assert composed(f"debug={name}").show_traceback
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT.parent / "experiments" / "wandb_sweep").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_a_wandb_sweep_names_keys_and_values_that_there_are(path):
+    sweep = yaml.safe_load(path.read_text())
+    fixed = [argument for argument in sweep["command"] if "=" in argument]
+    first = {
+        name: values["values"][0] if "values" in values else values["min"]
+        for name, values in sweep["parameters"].items()
+    }
+    config = composed(*fixed, *(f"{name}={value}" for name, value in first.items()))
+    assert sweep["program"] == "aevq.train"
+    assert isinstance(build(to_plain(config)["model"]), LatentModel)

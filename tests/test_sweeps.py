@@ -62,6 +62,8 @@ def test_nine_jobs_of_which_one_raises_one_is_killed_and_one_exits(tmp_path):
     assert "goodbye" in errors[7]
     for job in sweep.jobs:
         assert read_result(sweep.path / job.folder / "result.json").status == job.status
+    report = (sweep.path / "report" / "index.html").read_text()
+    assert "killed by SIGKILL" in report
     before = figures(sweep)
 
     refused = train(tmp_path, "-m", "resume_sweep=latest")
