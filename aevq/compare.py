@@ -74,7 +74,7 @@ def _print(written: Written) -> None:
     if comparison.groups:
         console.print(_table(headline_table(comparison.groups)))
     for job in comparison.collection.unfinished:
-        console.print(escape(f"{job.status}  {job.name}  {job.error or ''}".rstrip()), soft_wrap=True)
+        console.print(escape(" ".join(f"{job.status}: {job.name}  {job.error or ''}".split())), soft_wrap=True)
     for warning in comparison.warnings:
         console.print(escape(f"warning: {warning}"), soft_wrap=True)
     console.print(escape(f"report  {short_path(written.index.absolute())}"), soft_wrap=True)

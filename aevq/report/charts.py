@@ -31,12 +31,14 @@ class Dot:
         x: None where the group has no such figure: it becomes a line across.
         y: Always there.
         group: Index of the group.
-        label: Text beside it.
+        name: What it is.
+        label: Text beside it; may be empty.
     """
 
     x: Estimate | None
     y: Estimate
     group: int
+    name: str
     label: str
 
 
@@ -103,7 +105,7 @@ def scatter_chart(title: str, note: str, x_title: str, y_title: str, dots: Seque
     xs = axis(_reach([dot.x for dot in placed if dot.x]), LEFT, WIDTH - RIGHT, x_title)
     ys = axis(_reach([dot.y for dot in dots]), HEIGHT - BOTTOM, TOP, y_title)
     points = _without_overlap([_point(dot.x, dot, xs, ys) for dot in placed if dot.x])
-    rules = [Rule(ys.place(dot.y.mean), dot.group, dot.label) for dot in dots if dot.x is None]
+    rules = [Rule(ys.place(dot.y.mean), dot.group, dot.name) for dot in dots if dot.x is None]
     return Chart(title, note, xs, ys, points=points, rules=rules)
 
 
@@ -117,7 +119,7 @@ def _reach(values: Sequence[Estimate]) -> list[float]:
 def _point(x: Estimate, dot: Dot, xs: Axis, ys: Axis) -> Point:
     place = xs.place(x.mean), ys.place(dot.y.mean)
     fits = place[0] + 9 + CHARACTER * len(dot.label) < WIDTH - RIGHT
-    tip = f"{dot.label}\n{xs.title}: {x}\n{ys.title}: {dot.y}"
+    tip = f"{dot.name}\n{xs.title}: {x}\n{ys.title}: {dot.y}"
     return Point(
         *place,
         _ends(x, xs),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["labels"]
+__all__ = ["labels", "value_text"]
 
 Flat = dict[str, Any]
 ABSENT = "–"
@@ -80,18 +80,19 @@ def _tail(key: str, parts: int) -> str:
 
 def _short_values(values: Sequence[Any], key: str) -> list[str]:
     """Values as one would type them, classes without their module unless that makes two alike."""
-    full = [_text(value) for value in values]
+    full = [value_text(value) for value in values]
     if not key.endswith("_target_"):
         return full
     short = [text.rpartition(".")[2] for text in full]
     return short if len(set(short)) == len(set(full)) else full
 
 
-def _text(value: Any) -> str:
+def value_text(value: Any) -> str:
+    """A value as one would type it."""
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, list | tuple):
-        return "[" + ",".join(_text(item) for item in value) + "]"
+        return "[" + ",".join(value_text(item) for item in value) + "]"
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from aevq.report import charts, images
-from aevq.report.catalogue import SAMPLES
-from aevq.report.charts import Chart, Curve, Dot, curves_chart, scatter_chart
+from aevq.report import charts, images, plots
+from aevq.report.charts import Chart
 from aevq.report.folders import Collection
 from aevq.report.grouping import Group
-from aevq.report.records import Curves, Record, read_curves
+from aevq.report.labels import value_text
+from aevq.report.records import Record
 from aevq.report.summary import best_of, summary_text, title_text
 from aevq.report.tables import Cell, cost_table, headline_table, samples_table
 
 __all__ = ["Comparison", "render"]
 
-CURVES = {
-    "train/objective": ("Training objective", "nats per image"),
-    "val/mse": ("Validation error", "MSE"),
-    "val/codebook_perplexity": ("Codes in use while training", "perplexity"),
-}
 COLOURS, SHAPES = 8, 5
 
 
@@ -53,7 +48,7 @@ def render(comparison: Comparison) -> str:
         lstrip_blocks=True,
     )
     environment.globals |= {"colour": lambda i: f"c{i % COLOURS}", "shape": lambda i: i % SHAPES, "chart_size": charts}
-    environment.filters["sort_key"] = _sort_key
+    environment.filters |= {"sort_key": _sort_key, "value_text": value_text}
     return environment.get_template("page.html.j2").render(_content(comparison))
 
 
@@ -65,7 +60,6 @@ def _sort_key(cell: Cell) -> str:
 def _content(comparison: Comparison) -> dict[str, Any]:
     groups = comparison.groups
     runs = [run for group in groups for run in group.runs]
-    curves = {run.path: read_curves(run.path / "metrics.csv") for run in runs}
     usage = [images.picture_of(group, i, "codebook_usage") for i, group in enumerate(groups)]
     latent = [images.picture_of(group, i, "latent_space") for i, group in enumerate(groups)]
     return {
@@ -82,50 +76,20 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "samples": images.samples(groups),
         "latent_maps": [picture for picture in latent if picture],
         "codebooks": [picture for picture in usage if picture],
-        "scatters": _present([_rate_chart(groups), _sampling_chart(groups)]),
+        "scatters": _present([plots.rate_chart(groups), plots.sampling_chart(groups)]),
         "no_rate": [group.label for group in groups if group.rate is None],
-        "curves": _present(_curve_chart(groups, curves, name) for name in CURVES),
+        "curves": _present(plots.training_charts(groups)),
         "unfinished": comparison.collection.unfinished,
         "repeats": [run.path.name for group in groups for run in group.repeats],
         "commands": comparison.collection.commands,
         "runs": runs,
         "versions": _versions(runs),
         "facts": _facts(runs),
-        "about": {metric.title: metric.about for metric in SAMPLES},
     }
 
 
 def _present(found: Any) -> list[Chart]:
     return [chart for chart in found if chart]
-
-
-def _rate_chart(groups: Sequence[Group]) -> Chart | None:
-    """Distortion against rate; what has no rate lies as a line across."""
-    dots = [
-        Dot(group.figures[group.rate] if group.rate else None, group.figures["reconstruction/mse"], i, group.label)
-        for i, group in enumerate(groups)
-        if "reconstruction/mse" in group.figures
-    ]
-    note = "Nearer to the lower left is better: fewer bits, smaller error."
-    return scatter_chart("Distortion and rate", note, "rate, bits per image", "reconstruction MSE", dots)
-
-
-def _sampling_chart(groups: Sequence[Group]) -> Chart | None:
-    """How well each group and prior samples against how well the group reconstructs."""
-    dots = [
-        Dot(group.figures["reconstruction/fd"], group.figures[f"samples/{prior}/fd"], i, f"{group.label} · {prior}")
-        for i, group in enumerate(groups)
-        for prior in group.priors
-        if "reconstruction/fd" in group.figures and f"samples/{prior}/fd" in group.figures
-    ]
-    note = "Samples can hardly be nearer to the data than the decoder's own reconstructions."
-    return scatter_chart("Reconstruction and sampling", note, "FD of reconstructions", "FD of samples", dots)
-
-
-def _curve_chart(groups: Sequence[Group], curves: Mapping[Any, Curves], name: str) -> Chart | None:
-    title, unit = CURVES[name]
-    found = [Curve(curves[run.path].get(name, []), i) for i, group in enumerate(groups) for run in group.runs]
-    return curves_chart(title, name, unit, found)
 
 
 def _versions(runs: Sequence[Record]) -> dict[str, str]:

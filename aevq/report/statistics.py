@@ -75,11 +75,11 @@ def marks(column: Sequence[Estimate | None], goal: Goal | None) -> list[Mark]:
         goal: Whether lower or higher is better, or the nearer to one; None where neither is.
 
     Returns:
-        A mark for each value. None is given where there is nothing to compare with, and without a spread of both only
-        the best itself is marked.
+        A mark for each value. There are none where all values are equal, or there is one alone; and without a spread of
+        both, only the best itself is marked.
     """
     known = [value for value in column if value is not None and math.isfinite(value.mean)]
-    if goal is None or len(known) < 2:
+    if goal is None or len({_loss(value, goal) for value in known}) < 2:
         return [""] * len(column)
     best = min(known, key=lambda value: _loss(value, goal))
     return [_mark(value, best, goal) for value in column]

@@ -26,7 +26,7 @@ def test_an_axis_is_logarithmic_where_values_differ_much():
 
 
 def dots(n):
-    return [Dot(Estimate(1.0, 0.1, 3), Estimate(1 + i / 100, None, 1), i, f"group {i}") for i in range(n)]
+    return [Dot(Estimate(1.0, 0.1, 3), Estimate(1 + i / 100, None, 1), i, f"group {i}", f"group {i}") for i in range(n)]
 
 
 def test_labels_do_not_lie_on_each_other_nor_outside():
@@ -39,8 +39,8 @@ def test_labels_do_not_lie_on_each_other_nor_outside():
 
 def test_what_has_no_x_is_a_line_across_and_not_finite_values_are_left_out():
     lost = [
-        Dot(None, Estimate(0.5, None, 1), 1, "AE"),
-        Dot(Estimate(math.nan, None, 1), Estimate(1, None, 1), 2, "nan"),
+        Dot(None, Estimate(0.5, None, 1), 1, "AE", "AE"),
+        Dot(Estimate(math.nan, None, 1), Estimate(1, None, 1), 2, "nan", "nan"),
     ]
     chart = scatter_chart("t", "", "x", "y", [*dots(1), *lost])
     assert [rule.label for rule in chart.rules] == ["AE"]

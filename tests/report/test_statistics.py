@@ -53,6 +53,10 @@ def test_without_a_spread_of_both_only_the_best_is_marked():
     assert marks([Estimate(1.0, 0.5, 3), Estimate(1.1, None, 1)], "lower") == ["best", ""]
 
 
+def test_where_all_are_equal_none_is_best():
+    assert marks([Estimate(2.0, 0.1, 3), Estimate(2.0, 0.2, 3)], "lower") == ["", ""]
+
+
 def test_what_is_not_finite_is_never_best_and_one_alone_is_not_compared():
     assert marks([Estimate(math.nan, None, 1), Estimate(3.0, None, 1)], "lower") == ["", ""]
     assert marks([Estimate(math.inf, None, 1), Estimate(3.0, None, 1), Estimate(4.0, None, 1)], "higher")[2] == "best"
