@@ -66,7 +66,7 @@ class EvaluationSettings:
 
     Attributes:
         split: `test`, or `val` while something is still being chosen.
-        samples: Samples a prior, held against as many images of the split at most; 0 leaves the samples out.
+        samples: Samples a prior, at most as many as the split has images, and held against as many; 0 leaves them out.
         importance_samples: S of the importance-weighted bound; 0 leaves it out.
         likelihood_images: Images of the split that the bound is computed on, at most.
         memorisation: Whether to look for each sample's nearest train image.
@@ -255,7 +255,8 @@ class Evaluator:
         return anomaly_metrics(scores, self.labels == self.data.leave_out)
 
     def _samples(self, name: str) -> Figures:
-        images = generate(self.model, self.priors[name], self.settings.samples, self.settings.seed)
+        n = min(self.settings.samples, len(self.x))  # sets of two sizes would be biased differently
+        images = generate(self.model, self.priors[name], n, self.settings.seed)
         return sample_metrics(name, images, self._net, self._reference)
 
     def _probes(self, latents: LatentSet) -> Figures:

@@ -87,6 +87,13 @@ def test_the_kl_of_the_dimensions_adds_up_to_that_of_the_image(make_model):
     assert sum(kl) == pytest.approx(metrics["loss/kl"], rel=1e-4)
 
 
+def test_no_more_samples_than_there_are_images_to_hold_them_against(make_model, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("aevq.evaluation.generate", lambda m, p, n, s: drawn.append(n) or torch.rand(n, 1, 28, 28))
+    evaluate(make_model("ae"), {"standard_normal": StandardNormal}, digits5k(), replace(SETTINGS, samples=10_000))
+    assert drawn == [500]
+
+
 def test_the_same_call_gives_the_same_figures(make_model):
     first, second = (evaluate(make_model_seeded(make_model, "vae"), VECTORS, digits5k()) for _ in range(2))
     assert first.metrics == second.metrics

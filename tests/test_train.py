@@ -292,7 +292,7 @@ def test_a_sweep_makes_a_folder_with_a_run_for_each_job(command, tmp_path):
 
 
 def test_the_smoke_experiment_runs_all_three_models(command, tmp_path):
-    small = ["trainer.max_steps=2", "trainer.val_check_interval=2", "pictures.map_points=60", "pictures.samples=8"]
+    small = ["trainer.max_steps=2", "trainer.val_check_interval=2", "pictures.samples=8", "evaluation.samples=20"]
     code, _, err = command(train_main, "-m", "experiment=smoke", "prior_max_steps=1", "trainer=cpu", *small)
     assert code == 0, err
     (sweep,) = (tmp_path / "runs" / "sweep").iterdir()
