@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +21,23 @@ from aevq.errors import UserError, expect
 from aevq.loggers import MetricsCSV
 from aevq.priors import Prior, fitted_to, load_prior, save_prior
 from aevq.runs import read_checkpoint
+from aevq.stepping import (
+    check_stepping,
+    fast_device_checks,
+    plan_chunks,
+    trainer_limits,
+    validation_callbacks,
+    watchers,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pytorch_lightning.loggers import Logger
 
     from aevq.data import MNISTDataModule
+    from aevq.data.chunks import Chunking
     from aevq.latents import LatentSet
     from aevq.models import LatentModel
     from aevq.runs import Run
@@ -102,12 +113,17 @@ def fit_model(
     # checkpoint that was written on an epoch's last batch.
     last = ModelCheckpoint(run.checkpoints, "last", save_top_k=1, enable_version_counter=False)
     title = f"{type(model).__name__} on {data.name}"
-    trainer = trainers.make(title, run.path, [*callbacks, best, last])
+    chunking = _chunking(model, data, trainers, callbacks)
+    data.chunking, model.automatic_optimization = chunking, chunking is None
+    callbacks = [*callbacks, *validation_callbacks(chunking), best, last]
+    trainer = trainers.make(title, run.path, callbacks, **trainer_limits(chunking))
     resume_from = run.checkpoints / "last.ckpt" if (run.checkpoints / "last.ckpt").is_file() else None
     _forget_figures(trainers, ("train/", "val/"), resume_from)
     if resume_from:
-        log.info("going on from step %d", read_checkpoint(resume_from)["global_step"])
-    with warnings.catch_warnings():
+        checkpoint = read_checkpoint(resume_from)
+        check_stepping(checkpoint, chunking)
+        log.info("going on from step %d", checkpoint["global_step"])
+    with warnings.catch_warnings(), fast_device_checks(), compiled(model, trainers.run_config["compile"]):
         # The folder of a run that is resumed holds its checkpoints already.
         warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
         trainer.fit(model, datamodule=data, ckpt_path=resume_from)
@@ -119,6 +135,34 @@ def fit_model(
     model.load_state_dict(read_checkpoint(run.checkpoints / "best.ckpt")["state_dict"])
     model.eval()
     return trainer
+
+
+def _chunking(
+    model: LatentModel, data: MNISTDataModule, trainers: Trainers, callbacks: list[Callback]
+) -> Chunking | None:
+    chunking = plan_chunks(trainers.config, trainers.run_config["steps_at_once"], data.train_dataloader().batches)
+    if chunking is not None and (names := watchers(model, callbacks)):
+        log.info("one optimizer step at a time, because of %s", ", ".join(names))
+        return None
+    return chunking
+
+
+@contextmanager
+def compiled(model: LatentModel, mode: str | None) -> Iterator[None]:
+    """Inside, `model.terms` is compiled; its parameters keep their names. None leaves it as it is.
+
+    Args:
+        model: The model.
+        mode: Of `torch.compile`.
+    """
+    if mode is None:
+        yield
+        return
+    vars(model)["terms"] = torch.compile(model.terms, mode=mode)  # shadows the method
+    try:
+        yield
+    finally:
+        del vars(model)["terms"]
 
 
 def _forget_figures(trainers: Trainers, prefixes: tuple[str, ...], resume_from: Path | None) -> None:

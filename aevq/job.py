@@ -39,6 +39,7 @@ __all__ = ["Job"]
 
 log = logging.getLogger("aevq")
 
+COMPILE_MODES = (None, "default", "reduce-overhead", "max-autotune")  # of torch.compile
 RUN_FOLDER = "AEVQ_RUN_FOLDER"  # tells the other ranks of a job where rank 0 writes
 
 
@@ -52,6 +53,8 @@ class Job:
 
     def __init__(self, config: DictConfig, trust: tuple[str, ...] = EVERYTHING) -> None:
         expect_int("seed", config.seed, 0)
+        expect_int("steps_at_once", config.steps_at_once, 1)
+        expect(config.compile in COMPILE_MODES, "compile", str(COMPILE_MODES), config.compile)
         precisions = ("highest", "high", "medium")
         expect(config.matmul_precision in precisions, "matmul_precision", str(precisions), config.matmul_precision)
         self.trust = trust

@@ -32,6 +32,7 @@ __all__ = ["main", "train"]
 
 
 RESUME_SWEEP = "resume_sweep="
+BEFORE = {"steps_at_once": 1}  # what a run did that is older than the key
 
 
 def main() -> None:
@@ -131,8 +132,8 @@ def _resumed_config(run: Run, config: DictConfig, changes: list[str]) -> DictCon
         UserError: If the command line changes more than a single value: that would be another run.
     """
     stored = run.config
-    for group in set(config) - set(stored):  # younger than the run
-        stored[group] = config[group]
+    for key in set(config) - set(stored):  # younger than the run
+        stored[key] = BEFORE.get(key, config[key])
     for key in changes:
         if "/" in key or OmegaConf.is_config(OmegaConf.select(stored, key)):
             raise UserError(f"resume: {key} would make another run; only single values can change")

@@ -196,17 +196,17 @@ def test_an_interrupted_run_is_resumed_in_its_own_folder_to_the_same_end(stage, 
     command(train_main, *arguments)
     whole = aevq.load("latest")
 
-    cut_class = {"model": VQVAE, "prior": PixelCNN}[stage]
-    step = cut_class.training_step
+    cut_class, name = {"model": (VQVAE, "_optimize"), "prior": (PixelCNN, "training_step")}[stage]
+    step = getattr(cut_class, name)
 
-    def cut(self, batch, batch_idx):
+    def cut(self, *batch):
         if self.global_step == 3:
             raise KeyboardInterrupt
-        return step(self, batch, batch_idx)
+        return step(self, *batch)
 
-    monkeypatch.setattr(cut_class, "training_step", cut)
+    monkeypatch.setattr(cut_class, name, cut)
     code, _, _ = command(train_main, *arguments)
-    monkeypatch.setattr(cut_class, "training_step", step)
+    monkeypatch.setattr(cut_class, name, step)
     run = aevq.load("latest")
     assert code == 130
     assert run.path != whole.path

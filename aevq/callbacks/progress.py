@@ -22,6 +22,7 @@ from rich.progress import (
 )
 from typing_extensions import override
 
+from aevq.ops.schedule import passed
 from aevq.status import tell
 
 __all__ = ["StepProgress"]
@@ -56,6 +57,7 @@ class StepProgress(ProgressBar):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._total = int(trainer.estimated_stepping_batches)
         self._first_step, self._since = trainer.global_step, time.monotonic()
+        self._step = trainer.global_step
         if not self._enabled or not self._console.is_terminal:
             return
         self._progress = Progress(
@@ -78,9 +80,11 @@ class StepProgress(ProgressBar):
     @override
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
         step = trainer.global_step
-        if step % self.refresh_every == 0:
+        refresh = passed(self.refresh_every, self._step, step)
+        self._step = step
+        if refresh:
             self._tell(trainer, step)
-        if self._progress is not None and (step % self.refresh_every == 0 or step == self._total):
+        if self._progress is not None and (refresh or step == self._total):
             self._progress.update(self._task, completed=step, figures=self._figures(trainer))
         elif self._progress is None and self._enabled and 10 * step // self._total > self._tenths_told:
             self._tenths_told = 10 * step // self._total

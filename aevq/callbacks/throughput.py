@@ -10,6 +10,9 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from typing_extensions import override
 
+from aevq.data.chunks import Chunk
+from aevq.ops.schedule import passed
+
 __all__ = ["Throughput"]
 
 
@@ -21,11 +24,14 @@ class Throughput(Callback):
         seconds: Time spent on them.
     """
 
+    sees_chunks = True
+
     def __init__(self) -> None:
         self.images = 0
         self.seconds = 0.0
         self._window_images = 0
         self._window_start: float | None = None
+        self._step = 0
 
     @property
     def images_per_second(self) -> float:
@@ -46,13 +52,15 @@ class Throughput(Callback):
     ) -> None:
         if self._window_start is None:
             self._window_start = time.perf_counter()
+        self._step = trainer.global_step
 
     @override
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._window_images += len(batch[0]) * trainer.world_size
-        if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+        images = batch.rows if isinstance(batch, Chunk) else len(batch[0])
+        self._window_images += images * trainer.world_size
+        if passed(trainer.log_every_n_steps, self._step, trainer.global_step):  # type: ignore[attr-defined]
             rate = self._close_window(pl_module.device)
             for logger in trainer.loggers:
                 logger.log_metrics({"train/images_per_second": rate}, trainer.global_step - 1)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from aevq.data.chunks import Chunking
     from aevq.data.loader import Transform
 
 __all__ = ["MNISTDataModule"]
@@ -55,6 +56,7 @@ class MNISTDataModule(LightningDataModule):
         name: Of the data really used, from `prepare` on: `mnist5k` where the embedded images stand in.
         requested_name: The name asked for.
         image_shape: `(C, H, W)`.
+        chunking: How many batches of the train split one training step of Lightning gets; None is one.
 
     Raises:
         UserError: If an argument is bad. Nothing is read before `prepare`.
@@ -107,6 +109,7 @@ class MNISTDataModule(LightningDataModule):
         expect(self.source is not None or fallback == "embedded", "data.files", "four files", files)
         shape = self.source.files["train_images"].shape[1:] if self.source else EMBEDDED_SHAPE
         self.image_shape: tuple[int, ...] = (1, *shape)
+        self.chunking: Chunking | None = None
         self._frozen: dict[str, Tensor] = {}
 
     def prepare(self) -> None:
@@ -196,6 +199,7 @@ class MNISTDataModule(LightningDataModule):
             rank=trainer.global_rank if trainer else 0,
             world_size=trainer.world_size if trainer else 1,
             transform=transform,
+            chunking=self.chunking if training else None,
         )
 
 

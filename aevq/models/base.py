@@ -3,14 +3,16 @@
     LatentModel:   encode(x) → latent      decode(latent) → x̂      latent_spec      terms(x) → LossTerms
 
 A model computes its loss terms per image, in nats, summed over pixels or latent dimensions. This file alone averages
-them over the batch, logs them and builds the optimizer.
+them over the batch, logs them, builds the optimizer and takes its steps: one for each batch that Lightning brings, or
+several for a `Chunk` of batches (`automatic_optimization = False`), with the same results.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 import pytorch_lightning as pl
 import torch
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
 
+    from aevq.data.chunks import Chunk
     from aevq.latents import LatentSpec
     from aevq.nn.likelihood import Likelihood
 
@@ -85,7 +88,7 @@ class LatentModel(pl.LightningModule, ABC):
         self.likelihood = likelihood
         self._make_optimizer = optimizer
         self._make_schedule = schedule
-        self._sums: dict[str, Tensor] = {}
+        self._sums: Tensor | None = None
         self._steps_summed = 0
         self._rng_state: Tensor | None = None
 
@@ -115,10 +118,21 @@ class LatentModel(pl.LightningModule, ABC):
         return latent.flatten(1)
 
     @override
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        terms = self.terms(batch[0])
-        self._record(terms)
-        return terms.objective.mean()
+    def training_step(self, batch: tuple[Tensor, Tensor] | Chunk, batch_idx: int) -> Tensor | None:
+        if self.automatic_optimization:
+            return self._loss(cast("tuple[Tensor, Tensor]", batch))
+        for one in batch:
+            self._optimize(cast("tuple[Tensor, Tensor]", one))
+        self.trainer.fit_loop.epoch_loop._batches_that_stepped += len(batch) - 1  # the step in Lightning's own logs
+        return None
+
+    def after_optimizer_step(self) -> None:
+        """What a model does once after each optimizer step."""
+
+    @override
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        self.after_optimizer_step()
 
     @override
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
@@ -151,21 +165,52 @@ class LatentModel(pl.LightningModule, ABC):
         schedule = self._make_schedule(optimizer, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def _optimize(self, batch: tuple[Tensor, Tensor]) -> None:
+        """One of the optimizer steps that Lightning takes as one."""
+        optimizer = cast("Optimizer", self.optimizers(use_pl_optimizer=False))
+        loss = self._loss(batch)
+        optimizer.zero_grad()
+        with torch.autocast(self.device.type, enabled=False):  # as where Lightning calls backward
+            loss.backward()
+        optimizer.step()
+        self.after_optimizer_step()
+        torch.clear_autocast_cache()  # of the weights before this step
+        if (schedule := self.lr_schedulers()) is not None:
+            cast("LRScheduler", schedule).step()
+        # Lightning counts the steps of its own optimizer wrapper, whose hooks cost more than all else here.
+        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        progress.increment_ready()
+        progress.increment_completed()
+
+    def _loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """The objective's mean over the batch, `()`."""
+        terms = self.terms(batch[0])
+        self._record(terms)
+        return terms.objective.mean()
+
     def _record(self, terms: LossTerms) -> None:
         """Add up the terms on the device and log their means once every `log_every_n_steps`.
 
         A `self.log` a step costs more than a step of a small network.
         """
-        for name, value in terms.means().items():
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
+        means = terms.means()
+        values = torch.stack(list(means.values()))
+        self._sums = values if self._sums is None else self._sums + values
         self._steps_summed += 1
         if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            means = {f"train/{name}": total / self._steps_summed for name, total in self._sums.items()}
-            bad = [name for name, value in means.items() if not torch.isfinite(value)]
-            if bad:
-                raise UserError(f"training diverged by step {self.global_step + 1}: {', '.join(bad)} not finite")
-            self.log("train/objective", means["train/objective"], prog_bar=True, logger=False)
-            # Straight to the loggers: Lightning would log the same figures once more at the end of the epoch.
-            for logger in self.loggers:
-                logger.log_metrics({name: float(value) for name, value in means.items()}, self.global_step)
-            self._sums, self._steps_summed = {}, 0
+            self._log_means([f"train/{name}" for name in means])
+
+    def _log_means(self, names: list[str]) -> None:
+        """Log what was added up, straight to the loggers: Lightning would do it once more at an epoch's end.
+
+        Raises:
+            UserError: If a value is not finite.
+        """
+        assert self._sums is not None
+        figures = dict(zip(names, (self._sums / self._steps_summed).tolist(), strict=True))
+        if bad := [name for name, value in figures.items() if not math.isfinite(value)]:
+            raise UserError(f"training diverged by step {self.global_step + 1}: {', '.join(bad)} not finite")
+        self.log("train/objective", figures["train/objective"], prog_bar=True, logger=False)
+        for logger in self.loggers:
+            logger.log_metrics(figures, self.global_step)
+        self._sums, self._steps_summed = None, 0

@@ -123,8 +123,7 @@ class VQVAE(LatentModel):
         return VQVAETerms(objective=objective, distortion=distortion, codebook=codebook, commitment=commitment)
 
     @override
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        super().optimizer_step(*args, **kwargs)
+    def after_optimizer_step(self) -> None:
         self.quantizer.step()
 
     @torch.no_grad()

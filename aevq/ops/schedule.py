@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["warmup_cosine_factor"]
+__all__ = ["passed", "warmup_cosine_factor"]
 
 
 def warmup_cosine_factor(step: int, total_steps: int, warmup: float, final: float) -> float:
@@ -24,3 +24,8 @@ def warmup_cosine_factor(step: int, total_steps: int, warmup: float, final: floa
         return (step + 1) / (warmup_steps + 1)
     progress = min(1.0, (step - warmup_steps) / max(1.0, total_steps - warmup_steps))
     return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def passed(every: int, before: int, now: int) -> bool:
+    """Whether a multiple of `every` steps lies in (before, now]."""
+    return now // every > before // every
