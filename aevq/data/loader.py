@@ -139,7 +139,7 @@ class DeviceLoader:
         self._epoch, self._position, self._given, self._resumed = epoch, 0, 0, False
 
     def state_dict(self) -> dict[str, int]:
-        """The epoch and the batches of it given out, in how many of its chunks; after the last batch, the next epoch."""
+        """The epoch and the batches of it given out, in how many of its chunks; after the last one, the next epoch."""
         state = {"epoch": self._epoch, "position": self._position}
         return state | {"chunk": self._given, "chunks": len(self)} if self.chunking else state
 

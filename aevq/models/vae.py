@@ -24,6 +24,7 @@ from aevq.latents import VectorSpec
 from aevq.models.base import LatentModel, LossTerms
 from aevq.ops.gaussian import free_bits, kl_standard_normal, reparameterize
 from aevq.ops.importance import importance_bound, log_weights
+from aevq.ops.precision import at_least_float32
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,7 +101,7 @@ class VAE(LatentModel):
 
     def posterior(self, x: Tensor) -> Posterior:
         """q(z|x): `(B, C, H, W)` → its μ and log σ²."""
-        mu, log_var = self.encoder(x).chunk(2, dim=1)
+        mu, log_var = at_least_float32(self.encoder(x)).chunk(2, dim=1)
         return Posterior(mu, log_var)
 
     def encode(self, x: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from aevq.errors import expect_number
 from aevq.ops.likelihood import bernoulli_nll, gaussian_nll, laplace_nll
+from aevq.ops.precision import at_least_float32, no_autocast
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,7 +49,7 @@ class _LocationScale(Likelihood):
             self.register_buffer("log_scale", log_scale)
 
     def mean(self, output: Tensor) -> Tensor:
-        return output.sigmoid()
+        return at_least_float32(output).sigmoid()
 
 
 class Gaussian(_LocationScale):
@@ -68,7 +69,8 @@ class Gaussian(_LocationScale):
 
     @override
     def nll(self, x: Tensor, output: Tensor) -> Tensor:
-        return gaussian_nll(x, output.sigmoid(), self.log_scale)
+        with no_autocast(x):
+            return gaussian_nll(x, at_least_float32(output).sigmoid(), self.log_scale)
 
 
 class Laplace(_LocationScale):
@@ -84,7 +86,8 @@ class Laplace(_LocationScale):
 
     @override
     def nll(self, x: Tensor, output: Tensor) -> Tensor:
-        return laplace_nll(x, output.sigmoid(), self.log_scale)
+        with no_autocast(x):
+            return laplace_nll(x, at_least_float32(output).sigmoid(), self.log_scale)
 
 
 class Bernoulli(Likelihood):
@@ -92,8 +95,9 @@ class Bernoulli(Likelihood):
 
     @override
     def nll(self, x: Tensor, output: Tensor) -> Tensor:
-        return bernoulli_nll(x, output)
+        with no_autocast(x):
+            return bernoulli_nll(x, at_least_float32(output))
 
     @override
     def mean(self, output: Tensor) -> Tensor:
-        return output.sigmoid()
+        return at_least_float32(output).sigmoid()

@@ -25,6 +25,7 @@ from typing_extensions import override
 
 from aevq.errors import expect_int, expect_number
 from aevq.nn.distributed import all_gather_batch, all_reduce_sum
+from aevq.ops.precision import at_least_float32, no_autocast
 from aevq.ops.quantize import code_counts, code_sums, nearest_code, straight_through
 
 __all__ = ["CodebookUpdate", "DeadCodeRestart", "EMAUpdate", "GradientUpdate", "Quantized", "VectorQuantizer"]
@@ -169,7 +170,11 @@ class VectorQuantizer(nn.Module):
         return F.embedding(codes, self.codebook)
 
     def forward(self, z_e: Tensor) -> Quantized:
-        """Quantise `z_e`, `(..., D)`; in training, record the assignments for `step`."""
+        """Quantise `z_e`, `(..., D)`, in float32 at least; in training, record the assignments for `step`."""
+        with no_autocast(z_e):
+            return self._quantize(at_least_float32(z_e))
+
+    def _quantize(self, z_e: Tensor) -> Quantized:
         codes = nearest_code(z_e.detach(), self.codebook.detach())
         e = self.lookup(codes)
         if self.training:

@@ -49,7 +49,9 @@ def straight_through(z_e: Tensor, z_q: Tensor) -> Tensor:
 
 def code_counts(codes: Tensor, num_codes: int) -> Tensor:
     """How often each code occurs: int64 codes of any shape → float32 `(K,)`."""
-    return torch.bincount(codes.reshape(-1), minlength=num_codes).float()
+    codes = codes.reshape(-1)
+    # Not bincount, which waits for the GPU to tell the largest code.
+    return codes.new_zeros(num_codes).scatter_add_(0, codes, torch.ones_like(codes)).float()
 
 
 def code_sums(z_e: Tensor, codes: Tensor, num_codes: int) -> Tensor:

@@ -1,0 +1,76 @@
+"""Seconds that a command takes before its first step and after its last, beside what its libraries take to import."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytorch_lightning as pl
+from timing import Row, alternate, compare
+
+__all__ = ["Stamps", "startup_rows", "training_seconds"]
+
+IMPORTS = "importing torch, Lightning and Hydra"
+
+
+class Stamps(pl.Callback):
+    """Writes the wall clock at the first and behind the last training step into a file.
+
+    Args:
+        path: Of the file.
+    """
+
+    sees_chunks = True
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        """The first time counts."""
+        if not self.path.exists():
+            self.path.write_text(json.dumps([time.time()]))
+
+    def on_train_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """The model has trained."""
+        self.path.write_text(json.dumps([*json.loads(self.path.read_text()), time.time()]))
+
+
+def startup_rows(repeats: int) -> Iterator[Row]:
+    """`--help` against the imports that any such command needs."""
+    contenders = {
+        "aevq": partial(_seconds, "-m", "aevq.train", "--help"),
+        IMPORTS: partial(_seconds, "-c", "import torch, pytorch_lightning, hydra"),
+    }
+    rounds = list(alternate(contenders, repeats + 1))[1:]
+    yield from compare("start-up", "python -m aevq.train --help", rounds, "command", {IMPORTS: 1 / 1.3})
+
+
+def training_seconds(overrides: list[str]) -> dict[str, float]:
+    """Wall seconds of a command of 20 steps: to the first step, and from the last one to its end."""
+    with TemporaryDirectory() as folder:
+        stamps = Path(folder) / "stamps"
+        start = time.time()
+        _seconds(
+            *("-m", "aevq.train", "model=vae", "trainer.max_steps=20", "trainer.val_check_interval=20"),
+            *("logger=none", f"paths.runs={folder}/runs", "evaluation.samples=0", "pictures.map_points=100"),
+            f"+callbacks.stamps={{_target_: startup.Stamps, path: {stamps}}}",
+            *overrides,
+        )
+        end = time.time()
+        first, last = json.loads(stamps.read_text())
+    return {"to the first step": first - start, "after the last step": end - last}
+
+
+def _seconds(*arguments: str) -> float:
+    start = time.perf_counter()
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True, env=os.environ | {"PYTHONPATH": path})
+    return time.perf_counter() - start
