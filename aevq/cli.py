@@ -122,6 +122,9 @@ def one_line_errors(show_traceback: bool) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         sys.exit(_say("interrupted", INTERRUPTED))
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except (UserError, HydraException, OmegaConfBaseException) as error:
         if show_traceback:
             traceback.print_exc()

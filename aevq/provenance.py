@@ -7,9 +7,10 @@ import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["command_line", "device_name", "git_state", "versions"]
 
@@ -55,6 +56,8 @@ def _git(root: Path, *arguments: str) -> str:
 
 def device_name(device: torch.device) -> str:
     """The device in words: a GPU's model, or the processor with its threads."""
+    import torch  # takes seconds, and a sweep that only starts its jobs does without
+
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{device.type} ({platform.processor() or platform.machine()}, {torch.get_num_threads()} threads)"

@@ -6,16 +6,13 @@ Whatever ends a run, `result.json` says so: finished, failed with its error, or 
 from __future__ import annotations
 
 import logging
-import sys
 import time
 import traceback
-import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
-from typing_extensions import override
 
 from aevq.results import Result, write_result
 from aevq.status import tell
@@ -24,17 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Recorder", "rank", "terminal_logging"]
+__all__ = ["Recorder", "rank"]
 
 log = logging.getLogger("aevq")
-
-# What Lightning and torch say among themselves; nothing that a user of aevq could mend.
-ADVICE = (
-    ".*treespec, LeafSpec.*",
-    ".*does not have many workers.*",
-    ".*is smaller than the logging interval.*",
-    "Grad strides do not match bucket view strides.*",
-)
 
 
 def rank() -> int:
@@ -116,41 +105,3 @@ def _is_interrupt(error: BaseException) -> bool:
     if isinstance(error, KeyboardInterrupt | SIGTERMException):
         return True
     return isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt)
-
-
-def terminal_logging() -> None:
-    """Send the messages of this package and of Hydra to the terminal, and keep Lightning's advice off it."""
-    root = logging.getLogger()
-    if any(isinstance(handler, _Terminal) for handler in root.handlers):
-        return
-    handler = _Terminal()
-    handler.setLevel(logging.INFO)
-    handler.addFilter(lambda record: record.name.startswith(("aevq", "hydra")) and rank() == 0)
-    handler.setFormatter(_Plain())
-    root.addHandler(handler)
-    log.setLevel(logging.DEBUG)
-    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for message in ADVICE:
-        warnings.filterwarnings("ignore", message=message)
-
-
-class _Plain(logging.Formatter):
-    """The message; a warning is called one."""
-
-    @override
-    def format(self, record: logging.LogRecord) -> str:
-        message = super().format(record)
-        return f"WARNING: {message}" if record.levelno >= logging.WARNING else message
-
-
-class _Terminal(logging.StreamHandler):
-    """Writes to whatever `sys.stderr` is at the time: a program may exchange it."""
-
-    @property
-    def stream(self) -> TextIO:
-        return sys.stderr
-
-    @stream.setter
-    def stream(self, value: TextIO) -> None:
-        """Nothing to keep."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -21,12 +21,13 @@ from omegaconf import DictConfig, OmegaConf
 from aevq.build import EVERYTHING
 from aevq.cli import hydra_command, one_line_errors
 from aevq.errors import UserError, did_you_mean
-from aevq.job import Job
-from aevq.recording import terminal_logging
-from aevq.runs import Run, find_run
 from aevq.status import TRUST_ONLY, tell
 from aevq.sweeps import RememberSweep, find_sweep, go_on, read_sweep
 from aevq.sweeps.record import SWEEP_FILE
+from aevq.terminal import quiet_libraries, terminal_logging
+
+if TYPE_CHECKING:
+    from aevq.runs import Run
 
 __all__ = ["main", "train"]
 
@@ -106,6 +107,11 @@ def train(config: DictConfig) -> float | None:
     Raises:
         UserError: If an argument is bad; nothing was written then.
     """
+    # These need torch and Lightning, which take seconds: not for `--help`, nor for a sweep that only starts its jobs.
+    from aevq.job import Job
+    from aevq.runs import Run, find_run
+
+    quiet_libraries()
     if config.resume is None:
         # What was typed may name any class; a job read from a sweep's folder only those that are trusted.
         trust = tuple(config.trust) if os.environ.get(TRUST_ONLY) else EVERYTHING

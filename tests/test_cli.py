@@ -109,3 +109,18 @@ def test_importing_the_package_is_light():
     code = "import sys, aevq; raise SystemExit('torch' in sys.modules)"
     root = Path(aevq.__file__).parent.parent
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+
+
+def test_help_and_a_sweep_that_only_starts_its_jobs_need_no_torch():
+    code = "import sys, aevq.train, aevq.sweeps.launch, aevq.terminal; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    code = (
+        "import sys; sys.argv[1:] = ['--help']; import aevq.train; aevq.train.main(); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
+
+
+def test_a_reader_that_has_read_enough_gets_no_traceback():
+    code = "from aevq.cli import one_line_errors\nwith one_line_errors(False): raise BrokenPipeError"
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")

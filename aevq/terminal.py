@@ -1,0 +1,71 @@
+"""What a command says on the terminal: this package's messages and Hydra's, and nothing that nobody could mend.
+
+Imports neither torch nor Lightning: a command that trains nothing, say `--help`, does without them.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from typing import TextIO
+
+from typing_extensions import override
+
+__all__ = ["quiet_libraries", "terminal_logging"]
+
+# What Lightning and torch say among themselves; nothing that a user of aevq could mend.
+ADVICE = (
+    ".*treespec, LeafSpec.*",
+    ".*does not have many workers.*",
+    ".*is smaller than the logging interval.*",
+    "Grad strides do not match bucket view strides.*",
+)
+
+
+def terminal_logging() -> None:
+    """Send the messages of this package and of Hydra to the terminal; of several processes only those of the first."""
+    root = logging.getLogger()
+    if any(isinstance(handler, _Terminal) for handler in root.handlers):
+        return
+    handler = _Terminal()
+    handler.setLevel(logging.INFO)
+    handler.addFilter(lambda record: record.name.startswith(("aevq", "hydra")) and _is_first())
+    handler.setFormatter(_Plain())
+    root.addHandler(handler)
+    logging.getLogger("aevq").setLevel(logging.DEBUG)
+
+
+def quiet_libraries() -> None:
+    """Keep the advice of Lightning and torch to themselves; to be called when they are imported."""
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in ADVICE:
+        warnings.filterwarnings("ignore", message=message)
+
+
+def _is_first() -> bool:
+    """Whether this is rank 0, as far as Lightning is imported and has said so."""
+    module = sys.modules.get("lightning_utilities.core.rank_zero")  # where Lightning keeps it
+    return getattr(getattr(module, "rank_zero_only", None), "rank", 0) == 0
+
+
+class _Plain(logging.Formatter):
+    """The message; a warning is called one."""
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        message = super().format(record)
+        return f"WARNING: {message}" if record.levelno >= logging.WARNING else message
+
+
+class _Terminal(logging.StreamHandler):
+    """Writes to whatever `sys.stderr` is at the time: a program may exchange it."""
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, value: TextIO) -> None:
+        """Nothing to keep."""
