@@ -4,10 +4,10 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install train sample compare test test-all check format clean
+.PHONY: help install train sample compare test test-all check format bench bench-quality clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 	@echo '  Overrides go through ARGS, for example: make train ARGS="model=vqvae trainer.max_epochs=3"'
 
 install: $(VENV)/.installed ## create the environment in .venv (about a minute)
@@ -42,6 +42,16 @@ check: install ## format, lint, types, floors
 format: install ## format the code and mend what can be mended
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+$(VENV)/.peers: $(VENV)/.installed
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,bench]'
+	@touch $@
+
+bench: $(VENV)/.peers ## measure the speed beside bare loops and peers (20 minutes)
+	$(BIN)/python experiments/speed/bench.py $(ARGS)
+
+bench-quality: $(VENV)/.peers ## draw quality over training time, ours and a peer's (10 minutes)
+	$(BIN)/python experiments/speed/quality.py $(ARGS)
 
 clean: ## remove the environment and the caches; runs and data stay
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .import_linter_cache build dist

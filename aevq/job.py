@@ -27,7 +27,7 @@ from aevq.priors import Prior, build_prior
 from aevq.provenance import command_line, device_name, git_state, versions
 from aevq.recording import Recorder, rank
 from aevq.results import Result
-from aevq.runs import Run, build_model, create_folder, point_latest
+from aevq.runs import Run, create_folder, point_latest
 from aevq.status import JOB_INDEX, JOB_SUFFIX, SWEEP_FOLDER, tell
 from aevq.summary import print_summary
 
@@ -65,7 +65,7 @@ class Job:
         torch.set_float32_matmul_precision(config.matmul_precision)
         pl.seed_everything(config.seed, verbose=False)
         self.data: MNISTDataModule = build(config.data, trust)
-        self.model: LatentModel = build_model(config.model, trust)
+        self.model: LatentModel = build(config.model, trust)
         spec = self.model.latent_spec
         self.priors: dict[str, Prior] = {n: build_prior(c, spec, trust) for n, c in self.plain["prior"].items()}
         self.callbacks = [build(callback, trust) for callback in config.callbacks.values()]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from aevq.models import LatentModel
     from aevq.priors import Prior
 
-__all__ = ["Run", "build_model", "create_folder", "find_run", "load", "load_checkpoint"]
+__all__ = ["Run", "create_folder", "find_run", "load", "load_checkpoint"]
 
 LATEST = "latest"
 
@@ -224,13 +224,6 @@ def point_latest(runs: Path, run: Path) -> None:
         link.unlink(missing_ok=True)
 
 
-def build_model(config: DictConfig | dict[str, Any], trust: Iterable[str] = ()) -> LatentModel:
-    """An untrained model; `config` and `trust` as for `aevq.build.build`."""
-    model: LatentModel = build(config, trust)
-    # On a CPU a network of convolutions takes this layout 1.2 to 1.4 times as fast; nothing else changes by it.
-    return model.to(memory_format=torch.channels_last)
-
-
 def load_checkpoint(path: Path, trust: Iterable[str] = ()) -> LatentModel:
     """The model of a checkpoint, in eval mode, on the CPU. The checkpoint carries its own configuration.
 
@@ -240,7 +233,7 @@ def load_checkpoint(path: Path, trust: Iterable[str] = ()) -> LatentModel:
     if not path.is_file():
         raise UserError(f"{path}: there is no such checkpoint; did the run get as far as its first validation?")
     checkpoint = read_checkpoint(path)
-    model = build_model(checkpoint["config"]["model"], trust)
+    model: LatentModel = build(checkpoint["config"]["model"], trust)
     try:
         model.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:

@@ -97,7 +97,7 @@ class PixelCNNTraining(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW, its learning rate warmed up and annealed over `max_steps`."""
-        optimizer = torch.optim.AdamW(self.parameters(), self.learning_rate, weight_decay=self.weight_decay)
+        optimizer = torch.optim.AdamW(self.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._learning_rate_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

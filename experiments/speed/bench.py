@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
 import platform
 import sys
@@ -23,8 +22,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ["FORCE_COLOR"] = "1"  # progress bars are drawn as in a terminal, wherever the output goes
-warnings.filterwarnings("ignore")
-logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+warnings.filterwarnings("ignore")  # the peers' own
 
 import torch  # noqa: E402
 from hydra import compose, initialize_config_dir  # noqa: E402
@@ -38,6 +36,7 @@ from training import CASES, matmul_share, training_rows  # noqa: E402
 
 from aevq.cli import config_root  # noqa: E402
 from aevq.provenance import git_state, versions  # noqa: E402
+from aevq.terminal import quiet_libraries  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results.json"
 UNITS = {"step": (1e3, "ms"), "command": (1.0, "s"), "image": (1e6, "µs"), "grid": (1e3, "ms")}
@@ -49,10 +48,13 @@ Figures = dict[str, float]
 def training(options: argparse.Namespace) -> tuple[Iterator[Row], Callable[[list[Row]], Figures]]:
     """The training loops, and what part of the machine's matrix product ours reaches."""
     with initialize_config_dir(str(config_root()), version_base="1.3"):
-        configs = {case: compose("train", [*options.overrides, *case.overrides]) for case in CASES}
+        configs = {
+            case: compose("train", [f"trainer={options.accelerator}", *options.overrides, *case.overrides])
+            for case in CASES
+        }
 
     def shares(rows: list[Row]) -> Figures:
-        peak = matmul_peak()
+        peak = matmul_peak(torch.device("cuda" if options.accelerator == "gpu" else "cpu"))
         seconds = {row.what: row.ours for row in rows}
         return {"matrix product, GFLOP/s": peak / 1e9} | {
             f"share of it, {case.name}": matmul_share(config, seconds[case.name], peak)
@@ -106,6 +108,7 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="of the configuration, say data.root=…")
     parser.add_argument("--parts", default=",".join(PARTS), help=f"of {', '.join(PARTS)}")
     parser.add_argument("--repeats", type=int, default=7, help="pairs of each row")
+    parser.add_argument("--accelerator", choices=("cpu", "gpu"), default="cpu", help="of the trainings")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--table", action="store_true", help="print the results that are there as Markdown")
@@ -117,13 +120,14 @@ def main() -> None:
     if unknown:
         parser.error(f"--parts: unknown {', '.join(unknown)}; one of {', '.join(PARTS)}")
     torch.set_num_threads(options.threads)
+    quiet_libraries()
     for part in options.parts.split(","):
         measure(part, options)
 
 
 def measure(part: str, options: argparse.Namespace) -> None:
     """One part: its rows are printed as they come, and written when it is done."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold]{part}[/], {options.repeats} pairs, {torch.get_num_threads()} threads")
     found, further = PARTS[part](options)
     rows = []

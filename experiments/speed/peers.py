@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import torch
 from pythae.data.datasets import BaseDataset
@@ -16,13 +17,13 @@ from pythae.models.nn import BaseDecoder, BaseEncoder
 from pythae.models.nn.benchmarks.mnist import Decoder_ResNet_VQVAE_MNIST, Encoder_ResNet_VQVAE_MNIST
 from pythae.trainers import BaseTrainer, BaseTrainerConfig
 from pythae.trainers.training_callbacks import TrainingCallback
-from timing import silence
+from timing import now, silence
 from torch import Tensor, nn
 
 from aevq.models import VAE as OurVAE
 from aevq.models import LatentModel
 
-__all__ = ["ResNet", "pythae_model", "pythae_seconds"]
+__all__ = ["Encoded", "ResNet", "pythae_default", "pythae_model", "pythae_seconds"]
 
 warnings.filterwarnings("ignore", module="pythae")
 
@@ -42,7 +43,7 @@ class ResNet:
             _Block(),
             _Block(),
             nn.Conv2d(128, latent_shape[0], 1),
-        )
+        ).to(memory_format=torch.channels_last)
 
     def decoder(self, latent_shape: tuple[int, ...], image_shape: tuple[int, ...]) -> nn.Module:
         """`(B, D, 4, 4) → (B, 1, 28, 28)`."""
@@ -55,7 +56,7 @@ class ResNet:
             nn.ConvTranspose2d(128, 64, 3, 2, padding=1, output_padding=1),
             nn.ReLU(),
             nn.ConvTranspose2d(64, 1, 3, 2, padding=1, output_padding=1),
-        )
+        ).to(memory_format=torch.channels_last)
 
 
 class _Block(nn.Module):
@@ -113,27 +114,58 @@ def pythae_model(ours: LatentModel) -> BaseAE:
 
 
 class _Window(TrainingCallback):
-    """Notes when the steps from `first` on begin, and when the last one ends."""
+    """Notes when the steps behind the first `warmup` begin, and when the last of `total` ends."""
 
-    def __init__(self, first: int) -> None:
-        self.first, self.steps = first, 0
+    def __init__(self, warmup: int, total: int, device: torch.device) -> None:
+        self.warmup, self.total, self.device = warmup, total, device
+        self.steps = 0
         self.start = self.end = 0.0
 
     def on_train_step_end(self, *_: object, **__: object) -> None:
         self.steps += 1
-        self.end = time.perf_counter()
-        if self.steps == self.first:
-            self.start = self.end
+        if self.steps == self.warmup:
+            self.start = now(self.device)
+        if self.steps == self.total:
+            self.end = now(self.device)
 
 
-def pythae_seconds(model: BaseAE, images: Tensor, batch_size: int, warmup: int) -> float:
+def pythae_seconds(model: BaseAE, images: Tensor, batch_size: int, warmup: int, gpu: bool) -> float:
     """Seconds an image of one epoch of pythae's trainer over float32 `images`, without its first `warmup` steps."""
-    logging.getLogger("pythae").setLevel(logging.ERROR)
-    window = _Window(warmup)
+    logging.disable(logging.INFO)  # each of its modules has a handler of its own
+    steps = len(images) // batch_size
+    window = _Window(warmup, steps, torch.device("cuda" if gpu else "cpu"))
     with TemporaryDirectory() as folder, silence():
         config = BaseTrainerConfig(
-            output_dir=str(Path(folder)), num_epochs=1, per_device_train_batch_size=batch_size, learning_rate=1e-3
+            output_dir=str(Path(folder)),
+            num_epochs=1,
+            per_device_train_batch_size=batch_size,
+            learning_rate=1e-3,
+            no_cuda=not gpu,
         )
         dataset = BaseDataset(images, torch.zeros(len(images)))
         BaseTrainer(model, dataset, training_config=config, callbacks=[window]).train()
-    return (window.end - window.start) / ((window.steps - window.first) * batch_size)
+    return (window.end - window.start) / ((steps - warmup) * batch_size)
+
+
+class Encoded(NamedTuple):
+    """q(z|x), `(B, D)` each; the log variance means nothing to an AE."""
+
+    mu: Tensor
+    log_var: Tensor
+
+
+def pythae_default(
+    name: str, loss: str, latent_dim: int
+) -> tuple[BaseAE, Callable[[Tensor], Encoded], Callable[[Tensor], Tensor]]:
+    """The model AE or VAE with pythae's default network, its encoder and its decoder."""
+    shape = (1, 28, 28)
+    if name == "AE":
+        model: BaseAE = AE(AEConfig(input_dim=shape, latent_dim=latent_dim))
+    else:
+        model = VAE(VAEConfig(input_dim=shape, latent_dim=latent_dim, reconstruction_loss=loss))
+
+    def encode(x: Tensor) -> Encoded:
+        output = model.encoder(x)
+        return Encoded(output.embedding, output["log_covariance"] if name == "VAE" else torch.zeros(()))
+
+    return model, encode, lambda z: model.decoder(z).reconstruction.view(-1, *shape)

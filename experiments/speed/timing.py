@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["Row", "alternate", "compare", "matmul_peak", "silence"]
+__all__ = ["Row", "alternate", "compare", "matmul_peak", "now", "silence"]
 
 Measure = Callable[[], float]
 """Does something; the seconds that one unit of it took."""
@@ -77,6 +77,13 @@ def _row(
     return Row(part, what, other, middle, min(ratios), max(ratios), seconds[ours], seconds[other], unit, target)
 
 
+def now(device: torch.device) -> float:
+    """Seconds of a clock, when all that was given to the device is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
 @contextmanager
 def silence() -> Iterator[None]:
     """Let progress bars be drawn where nobody looks."""
@@ -84,13 +91,13 @@ def silence() -> Iterator[None]:
         yield
 
 
-def matmul_peak(side: int = 2048, repeats: int = 10) -> float:
+def matmul_peak(device: torch.device, side: int = 2048, repeats: int = 10) -> float:
     """Floating point operations a second of a float32 product of two side×side matrices; the best of so many."""
-    a, b = torch.randn(side, side), torch.randn(side, side)
-    return 2 * side**3 / min(_seconds(lambda: a @ b) for _ in range(repeats))
+    a, b = torch.randn(side, side, device=device), torch.randn(side, side, device=device)
+    return 2 * side**3 / min(_seconds(lambda: a @ b, device) for _ in range(repeats))
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    start = now(device)
     work()
-    return time.perf_counter() - start
+    return now(device) - start

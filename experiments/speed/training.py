@@ -7,7 +7,6 @@ are timed. Ours logs to metrics.csv and draws its progress bar, as a user runs i
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +19,7 @@ import torch
 from omegaconf import DictConfig
 from peers import pythae_model, pythae_seconds
 from pytorch_lightning.loggers import CSVLogger
-from timing import Row, alternate, compare, silence
+from timing import Row, alternate, compare, now, silence
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
@@ -33,7 +32,7 @@ from aevq.data import MNISTDataModule, to_unit
 from aevq.fitting import Trainers, fit_model, to_plain
 from aevq.loggers import MetricsCSV
 from aevq.models import LatentModel
-from aevq.runs import Run, build_model
+from aevq.runs import Run
 
 __all__ = ["CASES", "Case", "bare_loop", "matmul_share", "training_rows"]
 
@@ -83,20 +82,22 @@ CASES = (
 
 
 class Window(pl.Callback):
-    """Notes when the steps from the first behind `warmup` on begin, and when the last one ends."""
+    """Notes when the steps behind the warm-up begin, and when the last of `steps` ends."""
 
     sees_chunks = True
 
-    def __init__(self, warmup: int) -> None:
-        self.warmup = warmup
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
         self.first = self.last = 0
         self.start = self.end = 0.0
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         """Look at the clock."""
-        self.last, self.end = trainer.global_step, time.perf_counter()
-        if self.first == 0 and self.last >= self.warmup:
-            self.first, self.start = self.last, self.end
+        step = trainer.global_step
+        if self.first == 0 and step >= WARMUP:
+            self.first, self.start = step, now(module.device)
+        if step == self.steps:
+            self.last, self.end = step, now(module.device)
 
     @property
     def seconds(self) -> float:
@@ -124,9 +125,9 @@ def training_rows(configs: Mapping[Case, DictConfig], repeats: int) -> Iterator[
 def ours(config: DictConfig, steps: int) -> float:
     """Seconds an image of `aevq.train`'s first stage."""
     pl.seed_everything(0, verbose=False)
-    data, model = build(config.data), build_model(config.model, EVERYTHING)
+    data, model = build(config.data), build(config.model, EVERYTHING)
     callbacks = [build(callback) for callback in config.callbacks.values()]
-    window = Window(WARMUP)
+    window = Window(WARMUP + steps)
     plain = to_plain(config)
     plain["trainer"] |= {"max_steps": WARMUP + steps, "val_check_interval": 10**9}
     with TemporaryDirectory() as folder, silence():
@@ -138,22 +139,23 @@ def ours(config: DictConfig, steps: int) -> float:
 def bare_loop(config: DictConfig, data: MNISTDataModule, steps: int) -> float:
     """Seconds an image of the shortest loop: index a tensor, forward, backward, step."""
     os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)  # Lightning's, which slows an optimizer down
-    model: LatentModel = build(config.model, EVERYTHING).train()
+    device = torch.device("cuda" if config.trainer.accelerator == "gpu" else "cpu")
+    model: LatentModel = build(config.model, EVERYTHING).train().to(device)
     optimizer = build(config.model.optimizer, params=[p for p in model.parameters() if p.requires_grad])
-    x = to_unit(data.splits.train.images)
+    x = to_unit(data.splits.train.images).to(device)
     size, order, start = data.batch_size, torch.empty(0, dtype=torch.int64), 0.0
     for step in range(WARMUP + steps):
         if step == WARMUP:
-            start = time.perf_counter()
+            start = now(device)
         if len(order) < size:
-            order = torch.randperm(len(x))
+            order = torch.randperm(len(x), device=device)
         rows, order = order[:size], order[size:]
         loss = model.terms(x[rows]).objective.mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         model.after_optimizer_step()
-    return (time.perf_counter() - start) / (steps * size)
+    return (now(device) - start) / (steps * size)
 
 
 class _Plain(pl.LightningModule):
@@ -179,10 +181,10 @@ class _Plain(pl.LightningModule):
 def torchvision_loop(config: DictConfig, root: Path, steps: int) -> float:
     """Seconds an image of Lightning over torchvision's MNIST in a DataLoader, without worker processes."""
     loader = DataLoader(MNIST(str(root), transform=ToTensor()), config.data.batch_size, shuffle=True)
-    window = Window(WARMUP)
+    window = Window(WARMUP + steps)
     with TemporaryDirectory() as folder, silence():
         trainer = pl.Trainer(
-            accelerator="cpu",
+            accelerator=config.trainer.accelerator,
             devices=1,
             max_steps=WARMUP + steps,
             max_epochs=-1,
@@ -200,7 +202,8 @@ def pythae(config: DictConfig, data: MNISTDataModule, steps: int) -> float:
     images = to_unit(data.splits.train.images)
     wanted = (WARMUP + steps) * data.batch_size
     images = images.repeat(-(-wanted // len(images)), 1, 1, 1)[:wanted]
-    return pythae_seconds(pythae_model(build(config.model, EVERYTHING)), images, data.batch_size, WARMUP)
+    model = pythae_model(build(config.model, EVERYTHING))
+    return pythae_seconds(model, images, data.batch_size, WARMUP, gpu=config.trainer.accelerator == "gpu")
 
 
 def matmul_share(config: DictConfig, seconds_an_image: float, peak: float) -> float:
