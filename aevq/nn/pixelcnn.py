@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["GatedLayer", "GatedPixelCNN"]
+__all__ = ["GatedLayer", "GatedPixelCNN", "gate"]
 
 
 def gate(x: Tensor) -> Tensor:
@@ -41,7 +41,8 @@ class GatedLayer(nn.Module):
     """One layer of both stacks, with the class added inside the gates (eq. 4).
 
     The two convolutions are not padded on their causal side by themselves. `forward` pads a whole grid with
-    zeros; the sampler pads a row or a column with those it has kept. So both run the same three methods.
+    zeros; the sampler pads a row with those it has kept, and takes a single position of the horizontal convolution as
+    the matrix product that it is.
 
     Args:
         channels: Channels `C` of both stacks.

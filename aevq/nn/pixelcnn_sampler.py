@@ -15,13 +15,19 @@ for Convolutional Autoregressive Models", arXiv:1704.06001 (the cache).
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
+from torch.nn import functional as F
 
 from aevq.errors import expect_number
+from aevq.nn.pixelcnn import gate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from aevq.nn.pixelcnn import GatedLayer, GatedPixelCNN
@@ -46,6 +52,14 @@ def inverse_cdf(logits: Tensor, uniforms: Tensor, temperature: float = 1.0) -> T
     return torch.searchsorted(cdf, u, right=True).squeeze(1).clamp_(max=logits.shape[1] - 1)
 
 
+def as_linear(convolution: nn.Conv2d) -> Callable[[Tensor], Tensor]:
+    """The convolution at a single position, of all it sees there: `(B, C·h·w)` → `(B, C')`.
+
+    A matrix product says the same as a convolution over one position, in a third of the time.
+    """
+    return partial(F.linear, weight=convolution.weight.flatten(1), bias=convolution.bias)
+
+
 class _CachedLayer:
     """One layer with the rows and columns that its next position needs."""
 
@@ -53,19 +67,22 @@ class _CachedLayer:
         self.layer = layer
         self.bias_v, self.bias_h = layer.class_bias(labels)
         self.rows = start_row.expand(-1, -1, layer.reach, -1)
+        self.horizontal, self.out = as_linear(layer.horizontal), as_linear(layer.out)
 
     def next_row(self, v: Tensor) -> Tensor:
         """One row of the vertical stack, `(B, C, 1, w)`; the horizontal stack starts its row anew."""
         self.rows = torch.cat([self.rows[:, :, 1:], v], dim=2)
-        above, self.above_h = self.layer.look_up(self.rows)
-        self.above_h = self.above_h + self.bias_h
-        self.columns = torch.zeros_like(v[..., :1]).expand(-1, -1, -1, self.layer.reach)
+        above, above_h = self.layer.look_up(self.rows)
+        self.above_h = (above_h + self.bias_h)[:, :, 0].unbind(2)
+        self.columns = torch.zeros_like(v[:, :, 0, :1]).expand(-1, -1, self.layer.reach)
         return self.layer.go_down(v, above, self.bias_v)
 
     def next_position(self, h: Tensor, j: int) -> tuple[Tensor, Tensor]:
-        """Column j of the horizontal stack: `(B, C, 1, 1)` → its output and the skip connection."""
-        self.columns = torch.cat([self.columns[..., 1:], h], dim=3)
-        return self.layer.go_right(self.columns, self.above_h[..., j : j + 1], 0.0)
+        """Column j of the horizontal stack: `(B, C)` → its output and the skip connection."""
+        self.columns = torch.cat([self.columns[:, :, 1:], h[:, :, None]], dim=2)
+        gated = gate(self.horizontal(self.columns.flatten(1)) + self.above_h[j])
+        residual, skip = self.out(gated).chunk(2, dim=1)
+        return h + residual, skip
 
 
 def sample_codes(
@@ -92,8 +109,9 @@ def sample_codes(
     codes = torch.zeros(uniforms.shape, dtype=torch.int64, device=uniforms.device)
     v = torch.zeros_like(network.embed(codes[:, :1]))
     layers = [_CachedLayer(layer, v, labels) for layer in network.gated_layers]
+    head = [as_linear(part) if isinstance(part, nn.Conv2d) else part for part in network.head]
     for i, row in enumerate(codes.unbind(dim=1)):
-        _fill_row(network, layers, v, row, uniforms[:, i], temperature)
+        _fill_row(network, layers, head, v, row, uniforms[:, i], temperature)
         v = network.embed(row[:, None])
     return codes
 
@@ -101,19 +119,22 @@ def sample_codes(
 def _fill_row(
     network: GatedPixelCNN,
     layers: list[_CachedLayer],
+    head: list[Callable[[Tensor], Tensor]],
     v: Tensor,
     row: Tensor,
     uniforms: Tensor,
     temperature: float,
 ) -> None:
     """Draw one row of codes `(B, w)` in place, from the embedded row above it, `v (B, C, 1, w)`."""
-    start = torch.zeros_like(v[..., :1])
+    start = torch.zeros_like(v[:, :, 0, 0])
     for layer in layers:
         v = layer.next_row(v)
     for j in range(row.shape[1]):
-        h = network.embed(row[:, None, j - 1 : j]) if j else start
-        skips = torch.zeros_like(start)
+        h = network.embedding(row[:, j - 1]) if j else start
+        logits = torch.zeros_like(start)
         for layer in layers:
             h, skip = layer.next_position(h, j)
-            skips = skips + skip
-        row[:, j] = inverse_cdf(network.head(skips)[..., 0, 0], uniforms[:, j], temperature)
+            logits = logits + skip
+        for part in head:
+            logits = part(logits)
+        row[:, j] = inverse_cdf(logits, uniforms[:, j], temperature)

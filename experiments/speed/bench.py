@@ -2,7 +2,7 @@
 
 python experiments/speed/bench.py data.root=../data           # all parts, results in experiments/speed/results.json
 python experiments/speed/bench.py --parts quantiser,sampling  # some of them, others' results stay
-python experiments/speed/bench.py --table                     # the results again, as Markdown
+python experiments/speed/bench.py --table                     # README's table again, from the results
 
 Further arguments are overrides of the configuration. Needs the peers: pip install aevq[bench].
 """
@@ -28,6 +28,7 @@ import torch  # noqa: E402
 from hydra import compose, initialize_config_dir  # noqa: E402
 from nll import nll_rows  # noqa: E402
 from quantizer import growth, quantizer_rows  # noqa: E402
+from readme import put  # noqa: E402
 from rich.console import Console  # noqa: E402
 from sampling import equal_grids, sampling_rows  # noqa: E402
 from startup import startup_rows, training_seconds  # noqa: E402
@@ -111,10 +112,10 @@ def main() -> None:
     parser.add_argument("--accelerator", choices=("cpu", "gpu"), default="cpu", help="of the trainings")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--table", action="store_true", help="print the results that are there as Markdown")
+    parser.add_argument("--table", action="store_true", help="only write README's table again")
     options = parser.parse_intermixed_args()
     if options.table:
-        print(markdown(json.loads(options.out.read_text())))
+        put("results", markdown(json.loads(options.out.read_text())))
         return
     unknown = [part for part in options.parts.split(",") if part not in PARTS]
     if unknown:
@@ -123,6 +124,8 @@ def main() -> None:
     quiet_libraries()
     for part in options.parts.split(","):
         measure(part, options)
+    if options.out == RESULTS:
+        put("results", markdown(json.loads(RESULTS.read_text())))
 
 
 def measure(part: str, options: argparse.Namespace) -> None:

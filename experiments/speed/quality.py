@@ -2,8 +2,8 @@
 
 python experiments/speed/quality.py data.root=../data
 
-Writes quality.json and quality.png beside this file, and prints a table. The clock stands still while a model is
-judged; both are judged by the same code. Further arguments are overrides of ours.
+Writes quality.json and quality.png beside this file, and a table into README.md. The clock stands still while a model
+is judged; both are judged by the same code. Further arguments are overrides of ours.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from peers import Encoded, pythae_default
 from pythae.data.datasets import BaseDataset
 from pythae.trainers import BaseTrainer, BaseTrainerConfig
 from pythae.trainers.training_callbacks import TrainingCallback
+from readme import put
 from timing import silence
 from torch import Tensor
 from torch.nn import functional as F
@@ -254,6 +255,7 @@ def main() -> None:
         curves[race.figure] = {OURS: mine, THEIRS: theirs(race, config, options.interval, options.seconds)}
     (HERE / "quality.json").write_text(json.dumps(curves, indent=1) + "\n")
     draw(curves)
+    put("quality", table(curves))
     print(table(curves))
 
 
