@@ -11,6 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 from rich.console import Console
 
+from aevq.allocator import keep_freed_memory
 from aevq.cli import config_root, options_command
 from aevq.errors import UserError, did_you_mean
 from aevq.evaluation import Evaluation, EvaluationSettings, Evaluator, metrics_version
@@ -177,6 +178,7 @@ def _print(run: Run, settings: EvaluationSettings, evaluation: Evaluation, path:
 
 def main() -> None:
     """Entry point of the command line."""
+    keep_freed_memory()
     options_command(evaluate, Options())
 
 

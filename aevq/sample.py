@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aevq.allocator import keep_freed_memory
 from aevq.cli import options_command
 from aevq.errors import UserError, expect_int
 from aevq.pictures.grids import save_grid
@@ -66,6 +67,7 @@ def sample(options: Options) -> Path:
 
 def main() -> None:
     """Entry point of the command line."""
+    keep_freed_memory()
     options_command(sample, Options())
 
 

@@ -18,6 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
+from aevq.allocator import keep_freed_memory
 from aevq.build import EVERYTHING
 from aevq.cli import hydra_command, one_line_errors
 from aevq.errors import UserError, did_you_mean
@@ -112,6 +113,7 @@ def train(config: DictConfig) -> float | None:
     from aevq.runs import Run, find_run
 
     quiet_libraries()
+    keep_freed_memory()
     if config.resume is None:
         # What was typed may name any class; a job read from a sweep's folder only those that are trusted.
         trust = tuple(config.trust) if os.environ.get(TRUST_ONLY) else EVERYTHING

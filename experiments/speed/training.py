@@ -1,15 +1,19 @@
 """Seconds a trained image: `aevq.train`'s loop, a bare loop, Lightning with torchvision's MNIST, pythae's trainer.
 
 All of them train the same network with the same batch size; validation and checkpoints are outside of the windows that
-are timed. Ours logs to metrics.csv and draws its progress bar, as a user runs it.
+are timed. Ours logs to metrics.csv and draws its progress bar, as a user runs it. Ours and the others have a process
+each, because ours sets how memory is kept; only one of the two works at a time.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,12 +31,14 @@ from torchmetrics import MeanMetric
 from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
+from aevq.allocator import keep_freed_memory
 from aevq.build import EVERYTHING, build
 from aevq.data import MNISTDataModule, to_unit
 from aevq.fitting import Trainers, fit_model, to_plain
 from aevq.loggers import MetricsCSV
 from aevq.models import LatentModel
 from aevq.runs import Run
+from aevq.terminal import quiet_libraries
 
 __all__ = ["CASES", "Case", "bare_loop", "matmul_share", "training_rows"]
 
@@ -107,19 +113,40 @@ class Window(pl.Callback):
 
 def training_rows(configs: Mapping[Case, DictConfig], repeats: int) -> Iterator[Row]:
     """One row for each case and contender."""
-    for case, config in configs.items():
-        data: MNISTDataModule = build(config.data)
-        data.prepare()
-        with TemporaryDirectory() as folder:
-            _write_idx(data, Path(folder))
+    with TemporaryDirectory() as folder, _process(True) as own, _process(False) as others:
+        _write_idx(_data(next(iter(configs.values()))), Path(folder))
+        for case, config in configs.items():
             contenders = {
-                "aevq": partial(ours, config, case.steps),
-                BARE: partial(bare_loop, config, data, case.steps),
-                TORCHVISION: partial(torchvision_loop, config, Path(folder), case.steps),
-                PYTHAE: partial(pythae, config, data, case.steps),
+                "aevq": partial(_run_in, own, ours, config, case.steps),
+                BARE: partial(_run_in, others, bare_loop, config, case.steps),
+                TORCHVISION: partial(_run_in, others, torchvision_loop, config, case.steps, folder),
+                PYTHAE: partial(_run_in, others, pythae, config, case.steps),
             }
             rounds = list(alternate(contenders, repeats))
-        yield from compare("training", case.name, rounds, "image", case.targets)
+            yield from compare("training", case.name, rounds, "image", case.targets)
+
+
+def _process(is_ours: bool) -> ProcessPoolExecutor:
+    """A process of its own."""
+    return ProcessPoolExecutor(1, get_context("spawn"), _begin, (is_ours, torch.get_num_threads()))
+
+
+def _begin(is_ours: bool, threads: int) -> None:
+    warnings.filterwarnings("ignore")
+    quiet_libraries()
+    torch.set_num_threads(threads)
+    if is_ours:
+        keep_freed_memory()
+
+
+def _run_in(process: ProcessPoolExecutor, measure: Callable[..., float], *arguments: object) -> float:
+    return process.submit(measure, *arguments).result()
+
+
+def _data(config: DictConfig) -> MNISTDataModule:
+    data: MNISTDataModule = build(config.data)
+    data.prepare()
+    return data
 
 
 def ours(config: DictConfig, steps: int) -> float:
@@ -136,9 +163,10 @@ def ours(config: DictConfig, steps: int) -> float:
     return window.seconds / data.batch_size
 
 
-def bare_loop(config: DictConfig, data: MNISTDataModule, steps: int) -> float:
+def bare_loop(config: DictConfig, steps: int) -> float:
     """Seconds an image of the shortest loop: index a tensor, forward, backward, step."""
     os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)  # Lightning's, which slows an optimizer down
+    data = _data(config)
     device = torch.device("cuda" if config.trainer.accelerator == "gpu" else "cpu")
     model: LatentModel = build(config.model, EVERYTHING).train().to(device)
     optimizer = build(config.model.optimizer, params=[p for p in model.parameters() if p.requires_grad])
@@ -178,9 +206,9 @@ class _Plain(pl.LightningModule):
         return torch.optim.Adam(self.model.parameters(), lr=1e-3)
 
 
-def torchvision_loop(config: DictConfig, root: Path, steps: int) -> float:
+def torchvision_loop(config: DictConfig, steps: int, root: str) -> float:
     """Seconds an image of Lightning over torchvision's MNIST in a DataLoader, without worker processes."""
-    loader = DataLoader(MNIST(str(root), transform=ToTensor()), config.data.batch_size, shuffle=True)
+    loader = DataLoader(MNIST(root, transform=ToTensor()), config.data.batch_size, shuffle=True)
     window = Window(WARMUP + steps)
     with TemporaryDirectory() as folder, silence():
         trainer = pl.Trainer(
@@ -197,8 +225,9 @@ def torchvision_loop(config: DictConfig, root: Path, steps: int) -> float:
     return window.seconds / config.data.batch_size
 
 
-def pythae(config: DictConfig, data: MNISTDataModule, steps: int) -> float:
+def pythae(config: DictConfig, steps: int) -> float:
     """Seconds an image of pythae's trainer."""
+    data = _data(config)
     images = to_unit(data.splits.train.images)
     wanted = (WARMUP + steps) * data.batch_size
     images = images.repeat(-(-wanted // len(images)), 1, 1, 1)[:wanted]
