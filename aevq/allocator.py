@@ -1,8 +1,8 @@
 """How the C library keeps memory, set for trainings on a CPU.
 
 A step of a convolutional network allocates the same few megabytes again and again. As it comes, glibc gives each such
-block back to the system when it is freed, and the system then hands it out a page at a time, zeroed: 6,700 page faults
-a step of the conv VAE, a third of its time.
+block back to the system when it is freed, and the system then hands it out a page at a time, zeroed: up to 6,700 page
+faults a step of the conv VAE. Without them `aevq.train model=vae_conv` trains 1.1 to 1.2 times as many images a second.
 """
 
 from __future__ import annotations

@@ -173,7 +173,8 @@ def markdown(results: dict[str, Any]) -> str:
                 f"| {row.part} | {row.what} | {row.other} | **{row.ratio:.3g}** | {row.low:.3g} … {row.high:.3g} "
                 f"| {goal} | {times} |"
             )
-    lines += ["", *(f"- {name}: {value:.3g}" for part in results.values() for name, value in part["figures"].items())]
+    lines += ["", *(f"- {name}: {part['when']}, {part['machine']}" for name, part in results.items())]
+    lines += [*(f"- {name}: {value:.3g}" for part in results.values() for name, value in part["figures"].items())]
     return "\n".join(lines)
 
 

@@ -17,7 +17,7 @@ from pythae.models.nn import BaseDecoder, BaseEncoder
 from pythae.models.nn.benchmarks.mnist import Decoder_ResNet_VQVAE_MNIST, Encoder_ResNet_VQVAE_MNIST
 from pythae.trainers import BaseTrainer, BaseTrainerConfig
 from pythae.trainers.training_callbacks import TrainingCallback
-from timing import now, silence
+from timing import Laps, silence
 from torch import Tensor, nn
 
 from aevq.models import VAE as OurVAE
@@ -113,38 +113,31 @@ def pythae_model(ours: LatentModel) -> BaseAE:
     return AE(AEConfig(input_dim=shape, latent_dim=ours.latent_dim), *parts)
 
 
-class _Window(TrainingCallback):
-    """Notes when the steps behind the first `warmup` begin, and when the last of `total` ends."""
+class _Watch(TrainingCallback):
+    """Takes the laps of pythae's trainer."""
 
-    def __init__(self, warmup: int, total: int, device: torch.device) -> None:
-        self.warmup, self.total, self.device = warmup, total, device
-        self.steps = 0
-        self.start = self.end = 0.0
+    def __init__(self, laps: Laps) -> None:
+        self.laps, self.steps = laps, 0
 
     def on_train_step_end(self, *_: object, **__: object) -> None:
         self.steps += 1
-        if self.steps == self.warmup:
-            self.start = now(self.device)
-        if self.steps == self.total:
-            self.end = now(self.device)
+        self.laps.done(self.steps)
 
 
-def pythae_seconds(model: BaseAE, images: Tensor, batch_size: int, warmup: int, gpu: bool) -> float:
-    """Seconds an image of one epoch of pythae's trainer over float32 `images`, without its first `warmup` steps."""
+def pythae_seconds(model: BaseAE, images: Tensor, batch_size: int, laps: Laps) -> float:
+    """Seconds an image of one epoch of pythae's trainer over float32 `images`, in laps."""
     logging.disable(logging.INFO)  # each of its modules has a handler of its own
-    steps = len(images) // batch_size
-    window = _Window(warmup, steps, torch.device("cuda" if gpu else "cpu"))
     with TemporaryDirectory() as folder, silence():
         config = BaseTrainerConfig(
             output_dir=str(Path(folder)),
             num_epochs=1,
             per_device_train_batch_size=batch_size,
             learning_rate=1e-3,
-            no_cuda=not gpu,
+            no_cuda=laps.device.type == "cpu",
         )
         dataset = BaseDataset(images, torch.zeros(len(images)))
-        BaseTrainer(model, dataset, training_config=config, callbacks=[window]).train()
-    return (window.end - window.start) / ((steps - warmup) * batch_size)
+        BaseTrainer(model, dataset, training_config=config, callbacks=[_Watch(laps)]).train()
+    return laps.seconds / batch_size
 
 
 class Encoded(NamedTuple):

@@ -7,11 +7,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import torch
 
-__all__ = ["Row", "alternate", "compare", "matmul_peak", "now", "silence"]
+__all__ = ["Laps", "Row", "alternate", "compare", "matmul_peak", "now", "silence"]
+
+LAP = 10  # steps
 
 Measure = Callable[[], float]
 """Does something; the seconds that one unit of it took."""
@@ -82,6 +85,29 @@ def now(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
+
+
+class Laps:
+    """The median over laps of ten steps: a shared machine stands still now and then, and a mean would be of that.
+
+    Args:
+        device: That works.
+        warmup: Steps that do not count.
+    """
+
+    def __init__(self, device: torch.device, warmup: int) -> None:
+        self.device, self.warmup = device, warmup
+        self._stamps: list[tuple[int, float]] = []
+
+    def done(self, step: int) -> None:
+        """So many steps are done."""
+        if step >= self.warmup and step % LAP == 0:
+            self._stamps.append((step, now(self.device)))
+
+    @property
+    def seconds(self) -> float:
+        """Of one step."""
+        return statistics.median((t - s) / (after - before) for (before, s), (after, t) in pairwise(self._stamps))
 
 
 @contextmanager

@@ -23,7 +23,7 @@ import torch
 from omegaconf import DictConfig
 from peers import pythae_model, pythae_seconds
 from pytorch_lightning.loggers import CSVLogger
-from timing import Row, alternate, compare, now, silence
+from timing import Laps, Row, alternate, compare, silence
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
@@ -80,6 +80,8 @@ PYTHAE_VQ = (
     "data.batch_size=256",
 )
 CASES = (
+    # So small that a step is mostly what the loop itself costs.
+    Case("VAE, MLP 784-8-2", ("model=vae", "model.network.hidden=[8]", "model.latent_dim=2"), 1000, {}),
     Case("AE, MLP 784-400-400-20", ("model=ae", *MLP), 300, {PYTHAE: 1.25}),
     Case("VAE, MLP 784-400-400-20", ("model=vae", *MLP), 300, {BARE: 0.95, TORCHVISION: 2.0, PYTHAE: 1.25}),
     Case("VAE, conv 32-64", ("model=vae_conv",), 100, {BARE: 0.98, PYTHAE: 1.25}),
@@ -87,28 +89,21 @@ CASES = (
 )
 
 
-class Window(pl.Callback):
-    """Notes when the steps behind the warm-up begin, and when the last of `steps` ends."""
+class Watch(pl.Callback):
+    """Takes the laps of a Lightning Trainer."""
 
     sees_chunks = True
 
-    def __init__(self, steps: int) -> None:
-        self.steps = steps
-        self.first = self.last = 0
-        self.start = self.end = 0.0
+    def __init__(self, config: DictConfig) -> None:
+        self.laps = Laps(_device(config), WARMUP)
 
-    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Look at the clock."""
-        step = trainer.global_step
-        if self.first == 0 and step >= WARMUP:
-            self.first, self.start = step, now(module.device)
-        if step == self.steps:
-            self.last, self.end = step, now(module.device)
+        self.laps.done(trainer.global_step)
 
-    @property
-    def seconds(self) -> float:
-        """Of one step."""
-        return (self.end - self.start) / (self.last - self.first)
+
+def _device(config: DictConfig) -> torch.device:
+    return torch.device("cuda" if config.trainer.accelerator == "gpu" else "cpu")
 
 
 def training_rows(configs: Mapping[Case, DictConfig], repeats: int) -> Iterator[Row]:
@@ -154,27 +149,25 @@ def ours(config: DictConfig, steps: int) -> float:
     pl.seed_everything(0, verbose=False)
     data, model = build(config.data), build(config.model, EVERYTHING)
     callbacks = [build(callback) for callback in config.callbacks.values()]
-    window = Window(WARMUP + steps)
+    watch = Watch(config)
     plain = to_plain(config)
     plain["trainer"] |= {"max_steps": WARMUP + steps, "val_check_interval": 10**9}
     with TemporaryDirectory() as folder, silence():
         trainers = Trainers(plain["trainer"], plain, [MetricsCSV(folder)])
-        fit_model(model, data, Run(Path(folder)), trainers, [*callbacks, window])
-    return window.seconds / data.batch_size
+        fit_model(model, data, Run(Path(folder)), trainers, [*callbacks, watch])
+    return watch.laps.seconds / data.batch_size
 
 
 def bare_loop(config: DictConfig, steps: int) -> float:
     """Seconds an image of the shortest loop: index a tensor, forward, backward, step."""
     os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)  # Lightning's, which slows an optimizer down
     data = _data(config)
-    device = torch.device("cuda" if config.trainer.accelerator == "gpu" else "cpu")
+    device = _device(config)
     model: LatentModel = build(config.model, EVERYTHING).train().to(device)
     optimizer = build(config.model.optimizer, params=[p for p in model.parameters() if p.requires_grad])
     x = to_unit(data.splits.train.images).to(device)
-    size, order, start = data.batch_size, torch.empty(0, dtype=torch.int64), 0.0
+    laps, size, order = Laps(device, WARMUP), data.batch_size, torch.empty(0, dtype=torch.int64)
     for step in range(WARMUP + steps):
-        if step == WARMUP:
-            start = now(device)
         if len(order) < size:
             order = torch.randperm(len(x), device=device)
         rows, order = order[:size], order[size:]
@@ -183,7 +176,8 @@ def bare_loop(config: DictConfig, steps: int) -> float:
         loss.backward()
         optimizer.step()
         model.after_optimizer_step()
-    return (now(device) - start) / (steps * size)
+        laps.done(step + 1)
+    return laps.seconds / size
 
 
 class _Plain(pl.LightningModule):
@@ -209,7 +203,7 @@ class _Plain(pl.LightningModule):
 def torchvision_loop(config: DictConfig, steps: int, root: str) -> float:
     """Seconds an image of Lightning over torchvision's MNIST in a DataLoader, without worker processes."""
     loader = DataLoader(MNIST(root, transform=ToTensor()), config.data.batch_size, shuffle=True)
-    window = Window(WARMUP + steps)
+    watch = Watch(config)
     with TemporaryDirectory() as folder, silence():
         trainer = pl.Trainer(
             accelerator=config.trainer.accelerator,
@@ -219,10 +213,10 @@ def torchvision_loop(config: DictConfig, steps: int, root: str) -> float:
             logger=CSVLogger(folder),
             default_root_dir=folder,
             enable_checkpointing=False,
-            callbacks=[window],
+            callbacks=[watch],
         )
         trainer.fit(_Plain(build(config.model, EVERYTHING)), loader)
-    return window.seconds / config.data.batch_size
+    return watch.laps.seconds / config.data.batch_size
 
 
 def pythae(config: DictConfig, steps: int) -> float:
@@ -232,7 +226,7 @@ def pythae(config: DictConfig, steps: int) -> float:
     wanted = (WARMUP + steps) * data.batch_size
     images = images.repeat(-(-wanted // len(images)), 1, 1, 1)[:wanted]
     model = pythae_model(build(config.model, EVERYTHING))
-    return pythae_seconds(model, images, data.batch_size, WARMUP, gpu=config.trainer.accelerator == "gpu")
+    return pythae_seconds(model, images, data.batch_size, Laps(_device(config), WARMUP))
 
 
 def matmul_share(config: DictConfig, seconds_an_image: float, peak: float) -> float:
