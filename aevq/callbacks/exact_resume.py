@@ -90,6 +90,10 @@ def _say_what_is_done(trainer: pl.Trainer, loops: dict[str, Any]) -> None:
         done, epochs = 0, epochs + 1
         loaders[0].update(epoch=epochs, position=0)
     begun = epochs + (done > 0)
+    # Lightning ends an epoch that is cut short by the end of the training.
+    ended = trainer.global_step >= trainer.estimated_stepping_batches
+    if ended or (trainer.should_stop and trainer.fit_loop._can_stop_early):
+        epochs = begun
     for part in ("total", "current"):
         loops[EPOCHS][part] = {"ready": begun, "started": begun, "processed": epochs, "completed": epochs}
         count = total if part == "total" else done

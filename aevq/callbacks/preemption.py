@@ -55,13 +55,25 @@ class Preemption(Callback):
             self.notice.received = int(all_reduce_max(told)) or None
         if self.notice.received is not None:
             self.notice.obeyed = True
-            # Lightning raises a SIGTERMException where a step is wholly done: validated, if it is due, and logged.
-            trainer._signal_connector.received_sigterm = True
+            _stop(trainer, True)
+
+    @override
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        _stop(trainer, False)  # a validation that is due belongs to the step; Lightning would stop within it
+
+    @override
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        _stop(trainer, self.notice.obeyed)
 
     @override
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         if self.notice.obeyed:
             trainer.save_checkpoint(self.path)
+
+
+def _stop(trainer: pl.Trainer, whether: bool) -> None:
+    """Let Lightning raise a SIGTERMException where a step is wholly done, and logged."""
+    trainer._signal_connector.received_sigterm = whether
 
 
 def leave_signals_to_us(trainer: pl.Trainer) -> None:
