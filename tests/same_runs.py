@@ -15,8 +15,7 @@ def assert_same(run: Run, other: Run, samples: int = 4) -> None:
         assert run.result.train[name] == other.result.train[name]
     for path in sorted(run.path.rglob("*.ckpt")):
         weights = [
-            torch.load(each.path / path.relative_to(run.path), weights_only=True)["state_dict"]
-            for each in (run, other)
+            torch.load(each.path / path.relative_to(run.path), weights_only=True)["state_dict"] for each in (run, other)
         ]
         assert weights[0].keys() == weights[1].keys()
         for key, value in weights[0].items():
