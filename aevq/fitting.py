@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import warnings
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from torch.nn.parallel import DistributedDataParallel
 
 from aevq.callbacks.checkpoint import SelfDescribing
 from aevq.callbacks.exact_resume import ExactResume
@@ -80,9 +82,7 @@ class Trainers:
         arguments = {key: value for key, value in self.config.items() if key != "_target_"}
         arguments |= {"default_root_dir": str(last.parent)} | changes
         if arguments.get("strategy") == "ddp":
-            # The buffers are those of the codebook, which all ranks move alike: to send them at each step costs time,
-            # and would hide it if they did not.
-            arguments["strategy"] = DDPStrategy(broadcast_buffers=False)
+            arguments["strategy"] = _ddp()
         bar = [StepProgress(title)] if arguments.get("enable_progress_bar", True) else []
         ours = [SelfDescribing(self.run_config), ExactResume(), Preemption(self.notice, last), *bar]
         trainer = pl.Trainer(
@@ -93,6 +93,18 @@ class Trainers:
         )
         leave_signals_to_us(trainer)
         return trainer
+
+
+def _ddp() -> DDPStrategy:
+    """DDP that sends no buffers.
+
+    They are those of the codebook, which all ranks move alike: to send them at each step costs time, and would hide it
+    if they did not.
+    """
+    known = inspect.signature(DistributedDataParallel.__init__).parameters
+    younger, older = "forward_sync_buffers", "broadcast_buffers"
+    options: dict[str, Any] = {younger if younger in known else older: False}
+    return DDPStrategy(**options)
 
 
 def check_trainer(config: dict[str, Any]) -> None:

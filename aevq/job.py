@@ -172,11 +172,10 @@ class Job:
         return path
 
     def _stable_folder(self, path: Path) -> Path:
-        """The folder of a job that may be started again, and whose processes all come here; the first makes it."""
-        if self.active:
-            make_folder(path)
-            if HydraConfig.get().mode == RunMode.RUN:
-                point_latest(path.parent, path)
+        """The folder of a job that may be started again, and whose processes all come here, in any order."""
+        make_folder(path)
+        if self.active and HydraConfig.get().mode == RunMode.RUN:
+            point_latest(path.parent, path)
         return path
 
     def _run_name(self) -> str:

@@ -91,21 +91,33 @@ def test_outside_a_training_a_signal_is_obeyed_at_once(command, monkeypatch):
 
 def test_a_second_ctrl_c_does_not_wait():
     notice = Notice()
-    with pytest.raises(KeyboardInterrupt) as stop, notice.listening(), notice.deferred():
-        os.kill(os.getpid(), signal.SIGINT)
-        assert notice.received == signal.SIGINT
-        os.kill(os.getpid(), signal.SIGINT)
+
+    def interrupted_twice():
+        with notice.listening(), notice.deferred():
+            os.kill(os.getpid(), signal.SIGINT)
+            assert notice.received == signal.SIGINT
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt) as stop:
+        interrupted_twice()
     assert not isinstance(stop.value, Preempted)
 
 
 def test_further_notices_disturb_nothing():
-    notice = Notice()
-    with pytest.raises(Preempted) as stop, notice.listening():
-        try:
-            os.kill(os.getpid(), signal.SIGTERM)
-        finally:
-            os.kill(os.getpid(), signal.SIGTERM)
-            os.kill(os.getpid(), signal.SIGUSR1)
+    cleaned = []
+
+    def told_again_while_cleaning_up():
+        with Notice().listening():
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+            finally:
+                os.kill(os.getpid(), signal.SIGTERM)
+                os.kill(os.getpid(), signal.SIGUSR1)
+                cleaned.append(True)
+
+    with pytest.raises(Preempted) as stop:
+        told_again_while_cleaning_up()
+    assert cleaned
     assert stop.value.exit_code == PREEMPTED
 
 
@@ -114,10 +126,15 @@ def test_a_wrappers_own_signal_is_given_back_to_it():
     happened = []
     before = signal.signal(signal.SIGUSR2, lambda *_: happened.append("requeued"))
     notice = Notice()
-    try:
-        with pytest.raises(Preempted), notice.listening(), notice.deferred():
+
+    def train():
+        with notice.listening(), notice.deferred():
             os.kill(os.getpid(), signal.SIGUSR2)
             happened.append("saved")
+
+    try:
+        with pytest.raises(Preempted):
+            train()
     finally:
         signal.signal(signal.SIGUSR2, before)
     assert happened == ["saved", "requeued"]
