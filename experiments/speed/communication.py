@@ -3,7 +3,7 @@
 python experiments/speed/communication.py                     # every model, as aevq trains it
 python experiments/speed/communication.py --plain-lightning   # the same, with Lightning's own signals and DDP's buffers
 
-Counted by torch's profiler between the 20th and the 120th step, in the first of two processes joined by gloo: every
+Counted by torch's profiler between the 20th and the 70th step, in the first of two processes joined by gloo: every
 collective, those of DDP's gradients included. The bytes are those of a call's tensor, not what an algorithm sends on
 the wire for it (a ring all_reduce of n processes sends 2(n−1)/n times as much). `floor` is the parameters that are
 trained, once a step, which no DDP without compression can do without.
@@ -30,7 +30,7 @@ from aevq.cli import config_root
 from aevq.fitting import Trainers, to_plain
 
 MODELS = ("ae", "vae", "vqvae", "vqvae model/codebook_update=gradient")
-FIRST, LAST = 20, 120
+FIRST, LAST = 20, 70
 
 
 class Count(pl.Callback):
