@@ -1,6 +1,6 @@
 """Weak scaling: two processes, each with a batch of its own, against what this machine gives two processes at all.
 
-python experiments/speed/weak_scaling.py
+python experiments/distributed/weak_scaling.py
 
 Three ways, in turn, so many times: one process; two that know nothing of each other (the machine's ideal: they share
 memory bandwidth, caches and clock as two of one job do); two of one job, joined by DDP and gloo. Each has one thread
