@@ -91,7 +91,7 @@ class Job:
         except Preempted as stop:
             if not self.active:  # the first rank tells; whoever started the others would take its code for a crash
                 sys.exit(0)
-            if stop.signum == signal.SIGUSR1 and (amiss := requeue()):
+            if signal.Signals(stop.signum).name == "SIGUSR1" and (amiss := requeue()):
                 log.warning("not put back into the queue: %s", amiss)
             raise
 
@@ -113,7 +113,9 @@ class Job:
                 if self.active:
                     atomic_write(run.path / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(self._stored_config())))
                     # What was measured and drawn of a resumed run's older weights is not of those to come.
-                    for stale in (run.path / "evaluation.json", *run.images.rglob("*.png")):
+                    # Nor is a checkpoint one that was being written when the run was killed.
+                    torn = run.path.rglob(".*.ckpt.*")
+                    for stale in (run.path / "evaluation.json", *run.images.rglob("*.png"), *torn):
                         stale.unlink(missing_ok=True)
                 trainers.loggers = self._loggers(run)
                 self._stages(run, recorder, trainers)

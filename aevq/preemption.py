@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-__all__ = ["INTERRUPTED", "PREEMPTED", "Notice", "Preempted"]
+__all__ = ["INTERRUPTED", "NOTICES", "PREEMPTED", "Notice", "Preempted"]
 
+# Those that there are: Windows has no SIGUSR1.
+NOTICES = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
+WRAPPERS = tuple(getattr(signal, name) for name in ("SIGUSR2",) if hasattr(signal, name))
 PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: a failure for now, to be tried again
 INTERRUPTED = 130  # what a shell reports of a command that Ctrl-C ended
 
@@ -60,9 +63,9 @@ class Notice:
         if threading.current_thread() is not threading.main_thread():
             yield  # only there can a process take signals
             return
-        for listened in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+        for listened in (*NOTICES, *WRAPPERS):
             handler = signal.getsignal(listened)
-            if listened != signal.SIGUSR2 or callable(handler):
+            if listened in NOTICES or callable(handler):
                 self._previous[listened] = handler
                 signal.signal(listened, self._take)
         try:
@@ -70,8 +73,9 @@ class Notice:
         finally:
             for signum, handler in self._previous.items():
                 signal.signal(signum, handler)
-            if self.received == signal.SIGUSR2 and callable(wrapper := self._previous[signal.SIGUSR2]):
-                wrapper(signal.SIGUSR2, None)  # submitit puts the job back into the queue, and exits
+            signum = self.received or 0
+            if signum in WRAPPERS and callable(wrapper := self._previous.get(signum)):
+                wrapper(signum, None)  # submitit puts the job back into the queue, and exits
 
     @contextmanager
     def deferred(self) -> Iterator[None]:

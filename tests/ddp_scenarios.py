@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +53,27 @@ def config(precision: str, **trainer: Any) -> dict[str, Any]:
 
 
 class Watch(pl.Callback):
-    """Keeps losses, gradients, and the codebook that k-means gave."""
+    """Keeps losses, gradients, the codebook that k-means gave, and what was communicated, DDP's own aside."""
 
     def __init__(self):
         self.losses, self.gradients, self.start, self.revived = [], [], {}, 0
+        self.calls, self.in_steps = Counter(), []
 
-    def on_train_start(self, trainer, module):
-        self.start = {}
+    def setup(self, trainer, module, stage):
+        self.originals = {name: getattr(torch.distributed, name) for name in ("all_reduce", "all_gather", "broadcast")}
+        for name in self.originals:
+            setattr(torch.distributed, name, partial(self.counted, name))
+
+    def counted(self, name, *args, **kwargs):
+        self.calls[name] += 1
+        return self.originals[name](*args, **kwargs)
+
+    def teardown(self, trainer, module, stage):
+        for name, original in self.originals.items():
+            setattr(torch.distributed, name, original)
 
     def on_train_batch_start(self, trainer, module, batch, batch_idx):
+        self.before = self.calls.copy()
         if trainer.global_step == 0:
             self.start = {name: value.clone() for name, value in module.state_dict().items() if torch.is_tensor(value)}
 
@@ -69,6 +83,7 @@ class Watch(pl.Callback):
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
         self.losses.append(outputs["loss"].detach())
+        self.in_steps.append(dict(self.calls - self.before))
 
 
 def build_model(name: str) -> pl.LightningModule:
@@ -117,6 +132,8 @@ def train(name: str, precision: str, folder: Path) -> dict[str, Any]:
         "gradients": watch.gradients,
         "start": watch.start,
         "revived": watch.revived,
+        "in_steps": watch.in_steps,
+        "broadcasts": watch.calls["broadcast"],
         "weights": tensors,
         "validation": {key: value for key, value in trainer.callback_metrics.items() if key.startswith("val/")},
         "noise": torch.randn(3),

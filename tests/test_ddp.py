@@ -90,6 +90,21 @@ def test_perplexity_is_that_of_the_whole_split(name, both):
         assert all(float(figure[key]) == expected for figure in figures)
 
 
+def test_the_quantiser_needs_one_all_reduce_a_step(both):
+    """Also where it restarts codes, at steps 5 and 10. Others: at step 10 whether to stop, at each fourth the log."""
+    for results in both[1]:
+        for name, own in (("ae", 0), ("vqvae", 1), ("vqvae_gradient", 1)):
+            expected = [own + (step % 10 == 0) + (step % 4 == 0) for step in range(1, 13)]
+            assert [calls.get("all_reduce", 0) for calls in results[name]["in_steps"]] == expected
+            assert all(set(calls) <= {"all_reduce"} for calls in results[name]["in_steps"])
+
+
+def test_nothing_is_broadcast_at_each_step(both):
+    """Lightning would, to learn of signals; here only the codebook of k-means is, once."""
+    for results in both[1]:
+        assert [results[name]["broadcasts"] for name in ("ae", "vae", "vqvae", "vqvae_gradient")] == [0, 0, 1, 0]
+
+
 def test_noise_differs_between_ranks(both):
     draws = [tuple(results["ae"]["noise"].tolist()) for results in both[1]]
     assert len(set(draws)) == len(draws)

@@ -235,7 +235,7 @@ class PixelCNN(PixelCNNTraining):
 
 
 def _sample(network: GatedPixelCNN, temperature: float, uniforms: Tensor, labels: Tensor | None) -> Tensor:
-    return sample_codes(network, uniforms, labels, temperature)
+    return sample_codes(network, uniforms, labels, temperature).cpu()
 
 
 def _network(*arguments: Any) -> GatedPixelCNN:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from aevq.errors import UserError
-from aevq.preemption import Preempted
+from aevq.preemption import NOTICES, Preempted
 from aevq.sweeps.process import JobProcess, start
 from aevq.sweeps.progress import SweepProgress
 
@@ -85,12 +85,12 @@ def _look(
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM and SIGUSR1 stop it, as Ctrl-C does."""
+    """Let SIGTERM and SIGUSR1 stop it, as Ctrl-C does by itself."""
 
     def interrupt(signum: int, frame: object) -> None:
         raise Preempted(signum)
 
-    before = {signum: signal.signal(signum, interrupt) for signum in (signal.SIGTERM, signal.SIGUSR1)}
+    before = {signum: signal.signal(signum, interrupt) for signum in NOTICES if signum != signal.SIGINT}
     try:
         yield
     finally:

@@ -1,7 +1,7 @@
 """What two processes say to each other at each step: calls and bytes, by kind.
 
 python experiments/distributed/communication.py                     # every model, as aevq trains it
-python experiments/distributed/communication.py --plain-lightning   # the same, with Lightning's own signals and DDP's buffers
+python experiments/distributed/communication.py --plain-lightning   # with Lightning's own signals and DDP's buffers
 
 Counted by torch's profiler between the 20th and the 70th step, in the first of two processes joined by gloo: every
 collective, those of DDP's gradients included. The bytes are those of a call's tensor, not what an algorithm sends on
