@@ -5,8 +5,8 @@ python experiments/distributed/communication.py --plain-lightning   # with Light
 
 Counted by torch's profiler between the 20th and the 70th step, in the first of two processes joined by gloo: every
 collective, those of DDP's gradients included. The bytes are those of a call's tensor, not what an algorithm sends on
-the wire for it (a ring all_reduce of n processes sends 2(n−1)/n times as much). `floor` is the parameters that are
-trained, once a step, which no DDP without compression can do without.
+the wire for it (a ring all_reduce of n processes sends 2(n−1)/n times as much); a call of a single number counts as
+none. `floor` is the parameters that are trained, once a step, which no DDP without compression can do without.
 """
 
 from __future__ import annotations
