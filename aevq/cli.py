@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 import aevq
 from aevq.build import full_message
 from aevq.errors import UserError, did_you_mean
+from aevq.preemption import INTERRUPTED, Preempted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["config_root", "hydra_command", "one_line_errors", "options_command"]
 
 _OPTION = re.compile(r"[A-Za-z_]+=")  # of a path, the part before a = would have other signs
-INTERRUPTED = 130  # what a shell reports of a command that Ctrl-C ended
 
 
 def config_root() -> Path:
@@ -64,6 +64,10 @@ def _without_hydras_preface(
         try:
             _refuse_dotted_groups()
             return task(config)
+        except Preempted as stop:
+            if HydraConfig.get().mode == RunMode.MULTIRUN:  # whose launcher knows of exit codes only
+                sys.exit(_say(str(stop), stop.exit_code))
+            raise
         except Exception as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise
@@ -120,6 +124,8 @@ def one_line_errors(show_traceback: bool) -> Iterator[None]:
     """Print what a user can mend as one line and exit non-zero; a bug keeps its traceback."""
     try:
         yield
+    except Preempted as stop:
+        sys.exit(_say(str(stop), stop.exit_code))
     except KeyboardInterrupt:
         sys.exit(_say("interrupted", INTERRUPTED))
     except BrokenPipeError:  # `| head` has read enough

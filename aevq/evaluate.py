@@ -124,7 +124,8 @@ def _fitted(run: Run, names: list[str], latents: LatentSet) -> dict[str, Prior]:
     plain: Any = OmegaConf.to_container(run.config, resolve=True)
     configs = {name: plain["prior"].get(name) or _default(name, run) for name in names}
     unfitted = {name: build_prior(config, run.model.latent_spec, run.trust) for name, config in configs.items()}
-    return fit_priors(unfitted, configs, latents, run, Trainers(plain["trainer"], plain), active=True, trust=run.trust)
+    alone = plain["trainer"] | {"devices": 1, "num_nodes": 1, "strategy": "auto"}  # however many trained the model
+    return fit_priors(unfitted, configs, latents, run, Trainers(alone, plain), active=True, trust=run.trust)
 
 
 def _default(name: str, run: Run) -> dict[str, Any]:

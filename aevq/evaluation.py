@@ -31,6 +31,7 @@ from aevq.metrics import (
     sample_metrics,
 )
 from aevq.models import VariationalModel
+from aevq.nn.distributed import global_rank, map_chunks
 from aevq.nn.feature_net import FeatureNet, feature_net_sha256, load_feature_net
 from aevq.nn.likelihood import Bernoulli
 from aevq.ops.distance import frechet_distance, moments
@@ -143,7 +144,7 @@ class Evaluator:
     def run(self) -> Evaluation:
         """Measure part by part, with a progress bar on a terminal."""
         evaluation, parts = Evaluation(), self.parts()
-        with Progress(console=Console(stderr=True), transient=True) as progress:
+        with Progress(console=Console(stderr=True), transient=True, disable=global_rank() > 0) as progress:
             task = progress.add_task("", total=len(parts))
             for name, measure in parts.items():
                 progress.update(task, description=name)
@@ -271,7 +272,7 @@ class Evaluator:
 
 def _neg_log_prob(prior: Prior, latents: Tensor) -> Tensor:
     device = next(iter(prior.state_dict().values())).device  # type: ignore[attr-defined]
-    return torch.cat([-prior.log_prob(z.to(device)).cpu() for z in latents.split(500)])
+    return torch.cat(map_chunks(lambda z: -prior.log_prob(z.to(device)).cpu(), latents.split(500)))
 
 
 def is_binary(x: Tensor) -> bool:

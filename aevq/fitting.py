@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import warnings
 from contextlib import contextmanager
@@ -12,13 +13,19 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from torch.nn.parallel import DistributedDataParallel
 
 from aevq.callbacks.checkpoint import SelfDescribing
+from aevq.callbacks.exact_resume import ExactResume
+from aevq.callbacks.preemption import Preemption, leave_signals_to_us
 from aevq.callbacks.progress import StepProgress
 from aevq.checkpoint_io import AtomicCheckpointIO
 from aevq.errors import UserError, expect
 from aevq.loggers import MetricsCSV
+from aevq.nn.distributed import gather_objects
+from aevq.preemption import Notice
 from aevq.priors import Prior, fitted_to, load_prior, save_prior
 from aevq.runs import read_checkpoint
 from aevq.stepping import (
@@ -55,30 +62,49 @@ class Trainers:
         config: The `trainer` group, plain values.
         run_config: The whole configuration, which goes into every checkpoint.
         loggers: Shared by the stages.
+        notice: Whether this process was told to stop.
     """
 
     config: dict[str, Any]
     run_config: dict[str, Any]
     loggers: list[Logger] = field(default_factory=list)
+    notice: Notice = field(default_factory=Notice)
 
-    def make(self, title: str, folder: Path, callbacks: list[Callback] | None = None, **changes: Any) -> pl.Trainer:
+    def make(self, title: str, last: Path, callbacks: list[Callback] | None = None, **changes: Any) -> pl.Trainer:
         """A Trainer for one stage.
 
         Args:
             title: What the progress bar says.
-            folder: Root of its files.
+            last: The checkpoint that it writes when it is told to stop; in its folder are its other files.
             callbacks: Further callbacks.
             **changes: Arguments of Lightning's Trainer that differ from the configuration.
         """
-        arguments = {key: value for key, value in self.config.items() if key != "_target_"} | changes
+        arguments = {key: value for key, value in self.config.items() if key != "_target_"}
+        arguments |= {"default_root_dir": str(last.parent)} | changes
+        if arguments.get("strategy") == "ddp":
+            arguments["strategy"] = _ddp()
         bar = [StepProgress(title)] if arguments.get("enable_progress_bar", True) else []
-        return pl.Trainer(
+        ours = [SelfDescribing(self.run_config), ExactResume(), Preemption(self.notice, last), *bar]
+        trainer = pl.Trainer(
             **arguments,
-            default_root_dir=str(folder),
             logger=self.loggers or False,
-            callbacks=[SelfDescribing(self.run_config), *bar, *(callbacks or [])],
+            callbacks=[*ours, *(callbacks or [])],
             plugins=[AtomicCheckpointIO()],
         )
+        leave_signals_to_us(trainer)
+        return trainer
+
+
+def _ddp() -> DDPStrategy:
+    """DDP that sends no buffers.
+
+    They are those of the codebook, which all ranks move alike: to send them at each step costs time, and would hide it
+    if they did not.
+    """
+    known = inspect.signature(DistributedDataParallel.__init__).parameters
+    younger, older = "forward_sync_buffers", "broadcast_buffers"
+    options: dict[str, Any] = {younger if younger in known else older: False}
+    return DDPStrategy(**options)
 
 
 def check_trainer(config: dict[str, Any]) -> None:
@@ -109,29 +135,31 @@ def fit_model(
         The Trainer, for its counts.
     """
     best = ModelCheckpoint(run.checkpoints, "best", monitor="val/objective", save_top_k=1, enable_version_counter=False)
-    # At each validation's end, not every so many steps: Lightning 2.6 restarts an epoch when it resumes twice from a
-    # checkpoint that was written on an epoch's last batch.
     last = ModelCheckpoint(run.checkpoints, "last", save_top_k=1, enable_version_counter=False)
     title = f"{type(model).__name__} on {data.name}"
     chunking = _chunking(model, data, trainers, callbacks)
     data.chunking, model.automatic_optimization = chunking, chunking is None
     callbacks = [*callbacks, *validation_callbacks(chunking), best, last]
-    trainer = trainers.make(title, run.path, callbacks, **trainer_limits(chunking))
-    resume_from = run.checkpoints / "last.ckpt" if (run.checkpoints / "last.ckpt").is_file() else None
+    saved = run.checkpoints / "last.ckpt"
+    trainer = trainers.make(title, saved, callbacks, default_root_dir=str(run.path), **trainer_limits(chunking))
+    resume_from = saved if saved.is_file() else None
     _forget_figures(trainers, ("train/", "val/"), resume_from)
     if resume_from:
         checkpoint = read_checkpoint(resume_from)
         check_stepping(checkpoint, chunking)
         log.info("going on from step %d", checkpoint["global_step"])
-    with warnings.catch_warnings(), fast_device_checks(), compiled(model, trainers.run_config["compile"]):
+    as_fast = fast_device_checks(), compiled(model, trainers.run_config["compile"])
+    with warnings.catch_warnings(), trainers.notice.deferred(), as_fast[0], as_fast[1]:
         # The folder of a run that is resumed holds its checkpoints already.
         warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
         trainer.fit(model, datamodule=data, ckpt_path=resume_from)
+        trainer.should_stop = False  # it has; whoever resumes it for longer wants it to go on
+        trainer.save_checkpoint(saved)
+        # No validation happened, under `fast_dev_run` say. All ranks save, or none; the first says which.
+        if gather_objects(not (run.checkpoints / "best.ckpt").is_file())[0]:
+            trainer.save_checkpoint(run.checkpoints / "best.ckpt")
     if trainers.config.get("profiler"):
         print(trainer.profiler.summary())  # type: ignore[attr-defined]
-    trainer.save_checkpoint(run.checkpoints / "last.ckpt")
-    if not (run.checkpoints / "best.ckpt").is_file():  # no validation happened, under `fast_dev_run` say
-        trainer.save_checkpoint(run.checkpoints / "best.ckpt")
     model.load_state_dict(read_checkpoint(run.checkpoints / "best.ckpt")["state_dict"])
     model.eval()
     return trainer
@@ -184,6 +212,8 @@ def fit_priors(
 ) -> dict[str, Prior]:
     """Fit each prior, or load it where an earlier start of the run did.
 
+    Of several processes all train a prior that is trained; any other is fitted by the first and read by the rest.
+
     Args:
         priors: Unfitted priors by name.
         configs: Their configurations, plain values.
@@ -202,13 +232,16 @@ def fit_priors(
     fitted: dict[str, Prior] = {}
     for name, prior in priors.items():
         path = run.priors / f"{name}.safetensors"
-        if fitted_to(path) == weights:
-            prior.load_state_dict(load_prior(path, trust).state_dict())  # type: ignore[attr-defined]
-        else:
+        to_fit = not gather_objects(fitted_to(path) == weights)[0]
+        fits = to_fit and (active or isinstance(prior, pl.LightningModule))
+        if fits:
             log.info("fitting the prior %s", name)
             _fit_prior(name, prior, latents, run, stage)
-            if active:
-                save_prior(prior, configs[name], path, weights)
+        if to_fit and active:
+            save_prior(prior, configs[name], path, weights)
+        gather_objects(None)  # the file is there
+        if not fits:
+            prior.load_state_dict(load_prior(path, trust).state_dict())  # type: ignore[attr-defined]
         fitted[name] = prior
     return fitted
 
@@ -222,9 +255,10 @@ def _fit_prior(name: str, prior: Prior, latents: LatentSet, run: Run, stage: Tra
 
     def make_trainer(**changes: Any) -> pl.Trainer:
         limits = {"max_epochs": -1, "check_val_every_n_epoch": None}
-        return stage.make(f"prior {name}", folder, **limits | changes)
+        return stage.make(f"prior {name}", last, **limits | changes)
 
-    prior.fit(latents, make_trainer=make_trainer, resume_from=last if same else None)
+    with stage.notice.deferred():
+        prior.fit(latents, make_trainer=make_trainer, resume_from=last if same else None)
 
 
 def to_plain(config: DictConfig) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,17 +19,20 @@ from omegaconf import DictConfig, OmegaConf
 from aevq import loggers as outlets
 from aevq.build import EVERYTHING, build
 from aevq.callbacks import Throughput
+from aevq.cluster import job_name, made_elsewhere, requeue
 from aevq.errors import UserError, did_you_mean, expect, expect_int
 from aevq.evaluation import EvaluationSettings, Evaluator, metrics_version
 from aevq.files import atomic_write
 from aevq.fitting import Trainers, check_trainer, fit_model, fit_priors, seed_noise, to_plain
 from aevq.generate import encode_splits
+from aevq.nn.distributed import sharing_chunks
 from aevq.pictures.run import draw_run
+from aevq.preemption import Notice, Preempted
 from aevq.priors import Prior, build_prior
 from aevq.provenance import command_line, device_name, git_state, versions
 from aevq.recording import Recorder, rank
 from aevq.results import Result
-from aevq.runs import Run, create_folder, point_latest
+from aevq.runs import Run, create_folder, make_folder, point_latest
 from aevq.status import JOB_INDEX, JOB_SUFFIX, SWEEP_FOLDER, tell
 from aevq.summary import print_summary
 
@@ -72,15 +77,35 @@ class Job:
         self.pictures = build(config.pictures, trust)
         self.evaluation: EvaluationSettings = build(config.evaluation, trust)
         self.active = rank() == 0
+        self.notice = Notice()
 
     def run(self, old: Run | None) -> Result:
-        """Do it, in the folder of `old` where a run is resumed."""
+        """Do it, in the folder of `old` where a run is resumed.
+
+        Raises:
+            Preempted: If it was told to stop; it saved what there was to save.
+        """
+        try:
+            with self.notice.listening():
+                return self._run(old)
+        except Preempted as stop:
+            if not self.active:  # the first rank tells; whoever started the others would take its code for a crash
+                sys.exit(0)
+            if signal.Signals(stop.signum).name == "SIGUSR1" and (amiss := requeue()):
+                log.warning("not put back into the queue: %s", amiss)
+            raise
+
+    def _run(self, old: Run | None) -> Result:
         self.data.prepare()
         self.data.train_dataloader()  # refuses a batch size that the split cannot fill
-        run = old or Run(self._new_folder())
+        run = Run(old.path if old else self._new_folder())
+        if old is None and (run.path / "result.json").is_file():  # this very job, started again
+            old = run
+            if old.result.status == "finished":
+                return old.result
         tell(folder=str(run.path))
         recorder = Recorder(run.path, self._first_result(run, old), self.active)
-        trainers = Trainers(self.plain["trainer"], self._stored_config())
+        trainers = Trainers(self.plain["trainer"], self._stored_config(), notice=self.notice)
         exit_code = 1
         os.environ[RUN_FOLDER] = str(run.path)
         try:
@@ -88,7 +113,9 @@ class Job:
                 if self.active:
                     atomic_write(run.path / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(self._stored_config())))
                     # What was measured and drawn of a resumed run's older weights is not of those to come.
-                    for stale in (run.path / "evaluation.json", *run.images.rglob("*.png")):
+                    # Nor is a checkpoint one that was being written when the run was killed.
+                    torn = run.path.rglob(".*.ckpt.*")
+                    for stale in (run.path / "evaluation.json", *run.images.rglob("*.png"), *torn):
                         stale.unlink(missing_ok=True)
                 trainers.loggers = self._loggers(run)
                 self._stages(run, recorder, trainers)
@@ -108,17 +135,18 @@ class Job:
             recorder.result.train = _training_figures(trainer, self.callbacks)
         with recorder.stage("priors"):
             if self.priors:
-                latents = encode_splits(self.model, self.data)
+                with sharing_chunks():
+                    latents = encode_splits(self.model, self.data)
                 self.priors = fit_priors(
                     self.priors, self.plain["prior"], latents, run, trainers, self.active, self.trust
                 )
-        if not self.active:
-            return
-        with recorder.stage("score"):
+        with recorder.stage("score"), sharing_chunks():
             evaluator = Evaluator(self.model, self.priors, self.data, None, self.evaluation)
             recorder.result.metrics = evaluator.run().metrics
             recorder.result.metrics_version = metrics_version()
             recorder.result.objective = self._objective_of(recorder.result.metrics)
+        if not self.active:
+            return
         with recorder.stage("pictures"):
             pictures = draw_run(self.model, self.priors, self.data, run.images, self.pictures)
         outlets.publish(trainers.loggers, recorder.result, self.priors, pictures)
@@ -128,13 +156,28 @@ class Job:
         if (given := os.environ.get(RUN_FOLDER)) and not self.active:
             return Path(given)
         runs, name = Path(self.config.paths.runs), self._run_name()
+        scheduled = job_name(self.plain)
         if sweep := os.environ.get(SWEEP_FOLDER):
             return create_folder(Path(sweep), f"{os.environ[JOB_INDEX]}_{name}{os.environ[JOB_SUFFIX]}")
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             hydra = HydraConfig.get()
-            return create_folder(Path(hydra.sweep.dir).absolute(), f"{hydra.job.num}_{name}")
+            folder = Path(hydra.sweep.dir).absolute()
+            return (
+                self._stable_folder(folder / f"{hydra.job.num}_{name}")
+                if scheduled
+                else create_folder(folder, f"{hydra.job.num}_{name}")
+            )
+        if scheduled:
+            return self._stable_folder(runs.absolute() / f"{scheduled}_{name}")
         path = create_folder(runs.absolute(), f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{name}")
         point_latest(runs.absolute(), path)
+        return path
+
+    def _stable_folder(self, path: Path) -> Path:
+        """The folder of a job that may be started again, and whose processes all come here, in any order."""
+        make_folder(path)
+        if self.active and HydraConfig.get().mode == RunMode.RUN:
+            point_latest(path.parent, path)
         return path
 
     def _run_name(self) -> str:
@@ -205,9 +248,9 @@ def _training_figures(trainer: pl.Trainer, callbacks: list[pl.Callback]) -> dict
 
 
 def _refuse_ddp_in_sweep(trainer: dict[str, Any]) -> None:
-    """Several processes of one job re-run the command line, which under -m is the whole sweep."""
+    """The first process of a job starts the others by the command line, which under -m is the whole sweep."""
     several = trainer["devices"] not in (1, "1", "auto") or trainer["num_nodes"] > 1
-    if several and HydraConfig.get().mode == RunMode.MULTIRUN:
+    if several and HydraConfig.get().mode == RunMode.MULTIRUN and not made_elsewhere():
         raise UserError(
             "trainer.devices: a sweep inside one process cannot have jobs of several devices; use devices=1"
         )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from aevq.preemption import Preempted
 from aevq.results import Result, write_result
 from aevq.status import tell
 
@@ -62,11 +63,13 @@ class Recorder:
                 interrupted = _is_interrupt(error)
                 self.result.status = "interrupted" if interrupted else "failed"
                 said = " ".join(f"{type(error).__name__}: {error}".split())
-                self.result.error = "stopped by Ctrl-C or SIGTERM" if interrupted else said
+                stopped = str(error) if isinstance(error, Preempted) else "stopped by Ctrl-C or SIGTERM"
+                self.result.error = stopped if interrupted else said
                 log.debug("%s", traceback.format_exc())
                 self.save()
-                if interrupted:
-                    log.info("python -m aevq.train resume=%s goes on from the last validation", self.path)
+                if interrupted and self.active:
+                    log.info("python -m aevq.train resume=%s goes on", self.path)
+                if interrupted and not isinstance(error, Preempted):
                     raise KeyboardInterrupt from error
                 raise
         self.result.status = "finished"
@@ -85,11 +88,9 @@ class Recorder:
 
     @contextmanager
     def _logging(self) -> Iterator[None]:
-        """Log to train.log (everything) and to the terminal (what matters)."""
-        if not self.active:
-            yield
-            return
-        file = logging.FileHandler(self.path / "train.log", encoding="utf-8")
+        """Log to train.log (everything; other ranks to a file of their own) and to the terminal (what matters)."""
+        name = "train.log" if self.active else f"train.rank{rank()}.log"
+        file = logging.FileHandler(self.path / name, encoding="utf-8")
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s  %(message)s"))
         root = logging.getLogger()
         root.addHandler(file)

@@ -202,16 +202,30 @@ def create_folder(parent: Path, name: str) -> Path:
     """
     for attempt in range(1, 1000):
         path = parent / (name if attempt == 1 else f"{name}-{attempt}")
-        try:
-            path.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise UserError(f"paths.runs: cannot create {path.absolute()} ({error.strerror})") from error
-        for folder in ("checkpoints", "priors", "images"):
-            (path / folder).mkdir()
-        return path
+        if not path.exists():
+            try:
+                return make_folder(path, exist_ok=False)
+            except FileExistsError:
+                continue
     raise UserError(f"paths.runs: a thousand runs called {name} are in {parent.absolute()}")
+
+
+def make_folder(path: Path, exist_ok: bool = True) -> Path:
+    """The folder of a run, with those in it.
+
+    Raises:
+        FileExistsError: If it is there and `exist_ok` is false.
+        UserError: If it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=exist_ok)
+        for folder in ("checkpoints", "priors", "images"):
+            (path / folder).mkdir(exist_ok=exist_ok)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise UserError(f"paths.runs: cannot create {path.absolute()} ({error.strerror})") from error
+    return path
 
 
 def point_latest(runs: Path, run: Path) -> None:

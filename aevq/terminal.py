@@ -20,6 +20,7 @@ ADVICE = (
     ".*does not have many workers.*",
     ".*is smaller than the logging interval.*",
     "Grad strides do not match bucket view strides.*",
+    "The `srun` command is available.*",  # on the front machine of a cluster, from which sweeps are submitted
 )
 
 

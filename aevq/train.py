@@ -112,6 +112,7 @@ def train(config: DictConfig) -> float | None:
     from aevq.job import Job
     from aevq.runs import Run, find_run
 
+    terminal_logging()  # another launcher may have called this function and not `main`
     quiet_libraries()
     keep_freed_memory()
     if config.resume is None:

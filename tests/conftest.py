@@ -1,18 +1,14 @@
-"""Real images, and models small enough to test with."""
+"""Real images, small models, and commands in an empty folder."""
 
 from __future__ import annotations
 
 import sys
-from functools import partial
 
 import pytest
 import torch
 
 from aevq.data.embedded import embedded_digits
-from aevq.models import AE, VAE, VQVAE
-from aevq.nn import MLP, Conv, DeadCodeRestart, EMAUpdate, Gaussian
-
-SHAPE = (1, 28, 28)
+from small_models import SHAPE, small_model
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -31,22 +27,6 @@ def digits() -> torch.Tensor:
     """1,000 of the embedded MNIST images, a hundred of each digit, float32 (1000, 1, 28, 28) in [0, 1]."""
     images, _ = embedded_digits()
     return images[::5].reshape(-1, *SHAPE).float() / 255
-
-
-def small_model(name: str):
-    """An untrained model of a few thousand parameters."""
-    parts = {
-        "likelihood": Gaussian(0.2),
-        "optimizer": partial(torch.optim.AdamW, lr=1e-3),
-    }
-    mlp = MLP([64], "silu")
-    if name == "ae":
-        return AE(SHAPE, 4, mlp, **parts)
-    if name == "vae":
-        return VAE(SHAPE, 4, mlp, beta=1.0, kl_warmup_steps=0, free_bits=0.0, **parts)
-    conv = Conv([4, 8], 0, "silu")
-    restart = DeadCodeRestart(0.1, 5)
-    return VQVAE(SHAPE, (7, 7), 16, 4, 0.25, conv, EMAUpdate(0.9), restart, "normal", **parts)
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def composed(*overrides: str):
 
 def test_the_groups_are_those_of_the_design():
     groups = {path.name for path in ROOT.iterdir() if path.is_dir()}
-    assert groups == {"model", "data", "prior", "trainer", "logger", "callbacks", "experiment", "debug"}
+    assert groups == {"model", "data", "prior", "trainer", "logger", "callbacks", "experiment", "debug", "hydra"}
 
 
 @pytest.mark.parametrize("name", names("model"))
@@ -105,6 +105,19 @@ def test_a_trainer_is_one_that_lightning_takes(name):
             check_trainer(config)
     else:
         check_trainer(config)
+
+
+@pytest.mark.parametrize("name", names("hydra/launcher"))
+@pytest.mark.parametrize("trainer", [[], ["trainer=ddp_sim", "trainer.num_nodes=3"]], ids=["one process", "several"])
+def test_a_launcher_asks_for_what_the_trainer_uses(name, trainer):
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(ROOT), version_base="1.3"):
+        config = compose("train", [f"hydra/launcher={name}", *trainer], return_hydra_config=True)
+    launcher, of_one = config.hydra.launcher, name == "slurm_gpu"
+    assert launcher.nodes == config.trainer.num_nodes
+    assert launcher.tasks_per_node == launcher.gpus_per_node == (1 if of_one else config.trainer.devices)
+    assert launcher.signal_delay_s > 0
+    assert launcher.max_num_timeout > 0
 
 
 @pytest.mark.parametrize("name", names("callbacks"))

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from aevq.preemption import PREEMPTED
+from aevq.runs import Run
+from same_runs import assert_same
 from small_runs import QUICK, SMALL
 
 ROOT = Path(__file__).parent.parent
@@ -29,6 +35,44 @@ def test_two_processes_make_one_run(tmp_path):
     assert (tmp_path / "runs" / "latest" / "images" / "samples_pixelcnn.png").is_file()
     assert done.stderr.count("fitting the prior pixelcnn") == 1
     assert "Warning" not in done.stderr
+
+
+CUT = ["model=vqvae", "trainer=ddp_sim", *QUICK, *SMALL["vqvae"], "trainer.max_steps=300"]
+CUT += ["trainer.val_check_interval=100", "trainer.log_every_n_steps=5"]
+
+
+@pytest.fixture(scope="module")
+def uncut(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("uncut")
+    command = [sys.executable, "-m", "aevq.train", *CUT]
+    subprocess.run(command, cwd=folder, capture_output=True, timeout=280, check=True)
+    return Run((folder / "runs" / "latest").resolve())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("told", [0, 1])
+def test_told_to_stop_in_either_process_both_save_and_go_on_exactly(told, uncut, tmp_path):
+    process = subprocess.Popen([sys.executable, "-m", "aevq.train", *CUT], cwd=tmp_path, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 200
+    while not any(rows_of(path) > 20 for path in tmp_path.glob("runs/*/metrics.csv")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill([process.pid, int(children[0])][told], signal.SIGTERM)
+    _, said = process.communicate(timeout=200)
+    assert process.returncode == PREEMPTED, said.decode()
+    run = Run((tmp_path / "runs" / "latest").resolve())
+    assert (run.result.status, run.result.error) == ("interrupted", "stopped by SIGTERM")
+    assert not Path(f"/proc/{children[0]}").exists() or "Z" in Path(f"/proc/{children[0]}/stat").read_text().split()[2]
+    command = [sys.executable, "-m", "aevq.train", "resume=latest"]
+    subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=280, check=True)
+    assert_same(run, uncut)
+
+
+def rows_of(path: Path) -> int:
+    return path.read_text().count("\n")
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from aevq.errors import UserError
+from aevq.nn.distributed import all_reduce_sum, world_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -188,6 +189,15 @@ class LatentModel(pl.LightningModule, ABC):
         self._record(terms)
         return terms.objective.mean()
 
+    def rank_state(self) -> dict[str, Any]:
+        """What this process has added up since it was logged last."""
+        return {"sums": None if self._sums is None else self._sums.cpu(), "steps": self._steps_summed}
+
+    def set_rank_state(self, state: dict[str, Any]) -> None:
+        """Go on adding."""
+        self._sums = None if state["sums"] is None else state["sums"].to(self.device)
+        self._steps_summed = state["steps"]
+
     def _record(self, terms: LossTerms) -> None:
         """Add up the terms on the device and log their means once every `log_every_n_steps`.
 
@@ -207,7 +217,8 @@ class LatentModel(pl.LightningModule, ABC):
             UserError: If a value is not finite.
         """
         assert self._sums is not None
-        figures = dict(zip(names, (self._sums / self._steps_summed).tolist(), strict=True))
+        means = all_reduce_sum(self._sums / self._steps_summed) / world_size()
+        figures = dict(zip(names, means.tolist(), strict=True))
         if bad := [name for name, value in figures.items() if not math.isfinite(value)]:
             raise UserError(f"training diverged by step {self.global_step + 1}: {', '.join(bad)} not finite")
         self.log("train/objective", figures["train/objective"], prog_bar=True, logger=False)

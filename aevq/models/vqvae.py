@@ -24,6 +24,7 @@ from typing_extensions import override
 from aevq.errors import expect, expect_ints, expect_number
 from aevq.latents import CodeSpec
 from aevq.models.base import LatentModel, LossTerms
+from aevq.nn.distributed import broadcast_from_first
 from aevq.nn.quantizer import CodebookUpdate, DeadCodeRestart, VectorQuantizer
 from aevq.ops.kmeans import kmeans
 
@@ -132,8 +133,10 @@ class VQVAE(LatentModel):
         if self.codebook_init == "normal" or self.global_step > 0:
             return
         images = self.trainer.datamodule.images("train")[: 40 * self.quantizer.num_codes // self.grid[0]]  # type: ignore[attr-defined]
-        vectors = torch.cat([self.vectors(x.to(self.device)).flatten(0, 2) for x in images.split(256)])
-        self.quantizer.start(kmeans(vectors, self.quantizer.num_codes, seed=0))
+        chunks = images.to(self.dtype).split(256)
+        vectors = torch.cat([self.vectors(x.to(self.device)).flatten(0, 2) for x in chunks])
+        # Machines of one job may round differently; all ranks begin with the centres of the first.
+        self.quantizer.start(broadcast_from_first(kmeans(vectors, self.quantizer.num_codes, seed=0)))
 
 
 def channels_last(grid: Tensor) -> Tensor:

@@ -1,35 +1,96 @@
-"""Two collectives that are the identity where there is one process.
+"""Collectives that are the identity where there is one process.
 
 Whether a process group exists is asked at each call: a module is built before Lightning starts the group.
 """
 
 from __future__ import annotations
 
-import torch
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
 from torch import Tensor, distributed
 
-__all__ = ["all_gather_batch", "all_reduce_sum"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+__all__ = [
+    "all_reduce_max",
+    "all_reduce_sum",
+    "broadcast_from_first",
+    "gather_objects",
+    "global_rank",
+    "map_chunks",
+    "sharing_chunks",
+    "world_size",
+]
+
+T = TypeVar("T")
 
 
-def _world_size() -> int:
+def world_size() -> int:
+    """Processes of the group; 1 without one."""
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+
+
+def global_rank() -> int:
+    """Number of this process in the group; 0 without one."""
+    return distributed.get_rank() if world_size() > 1 else 0
 
 
 def all_reduce_sum(x: Tensor) -> Tensor:
     """Σ over ranks, in place; every rank gets it."""
-    if _world_size() > 1:
+    if world_size() > 1:
         distributed.all_reduce(x)
     return x
 
 
-def all_gather_batch(x: Tensor) -> Tensor:
-    """The batch of all ranks, `(B, ...) → (n·B, ...)`, in the order a single process would have seen.
+def all_reduce_max(x: Tensor) -> Tensor:
+    """Maximum over ranks, in place; every rank gets it."""
+    if world_size() > 1:
+        distributed.all_reduce(x, distributed.ReduceOp.MAX)
+    return x
 
-    The loader deals images out in turn (rank r gets images r, r + n, …), so the ranks are interleaved again.
+
+def broadcast_from_first(x: Tensor) -> Tensor:
+    """What rank 0 has, in place; every rank gets it."""
+    if world_size() > 1:
+        distributed.broadcast(x, src=0)
+    return x
+
+
+def gather_objects(value: Any) -> list[Any]:
+    """What each rank has, by rank; every rank gets it. For small things: they are pickled."""
+    if world_size() == 1:
+        return [value]
+    values: list[Any] = [None] * world_size()
+    distributed.all_gather_object(values, value)
+    return values
+
+
+_sharing = False
+
+
+@contextmanager
+def sharing_chunks() -> Iterator[None]:
+    """Let `map_chunks` divide its work among the ranks inside; every rank must come here and do the same."""
+    global _sharing
+    before, _sharing = _sharing, True
+    try:
+        yield
+    finally:
+        _sharing = before
+
+
+def map_chunks(function: Callable[..., T], *chunks: Sequence[Any]) -> list[T]:
+    """`list(map(function, *chunks))`, of a function without randomness.
+
+    Inside `sharing_chunks` rank r of n computes every n-th chunk from the r-th on, and all ranks get all results. The
+    chunks are the same as in one process, and so are the results, bit by bit.
     """
-    world_size = _world_size()
-    if world_size == 1:
-        return x
-    parts = [torch.empty_like(x) for _ in range(world_size)]
-    distributed.all_gather(parts, x.contiguous())
-    return torch.stack(parts, 1).flatten(0, 1)
+    ranks = world_size() if _sharing else 1
+    items = list(zip(*chunks, strict=True))
+    mine = [function(*item) for item in items[global_rank() if ranks > 1 else 0 :: ranks]]
+    if ranks == 1:
+        return mine
+    parts = gather_objects(mine)
+    return [parts[index % ranks][index // ranks] for index in range(len(items))]

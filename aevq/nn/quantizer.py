@@ -9,8 +9,8 @@ It works on vectors `(..., D)` and knows nothing of images. Three parts are inje
   arXiv:2005.00341, section 3.1, "random restarts").
 
 In training, `forward` records what was assigned and `step`, called once after each optimizer step, moves the codebook;
-in eval mode nothing moves. Under a process group the records of all ranks are summed by one `all_reduce`; whether there
-is one is asked at call time.
+in eval mode nothing moves. Under a process group the records of all ranks, and the vectors for a restart, are summed by
+one `all_reduce`; whether there is one is asked at call time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from aevq.errors import expect_int, expect_number
-from aevq.nn.distributed import all_gather_batch, all_reduce_sum
+from aevq.nn.distributed import all_reduce_sum, global_rank, world_size
 from aevq.ops.precision import at_least_float32, no_autocast
 from aevq.ops.quantize import code_counts, code_sums, nearest_code, straight_through
 
@@ -156,6 +156,7 @@ class VectorQuantizer(nn.Module):
         expect_int("model.num_codes", num_codes, 1)
         expect_int("model.code_dim", code_dim, 1)
         self.num_codes = num_codes
+        self.code_dim = code_dim
         self.update = update
         self.restart = restart
         self.codebook = nn.Parameter(torch.randn(num_codes, code_dim), requires_grad=update.by_gradient)
@@ -196,13 +197,15 @@ class VectorQuantizer(nn.Module):
         """Move the codebook by what was recorded since the last call; call it once after each optimizer step."""
         if self._recorded is None or self._candidates is None:
             return
-        recorded = all_reduce_sum(self._recorded)
-        counts, sums = recorded[:, 0], recorded[:, 1:]
+        self.steps += 1
+        restarts = self.restart is not None and self.steps % self.restart.every == 0
+        packed = torch.cat([self._recorded, self._drawn(self._candidates)], 1) if restarts else self._recorded
+        counts, sums, vectors = all_reduce_sum(packed).split([1, self.code_dim, packed.shape[1] - 1 - self.code_dim], 1)
+        counts = counts.squeeze(1)
         self.update.step(self.codebook, counts, sums)
         self.share.lerp_(counts / counts.sum(), 1 - self.SHARE_DECAY)
-        self.steps += 1
-        if self.restart is not None and self.steps % self.restart.every == 0:
-            self._revive(self.restart, all_gather_batch(self._candidates))
+        if self.restart is not None and restarts:
+            self._revive(self.restart, vectors)
         self._recorded = None
 
     @override
@@ -221,13 +224,26 @@ class VectorQuantizer(nn.Module):
         self._recorded = record if self._recorded is None else self._recorded + record
         self._candidates = vectors
 
-    def _revive(self, restart: DeadCodeRestart, candidates: Tensor) -> None:
-        """Put each dead code onto a random candidate; the draw depends on the step alone, so ranks agree."""
-        dead = self.share * self.num_codes < restart.threshold
-        candidates = candidates.reshape(-1, candidates.shape[-1])
+    def _drawn(self, candidates: Tensor) -> Tensor:
+        """A random candidate for each code, `(K, D)`, drawn by the step alone; of those of other ranks zeros.
+
+        The loader deals images out in turn: rank r of n has the images r, r + n, … of the batch that a single process
+        would have seen.
+        """
+        ranks, vectors = world_size(), candidates.reshape(-1, self.code_dim)
         generator = torch.Generator().manual_seed(self.steps)
-        drawn = torch.randint(len(candidates), (self.num_codes,), generator=generator).to(candidates.device)
-        vectors = candidates[drawn].to(self.codebook.dtype)
+        drawn = torch.randint(len(vectors) * ranks, (self.num_codes,), generator=generator)
+        image, position = (
+            drawn.div(per_image := len(vectors) // len(candidates), rounding_mode="floor"),
+            drawn % per_image,
+        )
+        here = (image % ranks == global_rank()).to(vectors.device)
+        rows = (image.div(ranks, rounding_mode="floor") * per_image + position).to(vectors.device)
+        return torch.where(here[:, None], vectors[rows], 0.0)
+
+    def _revive(self, restart: DeadCodeRestart, vectors: Tensor) -> None:
+        """Put each dead code onto its vector."""
+        dead = self.share * self.num_codes < restart.threshold
         self.codebook.copy_(torch.where(dead[:, None], vectors, self.codebook))
         self.share.masked_fill_(dead, 1 / self.num_codes)
         self.update.restart(dead, vectors)

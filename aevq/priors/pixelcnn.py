@@ -29,6 +29,7 @@ from aevq.checkpoint_io import AtomicCheckpointIO
 from aevq.data.loader import DeviceLoader
 from aevq.data.seeding import mix
 from aevq.errors import UserError, expect, expect_int, expect_number
+from aevq.nn.distributed import map_chunks
 from aevq.nn.pixelcnn import GatedPixelCNN
 from aevq.nn.pixelcnn_sampler import sample_codes
 from aevq.priors.base import require_codes
@@ -166,8 +167,8 @@ class PixelCNN(PixelCNNTraining):
         # Apple's GPUs have no float64.
         u = u.to(self.device, torch.float32 if self.device.type == "mps" else torch.float64)
         with _evaluating(self):
-            chunks = zip(u.split(CHUNK), self._split(labels, n), strict=True)
-            return torch.cat([sample_codes(self.network, uniforms, y, temperature) for uniforms, y in chunks])
+            draw = partial(_sample, self.network, temperature)
+            return torch.cat(map_chunks(draw, u.split(CHUNK), self._split(labels, n))).to(self.device)
 
     def log_prob(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Score grids: log p(z), or log p(z|y) if labels are given.
@@ -231,6 +232,10 @@ class PixelCNN(PixelCNNTraining):
             rank=trainer.global_rank,
             world_size=trainer.world_size,
         )
+
+
+def _sample(network: GatedPixelCNN, temperature: float, uniforms: Tensor, labels: Tensor | None) -> Tensor:
+    return sample_codes(network, uniforms, labels, temperature).cpu()
 
 
 def _network(*arguments: Any) -> GatedPixelCNN:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from aevq.latents import CodeSpec, spec_to_dict
-from aevq.nn.distributed import all_reduce_sum
+from aevq.nn.distributed import all_reduce_sum, world_size
 from aevq.ops.schedule import warmup_cosine_factor
 from aevq.ops.units import nats_to_bits
 
@@ -71,7 +71,8 @@ class PixelCNNTraining(pl.LightningModule):
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         # One `self.log` a step would cost more than the step of a small network.
         if every and (self.global_step + 1) % every == 0:
-            self.log("prior/pixelcnn/train_nats", self._train_nats / self._train_steps, prog_bar=True)
+            mean = all_reduce_sum(self._train_nats / self._train_steps) / world_size()
+            self.log("prior/pixelcnn/train_nats", mean, prog_bar=True)
             self._train_nats, self._train_steps = torch.zeros(()), 0
         return nats
 
@@ -87,7 +88,7 @@ class PixelCNNTraining(pl.LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Add up −log p(z) and the number of grids."""
         nats = self._nats(batch)
-        self._val_sums += torch.stack([nats.sum(), nats.new_tensor(len(nats))])
+        self._val_sums = self._val_sums + torch.stack([nats.sum(), nats.new_tensor(len(nats))])
 
     def on_validation_epoch_end(self) -> None:
         """Log `prior/pixelcnn/val_nats` and `prior/pixelcnn/val_bits`, per grid, over all processes."""
@@ -121,3 +122,11 @@ class PixelCNNTraining(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Let dropout go on as if never interrupted."""
         torch.set_rng_state(checkpoint["rng_state"])
+
+    def rank_state(self) -> dict[str, Any]:
+        """What this process has added up since it was logged last."""
+        return {"nats": self._train_nats.cpu(), "steps": self._train_steps}
+
+    def set_rank_state(self, state: dict[str, Any]) -> None:
+        """Go on adding."""
+        self._train_nats, self._train_steps = state["nats"].to(self.device), state["steps"]

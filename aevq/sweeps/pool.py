@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from aevq.errors import UserError
+from aevq.preemption import NOTICES, Preempted
 from aevq.sweeps.process import JobProcess, start
 from aevq.sweeps.progress import SweepProgress
 
@@ -84,16 +85,17 @@ def _look(
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Take SIGTERM for a Ctrl-C."""
+    """Let SIGTERM and SIGUSR1 stop it, as Ctrl-C does by itself."""
 
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+    def interrupt(signum: int, frame: object) -> None:
+        raise Preempted(signum)
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {signum: signal.signal(signum, interrupt) for signum in NOTICES if signum != signal.SIGINT}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 def _stop(sweep: Sweep, waiting: list[SweepJob], running: list[JobProcess]) -> None:

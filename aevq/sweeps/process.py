@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aevq.errors import UserError
+from aevq.preemption import INTERRUPTED, PREEMPTED
 from aevq.results import Result, read_result, write_result
 from aevq.status import JOB_INDEX, JOB_SUFFIX, STATUS_FILE, SWEEP_FOLDER, TRUST_ONLY, read_status
 from aevq.sweeps.record import differing
@@ -24,9 +25,19 @@ if TYPE_CHECKING:
 
 __all__ = ["JobProcess", "start"]
 
-INTERRUPTED = 130
 # What a launcher of several processes leaves in the environment would make a job take itself for one of these.
-FOREIGN = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "PL_GLOBAL_SEED", "AEVQ_RUN_FOLDER")
+FOREIGN = (
+    "LOCAL_RANK",
+    "NODE_RANK",
+    "RANK",
+    "WORLD_SIZE",
+    "MASTER_ADDR",
+    "MASTER_PORT",
+    "SLURM_NTASKS",
+    "TORCHELASTIC_RUN_ID",
+    "PL_GLOBAL_SEED",
+    "AEVQ_RUN_FOLDER",
+)
 LAST_LINES = 5
 PR_SET_PDEATHSIG = 1
 
@@ -69,8 +80,9 @@ class JobProcess:
         job.pid = None
         if code == 0 and result is not None and result.status == "finished":
             job.status, job.error = "finished", None
-        elif code == INTERRUPTED or (result is not None and result.status == "interrupted"):
-            job.status, job.error, job.cut = "interrupted", "stopped by Ctrl-C or SIGTERM", True
+        elif code in (INTERRUPTED, PREEMPTED) or (result is not None and result.status == "interrupted"):
+            stopped = result.error if result is not None and result.status == "interrupted" else None
+            job.status, job.error, job.cut = "interrupted", stopped or "stopped by Ctrl-C or SIGTERM", True
         elif result is not None and result.status == "failed":
             job.status, job.error, job.cut = "failed", result.error, False
         else:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from aevq.preemption import PREEMPTED
 from aevq.results import Result, read_result, write_result
 from aevq.sweeps.process import JobProcess, _suffix, resume_override
 from aevq.sweeps.record import Sweep, SweepJob
@@ -55,6 +56,11 @@ def test_a_run_that_could_not_say_it_is_marked_failed_and_goes_on_later(code, er
     assert (job.status, job.error, job.cut) == ("failed", error, True)
     result = read_result(tmp_path / "0_ae" / "result.json")
     assert (result.status, result.error) == ("failed", error)
+
+
+def test_a_preempted_run_goes_on_later(tmp_path):
+    job = ended(tmp_path, f"exit({PREEMPTED})", "interrupted", "stopped by SIGTERM")
+    assert (job.status, job.error, job.cut) == ("interrupted", "stopped by SIGTERM", True)
 
 
 def test_an_interrupted_run_is_one(tmp_path):
