@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -275,4 +276,6 @@ def to_plain(config: DictConfig) -> dict[str, Any]:
 
 def seed_noise(seed: int, rank: int) -> None:
     """Start the random numbers of a process: the same weights everywhere come from `seed`, noise from seed and rank."""
+    # Lightning, when it joins the processes, would seed them all alike again.
+    os.environ.pop("PL_GLOBAL_SEED", None)
     torch.manual_seed(seed + 1_000_003 * rank)

@@ -47,6 +47,7 @@ def on_ranks(folder: Path, ranks: int, function: Callable[..., Any], *arguments:
     processes = []
     for rank in range(ranks):
         own = {"RANK": rank, "LOCAL_RANK": rank, "NODE_RANK": 0, "WORLD_SIZE": ranks, "PYTHONPATH": TESTS}
+        own["PL_GLOBAL_SEED"] = 0  # as `seed_everything` leaves it in a process and its children
         environment = os.environ | address | {name: str(value) for name, value in own.items()}
         command = [sys.executable, "-W", "ignore", "-c", CHILD, str(folder / "call"), str(folder / f"result{rank}")]
         with (folder / f"log{rank}").open("wb") as log:
