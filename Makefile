@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install train sample compare test test-all check format bench bench-quality clean
+.PHONY: help install train sample compare test test-all faults check format bench bench-quality clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ test: install ## run the tests (minutes)
 
 test-all: install ## run the tests and the slow ones
 	$(BIN)/python -m pytest $(ARGS)
+
+faults: install ## break things: what is promised, what is seen; faults, bad inputs and hostile files counted (an hour)
+	$(BIN)/python -m pytest -m "fault or bad_input or hostile" --figures $(ARGS)
 
 check: install ## format, lint, types, floors
 	$(BIN)/ruff format --check

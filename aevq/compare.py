@@ -19,6 +19,7 @@ from aevq.report.tables import Cell, headline_table
 from aevq.report.tables import Table as Headline
 from aevq.report.write import Written, compare_folders, write_report
 from aevq.summary import short_path
+from aevq.terminal import harmless
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,9 +75,10 @@ def _print(written: Written) -> None:
     if comparison.groups:
         console.print(_table(headline_table(comparison.groups)))
     for job in comparison.collection.unfinished:
-        console.print(escape(" ".join(f"{job.status}: {job.name}  {job.error or ''}".split())), soft_wrap=True)
+        said = harmless(" ".join(f"{job.status}: {job.name}  {job.error or ''}".split()))
+        console.print(escape(said), soft_wrap=True)
     for warning in comparison.warnings:
-        console.print(escape(f"warning: {warning}"), soft_wrap=True)
+        console.print(escape(harmless(f"warning: {warning}")), soft_wrap=True)
     console.print(escape(f"report  {short_path(written.index.absolute())}"), soft_wrap=True)
 
 
@@ -87,7 +89,7 @@ def _table(headline: Headline) -> Table:
     for metric in (headline.columns[i] for i in shown):
         table.add_column(f"{metric.title} {metric.arrow}".strip(), justify="right")
     for row in headline.rows:
-        table.add_row(escape(row.label), *(_cell(row.cells[i]) for i in shown))
+        table.add_row(escape(harmless(row.label)), *(_cell(row.cells[i]) for i in shown))
     return table
 
 

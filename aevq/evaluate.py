@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -21,9 +20,10 @@ from aevq.generate import encode_splits, generate
 from aevq.latents import CodeSpec, LatentSet
 from aevq.pictures.run import draw_samples
 from aevq.priors import Prior, build_prior
-from aevq.provenance import versions
+from aevq.provenance import git_state, versions
 from aevq.results import SCHEMA_VERSION
 from aevq.runs import Run, load
+from aevq.sealed import seal_json, unseal_json
 from aevq.summary import figures_table, short_path
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def evaluate(options: Options) -> dict[str, float]:
         UserError: If there is no such run, it is not finished, or an option is bad.
     """
     settings = EvaluationSettings(
-        split=options.split,
+        split=cast("Any", options.split),
         samples=options.samples,
         importance_samples=0 if options.quick else options.importance_samples,
         likelihood_images=options.likelihood_images,
@@ -91,8 +91,9 @@ def evaluate(options: Options) -> dict[str, float]:
     run = load(options.run, options.runs, options.trust)
     if run.result.status != "finished":
         raise UserError(f"run: {run.path.name} is {run.result.status}, not finished; resume={run.path.name} goes on")
-    evaluation = _evaluator(run, options, settings).run()
-    path = _write(run, settings, evaluation)
+    with run.claimed():
+        evaluation = _evaluator(run, options, settings).run()
+        path = _write(run, settings, evaluation)
     _print(run, settings, evaluation, path)
     return evaluation.metrics
 
@@ -147,18 +148,19 @@ def _write(run: Run, settings: EvaluationSettings, evaluation: Evaluation) -> Pa
         "data": run.result.data | {"evaluated": run.data.evaluated_sha256[settings.split]},
         "settings": asdict(settings),
         "versions": versions(),
+        "git": git_state(),
     }
     before = _comparable(path, content)
     content["metrics"] = before.get("metrics", {}) | evaluation.metrics
     content["seconds"] = before.get("seconds", {}) | evaluation.seconds
-    atomic_write(path, json.dumps(content, indent=2) + "\n")
+    atomic_write(path, seal_json(content))
     return path
 
 
 def _comparable(path: Path, content: dict[str, Any]) -> dict[str, Any]:
     """What an earlier evaluation of the same weights and by the same protocol has left, if any."""
     try:
-        before: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        before = unseal_json(path.read_text(encoding="utf-8"))
         same = all(before[key] == content[key] for key in ("schema_version", "metrics_version", "weights"))
         same &= all(before["settings"][key] == content["settings"][key] for key in ("split", "samples", "seed"))
     except (OSError, ValueError, KeyError, TypeError):

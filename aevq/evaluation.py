@@ -5,19 +5,22 @@ A figure that a model does not have is absent: an AE has no likelihood and no ra
 
 from __future__ import annotations
 
+import logging
+import math
 import time
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
+from annotated_types import Ge
 from rich.console import Console
 from rich.progress import Progress
 
 from aevq.data import some_rows
-from aevq.errors import expect, expect_int
 from aevq.generate import encode_all, generate, reconstruct_all
 from aevq.latents import CodeSpec, VectorSpec
+from aevq.memory import by_chunks, halving
 from aevq.metrics import (
     Reference,
     anomaly_metrics,
@@ -38,6 +41,7 @@ from aevq.ops.distance import frechet_distance, moments
 from aevq.ops.image import gradient_energy
 from aevq.ops.units import nats_to_bits
 from aevq.priors import Uniform
+from aevq.schema import Count, Says, Seed, Whole, checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,8 +55,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Evaluation", "EvaluationSettings", "Evaluator", "metrics_version"]
 
+log = logging.getLogger("aevq")
+
 Figures = dict[str, float]
 
+CHUNK = 500
 PROTOCOL = 1  # raised whenever a figure of the same name would come out differently
 
 
@@ -61,6 +68,10 @@ def metrics_version() -> str:
     return f"{PROTOCOL}-{feature_net_sha256()[:8]}"
 
 
+NoneOrSome = Annotated[Literal[0] | Annotated[int, Ge(10)], Says("0, or at least 10")]
+
+
+@checked("")
 @dataclass(frozen=True)
 class EvaluationSettings:
     """How much to measure.
@@ -75,21 +86,13 @@ class EvaluationSettings:
         seed: Of samples and noise.
     """
 
-    split: str
-    samples: int
-    importance_samples: int
-    likelihood_images: int
+    split: Annotated[Literal["val", "test"], Says("val or test")]
+    samples: NoneOrSome
+    importance_samples: Whole
+    likelihood_images: Count
     memorisation: bool
     probes: bool
-    seed: int
-
-    def __post_init__(self) -> None:
-        expect(self.split in ("val", "test"), "split", "val or test", self.split)
-        expect_int("samples", self.samples, 0)
-        expect(self.samples == 0 or self.samples >= 10, "samples", "0, or at least 10", self.samples)
-        expect_int("importance_samples", self.importance_samples, 0)
-        expect_int("likelihood_images", self.likelihood_images, 1)
-        expect_int("seed", self.seed, 0)
+    seed: Seed
 
 
 @dataclass
@@ -149,7 +152,7 @@ class Evaluator:
             for name, measure in parts.items():
                 progress.update(task, description=name)
                 start = time.perf_counter()
-                figures = measure()
+                figures = _finite(measure())
                 progress.advance(task)
                 if figures:
                     evaluation.metrics |= figures
@@ -201,7 +204,7 @@ class Evaluator:
         model = self.model
         if not isinstance(model, VariationalModel):
             return {}
-        kl = torch.cat([model.kl_per_dimension(x.to(self.model.device)).cpu() for x in self.x.split(500)]).mean(0)
+        kl = by_chunks(lambda x: model.kl_per_dimension(x.to(self.model.device)), self.x, CHUNK).mean(0)
         active = float((self._z.var(0) > 0.01).sum())
         return {"latent/active_units": active} | {f"latent/kl/{d}": float(nats) for d, nats in enumerate(kl)}
 
@@ -240,7 +243,7 @@ class Evaluator:
             return {}
         generator = torch.Generator(self.model.device).manual_seed(self.settings.seed)
         x = self.x[some_rows(self.settings.likelihood_images, len(self.x))].to(self.model.device)
-        nll = torch.cat([model.importance_nll(chunk, samples, generator) for chunk in x.split(20)])
+        nll = by_chunks(lambda chunk: model.importance_nll(chunk, samples, generator), x, 20)
         return {"likelihood/nll": float(nll.double().mean()), "likelihood/importance_samples": float(samples)}
 
     def _anomaly(self) -> Figures:
@@ -270,9 +273,17 @@ class Evaluator:
         }
 
 
+def _finite(figures: Figures) -> Figures:
+    """Figures that are numbers; another is left out, and it is said so."""
+    for name, value in figures.items():
+        if not math.isfinite(value):
+            log.warning("%s is %s: left out", name, value)
+    return {name: value for name, value in figures.items() if math.isfinite(value)}
+
+
 def _neg_log_prob(prior: Prior, latents: Tensor) -> Tensor:
     device = next(iter(prior.state_dict().values())).device  # type: ignore[attr-defined]
-    return torch.cat(map_chunks(lambda z: -prior.log_prob(z.to(device)).cpu(), latents.split(500)))
+    return torch.cat(map_chunks(halving(lambda z: -prior.log_prob(z.to(device))), latents.split(CHUNK)))
 
 
 def is_binary(x: Tensor) -> bool:

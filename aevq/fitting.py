@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch.nn.parallel import DistributedDataParallel
 
-from aevq.callbacks.checkpoint import SelfDescribing
+from aevq.callbacks.checkpoint import Checkpoint, SelfDescribing
 from aevq.callbacks.exact_resume import ExactResume
 from aevq.callbacks.preemption import Preemption, leave_signals_to_us
 from aevq.callbacks.progress import StepProgress
 from aevq.checkpoint_io import AtomicCheckpointIO
-from aevq.errors import UserError, expect
+from aevq.divergence import Diverged, last_good
+from aevq.errors import UserError
 from aevq.loggers import MetricsCSV
 from aevq.nn.distributed import gather_objects
 from aevq.preemption import Notice
@@ -114,12 +115,6 @@ def check_trainer(config: dict[str, Any]) -> None:
     Raises:
         UserError: If an argument is unknown or bad.
     """
-    for name in ("max_steps", "max_epochs"):
-        value = config.get(name)
-        whole = value is None or (isinstance(value, int) and value >= -1)
-        expect(whole, f"trainer.{name}", "an integer ≥ 0, or -1 for no limit", value)
-    unlimited = config.get("max_steps") in (None, -1) and config.get("max_epochs") in (None, -1)
-    expect(not unlimited, "trainer.max_steps", "a limit, here or in trainer.max_epochs", config.get("max_steps"))
     arguments = {key: value for key, value in config.items() if key != "_target_"}
     try:
         pl.Trainer(**arguments | {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False})
@@ -135,8 +130,8 @@ def fit_model(
     Returns:
         The Trainer, for its counts.
     """
-    best = ModelCheckpoint(run.checkpoints, "best", monitor="val/objective", save_top_k=1, enable_version_counter=False)
-    last = ModelCheckpoint(run.checkpoints, "last", save_top_k=1, enable_version_counter=False)
+    best = Checkpoint(run.checkpoints, "best", monitor="val/objective", save_top_k=1, enable_version_counter=False)
+    last = Checkpoint(run.checkpoints, "last", save_top_k=1, enable_version_counter=False)
     title = f"{type(model).__name__} on {data.name}"
     chunking = _chunking(model, data, trainers, callbacks)
     data.chunking, model.automatic_optimization = chunking, chunking is None
@@ -153,9 +148,10 @@ def fit_model(
     with warnings.catch_warnings(), trainers.notice.deferred(), as_fast[0], as_fast[1]:
         # The folder of a run that is resumed holds its checkpoints already.
         warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
-        trainer.fit(model, datamodule=data, ckpt_path=resume_from)
-        trainer.should_stop = False  # it has; whoever resumes it for longer wants it to go on
-        trainer.save_checkpoint(saved)
+        with _naming_the_last_good(saved):
+            trainer.fit(model, datamodule=data, ckpt_path=resume_from)
+            trainer.should_stop = False  # it has; whoever resumes it for longer wants it to go on
+            trainer.save_checkpoint(saved)
         # No validation happened, under `fast_dev_run` say. All ranks save, or none; the first says which.
         if gather_objects(not (run.checkpoints / "best.ckpt").is_file())[0]:
             trainer.save_checkpoint(run.checkpoints / "best.ckpt")
@@ -258,8 +254,17 @@ def _fit_prior(name: str, prior: Prior, latents: LatentSet, run: Run, stage: Tra
         limits = {"max_epochs": -1, "check_val_every_n_epoch": None}
         return stage.make(f"prior {name}", last, **limits | changes)
 
-    with stage.notice.deferred():
+    with stage.notice.deferred(), _naming_the_last_good(last):
         prior.fit(latents, make_trainer=make_trainer, resume_from=last if same else None)
+
+
+@contextmanager
+def _naming_the_last_good(checkpoint: Path) -> Iterator[None]:
+    """Let a training that diverges say where it can go on from."""
+    try:
+        yield
+    except Diverged as error:
+        raise Diverged(f"{error}; {last_good(checkpoint, read_checkpoint)}") from error
 
 
 def to_plain(config: DictConfig) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,11 +21,12 @@ from aevq import loggers as outlets
 from aevq.build import EVERYTHING, build
 from aevq.callbacks import Throughput
 from aevq.cluster import job_name, made_elsewhere, requeue
-from aevq.errors import UserError, did_you_mean, expect, expect_int
+from aevq.errors import UserError, did_you_mean
 from aevq.evaluation import EvaluationSettings, Evaluator, metrics_version
-from aevq.files import atomic_write
+from aevq.files import atomic_write, point_latest
 from aevq.fitting import Trainers, check_trainer, fit_model, fit_priors, seed_noise, to_plain
 from aevq.generate import encode_splits
+from aevq.memory import check_size, memory_for_weights
 from aevq.nn.distributed import sharing_chunks
 from aevq.pictures.run import draw_run
 from aevq.preemption import Notice, Preempted
@@ -32,9 +34,12 @@ from aevq.priors import Prior, build_prior
 from aevq.provenance import command_line, device_name, git_state, versions
 from aevq.recording import Recorder, rank
 from aevq.results import Result
-from aevq.runs import Run, create_folder, make_folder, point_latest
+from aevq.runs import Run, create_folder, make_folder
+from aevq.sealed import seal_yaml
+from aevq.secrets import redact
 from aevq.status import JOB_INDEX, JOB_SUFFIX, SWEEP_FOLDER, tell
 from aevq.summary import print_summary
+from aevq.validation import check_config, check_parts
 
 if TYPE_CHECKING:
     from aevq.data import MNISTDataModule
@@ -44,7 +49,6 @@ __all__ = ["Job"]
 
 log = logging.getLogger("aevq")
 
-COMPILE_MODES = (None, "default", "reduce-overhead", "max-autotune")  # of torch.compile
 RUN_FOLDER = "AEVQ_RUN_FOLDER"  # tells the other ranks of a job where rank 0 writes
 
 
@@ -57,25 +61,26 @@ class Job:
     """
 
     def __init__(self, config: DictConfig, trust: tuple[str, ...] = EVERYTHING) -> None:
-        expect_int("seed", config.seed, 0)
-        expect_int("steps_at_once", config.steps_at_once, 1)
-        expect(config.compile in COMPILE_MODES, "compile", str(COMPILE_MODES), config.compile)
-        precisions = ("highest", "high", "medium")
-        expect(config.matmul_precision in precisions, "matmul_precision", str(precisions), config.matmul_precision)
         self.trust = trust
         self.plain = to_plain(config)
         self.config = config
+        check_config(self.plain, trust)
         _refuse_ddp_in_sweep(self.plain["trainer"])
         check_trainer(self.plain["trainer"])
         torch.set_float32_matmul_precision(config.matmul_precision)
+        model = self.plain["model"]
+        check_size(lambda: build(model, trust, "model"), "model", *memory_for_weights())
         pl.seed_everything(config.seed, verbose=False)
-        self.data: MNISTDataModule = build(config.data, trust)
-        self.model: LatentModel = build(config.model, trust)
+        self.data: MNISTDataModule = build(self.plain["data"], trust, "data")
+        self.model: LatentModel = build(model, trust, "model")
         spec = self.model.latent_spec
-        self.priors: dict[str, Prior] = {n: build_prior(c, spec, trust) for n, c in self.plain["prior"].items()}
-        self.callbacks = [build(callback, trust) for callback in config.callbacks.values()]
-        self.pictures = build(config.pictures, trust)
-        self.evaluation: EvaluationSettings = build(config.evaluation, trust)
+        self.priors: dict[str, Prior] = {
+            name: build_prior(prior, spec, trust, f"prior.{name}") for name, prior in self.plain["prior"].items()
+        }
+        self.callbacks = [build(node, trust, f"callbacks.{name}") for name, node in self.plain["callbacks"].items()]
+        self.pictures = build(self.plain["pictures"], trust, "pictures")
+        self.evaluation: EvaluationSettings = build(self.plain["evaluation"], trust, "evaluation")
+        check_parts(self.plain, self.model, self.priors.values(), self.data)
         self.active = rank() == 0
         self.notice = Notice()
 
@@ -99,10 +104,14 @@ class Job:
         self.data.prepare()
         self.data.train_dataloader()  # refuses a batch size that the split cannot fill
         run = Run(old.path if old else self._new_folder())
-        if old is None and (run.path / "result.json").is_file():  # this very job, started again
-            old = run
-            if old.result.status == "finished":
-                return old.result
+        with run.claimed() if self.active else nullcontext():
+            if old is None and (run.path / "result.json").is_file():  # this very job, started again
+                old = run
+                if old.result.status == "finished":
+                    return old.result
+            return self._run_in(run, old)
+
+    def _run_in(self, run: Run, old: Run | None) -> Result:
         tell(folder=str(run.path))
         recorder = Recorder(run.path, self._first_result(run, old), self.active)
         trainers = Trainers(self.plain["trainer"], self._stored_config(), notice=self.notice)
@@ -111,7 +120,10 @@ class Job:
         try:
             with recorder.running():
                 if self.active:
-                    atomic_write(run.path / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(self._stored_config())))
+                    text = OmegaConf.to_yaml(OmegaConf.create(self._stored_config()))
+                    atomic_write(run.path / "config.yaml", seal_yaml(text))
+                    recorder.result.sealed = True  # from now on: a run of an older version is not before
+                    recorder.save()
                     # What was measured and drawn of a resumed run's older weights is not of those to come.
                     # Nor is a checkpoint one that was being written when the run was killed.
                     torn = run.path.rglob(".*.ckpt.*")
@@ -143,6 +155,7 @@ class Job:
         with recorder.stage("score"), sharing_chunks():
             evaluator = Evaluator(self.model, self.priors, self.data, None, self.evaluation)
             recorder.result.metrics = evaluator.run().metrics
+            recorder.result.weights = run.weights_sha256
             recorder.result.metrics_version = metrics_version()
             recorder.result.objective = self._objective_of(recorder.result.metrics)
         if not self.active:
@@ -203,7 +216,9 @@ class Job:
             if result.data["fingerprint"] != fingerprint["fingerprint"]:
                 raise UserError(f"resume: the data are not those that {old.path.name} was trained on")
             result.resumed += 1
-            result.metrics, result.objective = {}, None  # those of before; they come again
+            now = {"command": redact(command_line()), "started": _now(), "versions": versions(), "git": git_state()}
+            result.resumes.append(now)
+            result.metrics, result.objective, result.weights = {}, None, None  # those of before; they come again
             return result
         parameters = sum(p.numel() for p in self.model.parameters())
         return Result(
@@ -216,8 +231,8 @@ class Job:
             },
             data=fingerprint,
             seed=self.config.seed,
-            command=command_line(),
-            started=datetime.now().astimezone().isoformat(timespec="seconds"),
+            command=redact(command_line()),
+            started=_now(),
             versions=versions(),
             git=git_state(),
         )
@@ -236,6 +251,10 @@ class Job:
         if name not in metrics:
             log.warning("objective: the run has no metric %r; %s", name, did_you_mean(name, metrics))
         return {"name": name, "value": metrics[name]} if name in metrics else None
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 def _training_figures(trainer: pl.Trainer, callbacks: list[pl.Callback]) -> dict[str, float]:

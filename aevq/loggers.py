@@ -6,15 +6,17 @@ import csv
 import logging
 import os
 import re
+import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 from typing_extensions import override
 
 from aevq.comparison import COLUMNS, comparison_rows
-from aevq.errors import UserError, expect
+from aevq.errors import UserError
 from aevq.files import atomic_write
+from aevq.schema import Text, check_value
 from aevq.wandb_server import wandb_mode
 
 if TYPE_CHECKING:
@@ -26,8 +28,9 @@ __all__ = ["MetricsCSV", "finish", "label", "publish", "tensorboard", "weights_a
 
 log = logging.getLogger("aevq")
 
-WANDB_MODES = ("auto", "online", "offline", "disabled")
+WandbMode = Literal["auto", "online", "offline", "disabled"]
 STEP = "trainer/global_step"
+SECONDS_TO_BEGIN, SECONDS_TO_FINISH = 20, 120  # that W&B's server may take
 
 
 class MetricsCSV(Logger):
@@ -94,7 +97,7 @@ def tensorboard(run_dir: str) -> TensorBoardLogger:
 
 
 def weights_and_biases(
-    run_dir: str, project: str, mode: str, group: str | None, tags: Iterable[str], notes: str | None
+    run_dir: str, project: Text, mode: WandbMode, group: str | None, tags: Iterable[str], notes: str | None
 ) -> WandbLogger:
     """A W&B run with its files in `<run>/wandb`; a resumed training goes on in the same one.
 
@@ -108,36 +111,56 @@ def weights_and_biases(
     """
     import wandb  # slow to import, and only this logger needs it
 
-    expect(mode in WANDB_MODES, "logger.wandb.mode", str(WANDB_MODES), mode)
-    mode = wandb_mode() if mode == "auto" else mode
+    check_value("logger.wandb.mode", mode, WandbMode)
+    chosen = wandb_mode() if mode == "auto" else mode
+    _stage_here_without_home(run_dir)
     known_id = Path(run_dir) / "wandb" / "run-id"
     run_id = known_id.read_text().strip() if known_id.exists() else None
     known_id.parent.mkdir(exist_ok=True)
     name = Path(run_dir).name
-    # WandbLogger would start the run with an option that W&B warns of.
-    run: Any = wandb.init(
-        name=name,
-        dir=run_dir,
-        project=project,
-        id=run_id,
-        resume="allow" if run_id else None,
-        group=group or os.environ.get("WANDB_RUN_GROUP"),  # which a sweep sets for its jobs
-        tags=list(tags),
-        notes=notes,
-        mode=cast("Any", mode),
-        job_type="train",
-        config={"setting": _setting(name)},
-        settings=wandb.Settings(silent=True),  # its many lines would drown ours
-    )
+
+    def begin(mode: str) -> Any:
+        # WandbLogger would start the run with an option that W&B warns of.
+        return wandb.init(
+            name=name,
+            dir=run_dir,
+            project=project,
+            id=run_id,
+            resume="allow" if run_id else None,
+            group=group or os.environ.get("WANDB_RUN_GROUP"),  # which a sweep sets for its jobs
+            tags=list(tags),
+            notes=notes,
+            mode=cast("Any", mode),
+            job_type="train",
+            config={"setting": _setting(name)},
+            # Silent: its many lines would drown ours.
+            settings=wandb.Settings(silent=True, init_timeout=SECONDS_TO_BEGIN),
+        )
+
+    try:
+        run = begin(chosen)
+    except wandb.Error as error:
+        if mode != "auto":
+            raise UserError(f"logger.wandb.mode={mode}: W&B did not take the run; mode=auto goes on offline") from error
+        chosen = "offline"
+        run = begin(chosen)
     run.define_metric(STEP)
     run.define_metric("*", step_metric=STEP, step_sync=True)
     atomic_write(known_id, run.id)
-    if mode == "offline":
+    if chosen == "offline":
         folder = Path(run.dir).parent
         log.warning("W&B: offline (no key, or no answer); upload this run later with: wandb sync %s", folder)
     else:
         log.info("W&B: %s", run.url)
     return WandbLogger(name=name, save_dir=run_dir, project=project, experiment=run)
+
+
+def _stage_here_without_home(run_dir: str) -> None:
+    """Where there is no home folder to write to, let W&B put its files beside the run's."""
+    home = Path("~").expanduser()
+    if not (home.is_dir() and os.access(home, os.W_OK)):
+        for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
+            os.environ.setdefault(name, str(Path(run_dir) / "wandb"))
 
 
 def _setting(name: str) -> str:
@@ -190,12 +213,21 @@ def _costs(result: Result) -> dict[str, float]:
     return {"cost/parameters": result.model["parameters"], **train}
 
 
+def _finish_wandb(exit_code: int) -> None:
+    """Let W&B upload what is left, but not for ever: a server that hangs must not hold up a sweep."""
+    import wandb
+
+    finishing = threading.Thread(target=wandb.finish, kwargs={"exit_code": exit_code}, daemon=True)
+    finishing.start()
+    finishing.join(SECONDS_TO_FINISH)
+    if finishing.is_alive():
+        log.warning("W&B: still uploading after %d s, left to itself; the run is whole without it", SECONDS_TO_FINISH)
+
+
 def finish(loggers: Iterable[Logger], exit_code: int) -> None:
     """Close the dashboards; W&B shows a run with a non-zero code as failed."""
     for logger in loggers:
         if isinstance(logger, WandbLogger):
-            import wandb
-
-            wandb.finish(exit_code=exit_code)
+            _finish_wandb(exit_code)
         elif isinstance(logger, TensorBoardLogger):
             logger.finalize("success" if exit_code == 0 else "failed")

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["command_line", "device_name", "git_state", "versions"]
 
+RUN_FROM = ("aevq", "conf", "hydra_plugins", "pyproject.toml")
+
 PACKAGES = (
     "aevq",
     "torch",
@@ -37,14 +39,17 @@ def versions() -> dict[str, str]:
     return found
 
 
-def git_state() -> dict[str, Any] | None:
-    """Commit and whether the tree differs from it; None where this is not a checkout or there is no git."""
-    root = Path(__file__).resolve().parent.parent
+def git_state(root: Path | None = None) -> dict[str, Any] | None:
+    """Commit and whether the tree differs from it; None where `root` is no checkout, by default this package's."""
+    root = root or Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return None
     try:
         commit = _git(root, "rev-parse", "HEAD")
-        return {"commit": commit, "dirty": bool(_git(root, "status", "--porcelain", "--untracked-files=no"))}
+        changed = _git(root, "status", "--porcelain", "--untracked-files=no")
+        # Of files that git does not know those count that could be run: not the runs and data that lie about.
+        new = _git(root, "ls-files", "--others", "--exclude-standard", "--", *RUN_FROM)
+        return {"commit": commit, "dirty": bool(changed or new)}
     except (OSError, subprocess.SubprocessError):
         return None
 

@@ -6,16 +6,19 @@ Whatever ends a run, `result.json` says so: finished, failed with its error, or 
 from __future__ import annotations
 
 import logging
+import sys
 import time
 import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from typing_extensions import override
 
 from aevq.preemption import Preempted
 from aevq.results import Result, write_result
+from aevq.secrets import redact
 from aevq.status import tell
 
 if TYPE_CHECKING:
@@ -51,6 +54,13 @@ class Recorder:
         if self.active:
             write_result(self.result, self.path / "result.json")
 
+    def _save_if_possible(self) -> None:
+        """The last word of a run that fails; where it cannot be written, `running` stays, which is no result either."""
+        try:
+            self.save()
+        except OSError as error:
+            log.warning("cannot write %s (%s): it still says running", error.filename, error.strerror)
+
     @contextmanager
     def running(self) -> Iterator[None]:
         """The run's life: status `running` inside, and what became of it afterwards; its log goes to train.log."""
@@ -64,9 +74,9 @@ class Recorder:
                 self.result.status = "interrupted" if interrupted else "failed"
                 said = " ".join(f"{type(error).__name__}: {error}".split())
                 stopped = str(error) if isinstance(error, Preempted) else "stopped by Ctrl-C or SIGTERM"
-                self.result.error = stopped if interrupted else said
+                self.result.error = stopped if interrupted else redact(said)
                 log.debug("%s", traceback.format_exc())
-                self.save()
+                self._save_if_possible()
                 if interrupted and self.active:
                     log.info("python -m aevq.train resume=%s goes on", self.path)
                 if interrupted and not isinstance(error, Preempted):
@@ -90,8 +100,8 @@ class Recorder:
     def _logging(self) -> Iterator[None]:
         """Log to train.log (everything; other ranks to a file of their own) and to the terminal (what matters)."""
         name = "train.log" if self.active else f"train.rank{rank()}.log"
-        file = logging.FileHandler(self.path / name, encoding="utf-8")
-        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s  %(message)s"))
+        file = _LogFile(self.path / name, encoding="utf-8")
+        file.setFormatter(_WithoutSecrets("%(asctime)s %(levelname)-7s %(name)s  %(message)s"))
         root = logging.getLogger()
         root.addHandler(file)
         try:
@@ -106,3 +116,23 @@ def _is_interrupt(error: BaseException) -> bool:
     if isinstance(error, KeyboardInterrupt | SIGTERMException):
         return True
     return isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt)
+
+
+class _LogFile(logging.FileHandler):
+    """A log that a full disk cuts short, instead of filling the terminal with its complaints."""
+
+    @override
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+    @override
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
+
+
+class _WithoutSecrets(logging.Formatter):
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))

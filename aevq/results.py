@@ -6,12 +6,14 @@ only from a finished run.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
 
 from aevq.errors import UserError
 from aevq.files import atomic_write
+from aevq.schema import check_value
+from aevq.sealed import seal_json, unseal_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMA_VERSION", "Result", "read_result", "write_result"]
 
 SCHEMA_VERSION = 1
+Status = Literal["running", "finished", "failed", "interrupted"]
 
 
 @dataclass
@@ -35,6 +38,7 @@ class Result:
         started: When the run began, ISO 8601 with time zone.
         error: Why it failed.
         resumed: How often it was resumed.
+        resumes: Of each time: when, by which command, and from which commit and versions.
         versions: Of Python and the packages.
         git: Commit, and whether the tree was dirty; None outside a checkout.
         device: What it was trained on.
@@ -43,6 +47,8 @@ class Result:
         objective: Name and value of the number that a sweep minimises.
         metrics: All figures by name.
         metrics_version: How they were measured; figures of two versions are not comparable.
+        weights: SHA-256 of the checkpoint that was measured.
+        sealed: Whether the run's config.yaml carries its SHA-256, as all do by now.
         schema_version: Of this layout.
     """
 
@@ -55,6 +61,7 @@ class Result:
     started: str
     error: str | None = None
     resumed: int = 0
+    resumes: list[dict[str, Any]] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     git: dict[str, Any] | None = None
     device: str = ""
@@ -63,6 +70,8 @@ class Result:
     objective: dict[str, Any] | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     metrics_version: str | None = None
+    weights: str | None = None
+    sealed: bool = False
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -73,24 +82,33 @@ class Result:
 
 def write_result(result: Result, path: Path) -> None:
     """Write `result` to `path`, all or nothing."""
-    atomic_write(path, json.dumps(asdict(result), indent=2, ensure_ascii=False) + "\n")
+    atomic_write(path, seal_json(asdict(result)))
 
 
 def read_result(path: Path) -> Result:
     """The result in a file.
 
     Raises:
-        UserError: If the file is missing, torn, or of another schema version.
+        UserError: If the file is missing, torn, was changed, or is of another schema version.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = unseal_json(path.read_text(encoding="utf-8"))
         found = values["schema_version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{path}: not a readable result ({error})") from error
     if found != SCHEMA_VERSION:
         raise UserError(f"{path}: expected schema_version {SCHEMA_VERSION}, got {found!r}")
-    known = {field.name for field in fields(Result)}
+    known = {name: value for name, value in values.items() if name in _types()}
+    for name, value in known.items():
+        check_value(f"{path}: {name}", value, _types()[name])
     try:
-        return Result(**{name: value for name, value in values.items() if name in known})
+        return Result(**known)
     except TypeError as error:
         raise UserError(f"{path}: not a complete result ({error})") from error
+
+
+@cache
+def _types() -> dict[str, Any]:
+    """The type of each field; what a number may be, and which statuses there are, is said here alone."""
+    types = {field.name: field.type for field in fields(Result)}
+    return {name: eval(str(kind), globals()) for name, kind in types.items()} | {"status": Status}

@@ -7,23 +7,27 @@ run.sample(64, prior="mixture", seed=0)      # (64, 1, 28, 28) in [0, 1]
 
 from __future__ import annotations
 
-import os
+from contextlib import contextmanager
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from aevq.build import build
+from aevq.checkpoint_io import load_plain
+from aevq.configs import read_config
 from aevq.errors import UserError, did_you_mean
 from aevq.generate import encode_all, generate, reconstruct_all
+from aevq.memory import check_size
 from aevq.priors import load_prior
 from aevq.results import Result, read_result
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from torch import Tensor
 
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Run", "create_folder", "find_run", "load", "load_checkpoint"]
 
 LATEST = "latest"
+SPARE = 1 << 20  # bytes that a model may need beside what its file holds
 
 
 class Run:
@@ -68,14 +73,12 @@ class Run:
 
     @property
     def config(self) -> DictConfig:
-        """The run's own configuration, resolved."""
-        try:
-            config = OmegaConf.load(self.path / "config.yaml")
-        except Exception as error:
-            raise UserError(f"{self.path / 'config.yaml'}: not readable ({error})") from error
-        if not isinstance(config, DictConfig):
-            raise UserError(f"{self.path / 'config.yaml'}: not a run's configuration")
-        return config
+        """The run's own configuration, resolved.
+
+        Raises:
+            UserError: If it is not readable, was changed, or is not of plain values.
+        """
+        return OmegaConf.create(read_config(self.path / "config.yaml", self.result.sealed))
 
     @property
     def result(self) -> Result:
@@ -104,6 +107,26 @@ class Run:
         if data.fingerprint != self.result.data["fingerprint"]:
             raise UserError(f"{self.path.name}: the data found are not those that it was trained on")
         return data
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Be the only process that writes into this folder; the claim of one that dies ends with it.
+
+        Raises:
+            UserError: If another process has claimed it.
+        """
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise UserError(f"run: another process is writing into {self.path}") from None
+        except (OSError, NotImplementedError):  # a file system that has no locks
+            yield
+            return
+        try:
+            yield
+        finally:
+            lock.release()
 
     def prior_names(self) -> list[str]:
         """Names of the fitted priors, in alphabetical order."""
@@ -176,8 +199,8 @@ def load(run: str | Path = LATEST, runs: str | Path = "runs", trust: Iterable[st
     return Run(find_run(str(run), Path(runs)), trust)
 
 
-def find_run(name: str, runs: Path) -> Path:
-    """Folder of the run called `name`.
+def find_run(name: str, runs: Path, key: str = "run") -> Path:
+    """Folder of the run called `name`; `key` is what an error calls it.
 
     Raises:
         UserError: If there is none.
@@ -188,10 +211,10 @@ def find_run(name: str, runs: Path) -> Path:
     known = [path.parent.name for path in runs.glob("*/result.json") if not path.parent.is_symlink()]
     if name == LATEST:
         if not known:
-            raise UserError(f"run=latest: there is no run in {runs.absolute()}")
+            raise UserError(f"{key}=latest: there is no run in {runs.absolute()}")
         return max((runs / n for n in known), key=lambda path: (path / "result.json").stat().st_mtime).resolve()
     hint = did_you_mean(name, known) if len(known) <= 10 else f"({len(known)} runs are in {runs}; or run=latest)"
-    raise UserError(f"run: no run {name!r} in {runs.absolute()}; {hint}")
+    raise UserError(f"{key}: no run {name!r} in {runs.absolute()}; {hint}")
 
 
 def create_folder(parent: Path, name: str) -> Path:
@@ -228,16 +251,6 @@ def make_folder(path: Path, exist_ok: bool = True) -> Path:
     return path
 
 
-def point_latest(runs: Path, run: Path) -> None:
-    """Let `runs/latest` be a link to `run`; where links cannot be made, `find_run` finds the newest by itself."""
-    link = runs / f".{LATEST}-{os.getpid()}"
-    try:
-        link.symlink_to(os.path.relpath(run, runs), target_is_directory=True)
-        link.replace(runs / LATEST)
-    except OSError:
-        link.unlink(missing_ok=True)
-
-
 def load_checkpoint(path: Path, trust: Iterable[str] = ()) -> LatentModel:
     """The model of a checkpoint, in eval mode, on the CPU. The checkpoint carries its own configuration.
 
@@ -247,11 +260,14 @@ def load_checkpoint(path: Path, trust: Iterable[str] = ()) -> LatentModel:
     if not path.is_file():
         raise UserError(f"{path}: there is no such checkpoint; did the run get as far as its first validation?")
     checkpoint = read_checkpoint(path)
-    model: LatentModel = build(checkpoint["config"]["model"], trust)
+    config, limit = checkpoint["config"]["model"], SPARE + 2 * path.stat().st_size
+    check_size(lambda: build(config, trust, "model"), str(path), limit, "what its file can hold")
+    model: LatentModel = build(config, trust, "model")
     try:
         model.load_state_dict(checkpoint["state_dict"])
-    except RuntimeError as error:
-        raise UserError(f"{path}: its weights do not fit its configuration ({error})") from error
+    except (RuntimeError, AttributeError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: its weights do not fit its configuration ({reason})") from error
     return model.eval()
 
 
@@ -262,9 +278,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         UserError: If it cannot be read so.
     """
     try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint = load_plain(path)
         checkpoint["config"]["model"], checkpoint["state_dict"]
-    except Exception as error:
-        reason = str(error).split("\n", 1)[0]
-        raise UserError(f"{path}: not a readable checkpoint of aevq ({type(error).__name__}: {reason})") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not a readable checkpoint of aevq ({error})") from error
     return checkpoint

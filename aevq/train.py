@@ -14,14 +14,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from aevq.allocator import keep_freed_memory
 from aevq.build import EVERYTHING
-from aevq.cli import hydra_command, one_line_errors
+from aevq.cli import hydra_command, one_line_errors, typed_overrides
 from aevq.errors import UserError, did_you_mean
+from aevq.schema import check_value
 from aevq.status import TRUST_ONLY, tell
 from aevq.sweeps import RememberSweep, find_sweep, go_on, read_sweep
 from aevq.sweeps.record import SWEEP_FILE
@@ -47,8 +46,9 @@ def main() -> None:
     try:
         hydra_command(train, "train")
     finally:
-        if RememberSweep.folder is not None:
-            end_sweep(RememberSweep.folder)
+        folder, RememberSweep.folder = RememberSweep.folder, None
+        if folder is not None and folder.is_dir():
+            end_sweep(folder)
 
 
 def resume_sweep(arguments: list[str]) -> None:
@@ -56,7 +56,7 @@ def resume_sweep(arguments: list[str]) -> None:
 
     Args:
         arguments: `resume_sweep=<folder, name or latest>`, and optionally `-m`, `paths.runs=…`,
-            `hydra.launcher.n_jobs=…`, `hydra.launcher.threads=…` and `trust=[…]`.
+            `hydra.launcher.n_jobs=…`, `hydra.launcher.threads=…`, `trust=[…]` and `--config-dir …`.
 
     Raises:
         UserError: If there is no such sweep, or an argument would make another one.
@@ -67,16 +67,29 @@ def resume_sweep(arguments: list[str]) -> None:
         "hydra.launcher.threads": "auto",
         "trust": [],
     }
-    for argument in arguments:
+    config_dirs, rest = _config_dirs(arguments)
+    for argument in rest:
         name, _, value = argument.partition("=")
         if argument not in ("-m", "--multirun") and name not in ("resume_sweep", *options):
             raise UserError(f"resume_sweep: {name} would make another sweep; {did_you_mean(name, options)}")
         options[name] = OmegaConf.from_dotlist([f"value={value}"]).value
     sweep = read_sweep(find_sweep(str(options["resume_sweep"]), Path(options["paths.runs"])))
     try:
-        go_on(sweep, list(options["trust"]), options["hydra.launcher.n_jobs"], options["hydra.launcher.threads"])
+        places = (options["hydra.launcher.n_jobs"], options["hydra.launcher.threads"])
+        go_on(sweep, list(options["trust"]), *places, config_dirs)
     finally:
         end_sweep(sweep.path)
+
+
+def _config_dirs(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The folders said by `--config-dir <folder>`, and the other arguments."""
+    folders, rest = list[str](), list[str]()
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        if before == "--config-dir":
+            folders.append(argument)
+        elif argument != "--config-dir":
+            rest.append(argument)
+    return folders, rest
 
 
 def end_sweep(folder: Path) -> None:
@@ -111,6 +124,7 @@ def train(config: DictConfig) -> float | None:
     # These need torch and Lightning, which take seconds: not for `--help`, nor for a sweep that only starts its jobs.
     from aevq.job import Job
     from aevq.runs import Run, find_run
+    from aevq.validation import VALUES
 
     terminal_logging()  # another launcher may have called this function and not `main`
     quiet_libraries()
@@ -119,7 +133,8 @@ def train(config: DictConfig) -> float | None:
         # What was typed may name any class; a job read from a sweep's folder only those that are trusted.
         trust = tuple(config.trust) if os.environ.get(TRUST_ONLY) else EVERYTHING
         return Job(config, trust).run(None).objective_value
-    run = Run(find_run(str(config.resume), Path(config.paths.runs)))
+    check_value("resume", config.resume, VALUES["resume"])
+    run = Run(find_run(str(config.resume), Path(config.paths.runs), "resume"))
     changes = _changes()
     if run.result.status == "finished" and not changes:
         tell(folder=str(run.path))
@@ -130,8 +145,7 @@ def train(config: DictConfig) -> float | None:
 
 def _changes() -> list[str]:
     """Keys that the command line of a resumed run changes."""
-    overrides = OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task))
-    return [key for o in overrides if (key := o.key_or_group) not in ("resume", "debug", "trust", "paths.runs")]
+    return [key for o in typed_overrides() if (key := o.key_or_group) not in ("resume", "debug", "trust", "paths.runs")]
 
 
 def _resumed_config(run: Run, config: DictConfig, changes: list[str]) -> DictConfig:

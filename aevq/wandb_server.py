@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from contextlib import suppress
 
 import requests
 
@@ -27,12 +29,15 @@ def logged_in() -> bool:
 
 
 def answers(server: str) -> bool:
-    """Whether anybody answers there within seconds."""
-    try:
-        requests.get(server, timeout=SECONDS_TO_ANSWER)
-    except requests.RequestException:
-        return False
-    return True
+    """Whether anybody answers there within seconds: one who answers letter by letter does not."""
+    answered = threading.Event()
+    threading.Thread(target=_ask, args=(server, answered), daemon=True).start()
+    return answered.wait(SECONDS_TO_ANSWER)
+
+
+def _ask(server: str, answered: threading.Event) -> None:
+    with suppress(requests.RequestException, ValueError), requests.get(server, timeout=SECONDS_TO_ANSWER, stream=True):
+        answered.set()
 
 
 def wandb_mode() -> str:

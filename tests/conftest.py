@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from aevq.data.embedded import embedded_digits
+from figures import Figures
 from small_models import SHAPE, small_model
 
 
@@ -55,3 +56,18 @@ def command(monkeypatch, tmp_path, capsys):
         return code, out, err
 
     return run
+
+
+@pytest.fixture
+def saw(record_property):
+    """Notes what was seen of a fault, for the table of `make faults`."""
+    return lambda text: record_property("seen", text)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--figures", action="store_true", help="count faults, bad inputs and hostile files")
+
+
+def pytest_configure(config):
+    if config.getoption("--figures"):
+        config.pluginmanager.register(Figures())

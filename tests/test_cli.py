@@ -124,3 +124,11 @@ def test_a_reader_that_has_read_enough_gets_no_traceback():
     code = "from aevq.cli import one_line_errors\nwith one_line_errors(False): raise BrokenPipeError"
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+
+
+def test_help_lists_what_can_be_chosen_and_no_inner_parts(command):
+    from aevq.train import main
+
+    code, out, _ = command(main, "--help")
+    assert code == 0
+    assert "data: fashion_mnist, kmnist, mnist, mnist5k\n" in out

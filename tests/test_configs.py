@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
 
+from aevq import validation
 from aevq.build import build
 from aevq.cli import config_root
 from aevq.data import MNISTDataModule
@@ -152,3 +153,10 @@ def test_a_wandb_sweep_names_keys_and_values_that_there_are(path):
     config = composed(*fixed, *(f"{name}={value}" for name, value in first.items()))
     assert sweep["program"] == "aevq.train"
     assert isinstance(build(to_plain(config)["model"]), LatentModel)
+
+
+def test_the_schema_knows_the_keys_of_the_configuration_and_takes_its_defaults():
+    plain = to_plain(composed())
+    validation.check_config(plain)
+    known = {*validation.VALUES, *validation.PARTS, *validation.FAMILIES, "trainer", "paths"}
+    assert known == set(plain)

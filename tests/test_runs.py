@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from aevq.errors import UserError
+from aevq.files import point_latest
 from aevq.results import Result, read_result, write_result
-from aevq.runs import create_folder, find_run, load_checkpoint, point_latest
+from aevq.runs import create_folder, find_run, load_checkpoint
 
 
 def result(name="a", status="finished"):

@@ -13,6 +13,7 @@ from aevq.build import build
 from aevq.models import VQVAE
 from aevq.priors import PixelCNN
 from aevq.sample import main as sample_main
+from aevq.sealed import seal_yaml
 from aevq.train import main as train_main
 from small_runs import QUICK, SMALL
 
@@ -109,9 +110,9 @@ def test_sample_writes_a_picture_of_a_finished_run(command, tmp_path):
             "trainer.max_epoch: no such key in the configuration; did you mean 'trainer.max_epochs'",
         ),
         (["model=vqvae", "prior=mixture"], "prior mixture: expected latent vectors (AE, VAE), got CodeSpec"),
-        (["resume=nowhere"], "run: no run 'nowhere'"),
+        (["resume=nowhere"], "resume: no run 'nowhere'"),
         (["model.likelihood=laplace"], "model.likelihood: is a group of parts; write model/likelihood=laplace"),
-        (["seed=-1"], "seed: expected an integer ≥ 0, got -1"),
+        (["seed=-1"], "seed: expected an integer ≥ 0 and < 2^32, got -1"),
         (["matmul_precision=lowest"], "matmul_precision: expected"),
         (["model.latent_dim=eight"], "model.latent_dim"),
         (["data.batch_size=0"], "data.batch_size"),
@@ -127,13 +128,6 @@ def test_bad_input_gets_one_clear_line_and_leaves_no_trace(arguments, message, c
     assert [line for line in err.splitlines() if line.strip()][-1].startswith("error: ")
     assert "Traceback" not in out + err
     assert not list(tmp_path.rglob("*.*"))
-
-
-def test_a_training_that_diverges_says_so_and_ends(command):
-    code, _, err = command(train_main, "model=vae", *QUICK, *SMALL["vae"], "model.optimizer.lr=1e30")
-    assert code == 1
-    assert "error: training diverged by step" in err
-    assert aevq.load("latest").result.status == "failed"
 
 
 def test_an_unreachable_data_set_without_fallback_is_one_clear_line(command, tmp_path):
@@ -268,7 +262,7 @@ def test_a_resumed_run_may_not_name_foreign_code(command, tmp_path):
     path = aevq.load("latest").path / "config.yaml"
     config = OmegaConf.load(path)
     config.callbacks.bad = {"_target_": "pathlib.Path.touch", "self": str(tmp_path / "executed")}
-    OmegaConf.save(config, path)
+    path.write_text(seal_yaml(OmegaConf.to_yaml(config)))
     code, _, err = command(train_main, "resume=latest", "trainer.max_steps=6")
     assert code == 1
     assert "refused" in err

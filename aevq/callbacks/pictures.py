@@ -11,10 +11,10 @@ from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from torchvision.utils import make_grid
 from typing_extensions import override
 
-from aevq.errors import expect_int
 from aevq.generate import generate
 from aevq.latents import VectorSpec
 from aevq.priors import StandardNormal
+from aevq.schema import Count, Seed, checked
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,6 +27,7 @@ __all__ = ["ReconstructionPanel", "SamplePanel"]
 COLUMNS = 10
 
 
+@checked("callbacks.reconstruction_panel")
 class ReconstructionPanel(Callback):
     """After each validation, shows the same validation images above their reconstructions.
 
@@ -34,8 +35,7 @@ class ReconstructionPanel(Callback):
         num_images: Columns of the panel.
     """
 
-    def __init__(self, num_images: int) -> None:
-        expect_int("callbacks.reconstruction_panel.num_images", num_images, 1)
+    def __init__(self, num_images: Count) -> None:
         self.num_images = num_images
 
     @torch.no_grad()
@@ -48,6 +48,7 @@ class ReconstructionPanel(Callback):
         _show(trainer, "val/reconstructions", make_grid(images, nrow=self.num_images, pad_value=0.5).cpu())
 
 
+@checked("callbacks.sample_panel")
 class SamplePanel(Callback):
     """After each validation, shows what the same z ~ N(0, I) decode to, for models whose latents are vectors.
 
@@ -58,9 +59,7 @@ class SamplePanel(Callback):
         seed: Of z.
     """
 
-    def __init__(self, num_images: int, seed: int) -> None:
-        expect_int("callbacks.sample_panel.num_images", num_images, 1)
-        expect_int("callbacks.sample_panel.seed", seed, 0)
+    def __init__(self, num_images: Count, seed: Seed) -> None:
         self.num_images = num_images
         self.seed = seed
 

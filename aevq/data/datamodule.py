@@ -5,24 +5,26 @@ Batches are `(x float32 (B, C, H, W) in [0, 1], y int64 (B,))`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import torch
+from annotated_types import Ge, Lt, Predicate
 from pytorch_lightning import LightningDataModule
 
 from aevq.data.binarize import BINARIZERS, bytes_sha256, to_unit
-from aevq.data.embedded import DIGIT_SETS, EMBEDDED_SHAPE, splits_or_embedded
+from aevq.data.embedded import DIGIT_SETS, EMBEDDED_SHAPE, EMBEDDED_TRAIN_SIZE, splits_or_embedded
 from aevq.data.files import ROLES, DataFile
 from aevq.data.loader import DeviceLoader
 from aevq.data.sources import NUM_CLASSES, Source
 from aevq.data.splits import SPLIT_NAMES, Splits, fingerprint
-from aevq.errors import UserError, expect, expect_int
+from aevq.errors import UserError, expect
+from aevq.schema import Count, Name, Positive, Says, Seed, Text, Whole, checked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from torch import Tensor
 
     from aevq.data.chunks import Chunking
@@ -31,6 +33,18 @@ if TYPE_CHECKING:
 __all__ = ["MNISTDataModule"]
 
 
+def _is_mirror(address: str) -> bool:
+    parts = urlsplit(address)
+    return parts.scheme == "https" and bool(parts.hostname) and "@" not in parts.netloc
+
+
+Mirrors = Annotated[
+    Sequence[Annotated[str, Predicate(_is_mirror)]], Says("a list of https:// addresses without a name or password")
+]
+Label = Annotated[int, Ge(0), Lt(NUM_CLASSES), Says(f"a class below {NUM_CLASSES}")]
+
+
+@checked("data")
 class MNISTDataModule(LightningDataModule):
     """MNIST, or a data set of the same four-file layout.
 
@@ -65,37 +79,22 @@ class MNISTDataModule(LightningDataModule):
     def __init__(
         self,
         *,
-        name: str,
-        root: str,
-        folder: str,
+        name: Name,
+        root: Text,
+        folder: Name,
         files: Mapping[str, Mapping[str, Any]],
-        mirrors: Sequence[str],
-        timeout: float,
-        fallback: str,
-        val_size: int,
-        split_seed: int,
-        batch_size: int,
-        eval_batch_size: int,
-        binarize: str,
-        seed: int,
-        leave_out: int | None = None,  # run folders older than it have none
+        mirrors: Mirrors,
+        timeout: Positive,
+        fallback: Literal["embedded", "error"],
+        val_size: Count,
+        split_seed: Whole,
+        batch_size: Count,
+        eval_batch_size: Count,
+        binarize: Literal["none", "threshold", "dynamic"],
+        seed: Seed,
+        leave_out: Label | None = None,  # run folders older than it have none
     ) -> None:
         super().__init__()
-        for key, number, minimum in (
-            ("val_size", val_size, 1),
-            ("split_seed", split_seed, 0),
-            ("batch_size", batch_size, 1),
-            ("eval_batch_size", eval_batch_size, 1),
-            ("seed", seed, 0),
-        ):
-            expect_int(f"data.{key}", number, minimum)
-        if leave_out is not None:
-            expect_int("data.leave_out", leave_out, 0)
-            expect(leave_out < NUM_CLASSES, "data.leave_out", f"null, or a class below {NUM_CLASSES}", leave_out)
-        _expect_one_of("data.binarize", binarize, tuple(BINARIZERS))
-        _expect_one_of("data.fallback", fallback, ("embedded", "error"))
-        _expect_text(name=name, root=root, folder=folder)
-        _expect_mirrors(mirrors, timeout)
         digits = fallback == "error" or name in DIGIT_SETS
         expect(digits, "data.fallback", f"error for {name}, because the embedded images are MNIST's", fallback)
 
@@ -135,6 +134,11 @@ class MNISTDataModule(LightningDataModule):
     def fingerprint(self) -> dict[str, str]:
         """SHA-256 of `train`, `val`, `test` and `all`, before any binarisation."""
         return fingerprint(self.splits)
+
+    @property
+    def train_size(self) -> int:
+        """Images that the configuration leaves to train on, known before anything is read; negative where too few."""
+        return self.source.files["train_images"].shape[0] - self.val_size if self.source else EMBEDDED_TRAIN_SIZE
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -206,22 +210,6 @@ class MNISTDataModule(LightningDataModule):
 def _as_unit(batch: tuple[Tensor, ...], seed: int) -> tuple[Tensor, ...]:
     images, labels = batch
     return to_unit(images), labels
-
-
-def _expect_one_of(name: str, value: object, valid: tuple[str, ...]) -> None:
-    expect(value in valid, name, f"one of {', '.join(valid)}", value)
-
-
-def _expect_text(**values: object) -> None:
-    for key, value in values.items():
-        expect(isinstance(value, str) and value != "", f"data.{key}", "a text that is not empty", value)
-
-
-def _expect_mirrors(mirrors: Sequence[str], timeout: float) -> None:
-    ok = not isinstance(mirrors, str) and all(str(mirror).startswith("https://") for mirror in mirrors)
-    expect(ok, "data.mirrors", "a list of https:// addresses", mirrors)
-    number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
-    expect(number and timeout > 0, "data.timeout", "a number of seconds > 0", timeout)
 
 
 def _source(

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 
     from aevq.data.sources import Source
 
-__all__ = ["DIGIT_SETS", "EMBEDDED_NAME", "EMBEDDED_SHAPE", "embedded_digits", "splits_or_embedded"]
+__all__ = [
+    "DIGIT_SETS",
+    "EMBEDDED_NAME",
+    "EMBEDDED_SHAPE",
+    "EMBEDDED_TRAIN_SIZE",
+    "embedded_digits",
+    "splits_or_embedded",
+]
 
 EMBEDDED_NAME = "mnist5k"
 EMBEDDED_SHAPE = (28, 28)
@@ -28,6 +35,7 @@ DIGIT_SETS = ("mnist", EMBEDDED_NAME)
 """Names of data sets that the embedded images may stand in for."""
 
 _HELD_OUT_PER_CLASS = 50
+EMBEDDED_TRAIN_SIZE = 10 * (500 - 2 * _HELD_OUT_PER_CLASS)
 
 _log = logging.getLogger("aevq.data")
 

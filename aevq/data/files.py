@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aevq.data.idx import idx_shape, is_gzip, read_content
 from aevq.errors import UserError, expect
+from aevq.schema import Name, check_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,7 +61,8 @@ class DataFile:
             digest = values.get(field)
             good_hash = digest is None or (isinstance(digest, str) and len(digest) == 64)
             expect(good_hash, f"{key}.{field}", "64 hex digits or null", digest)
-        return cls(str(values["name"]), shape, values.get("sha256"), values.get("sha256_gz"))
+        check_value(f"{key}.name", values["name"], Name)
+        return cls(values["name"], shape, values.get("sha256"), values.get("sha256_gz"))
 
     def verifiable(self, gzipped: bool) -> bool:
         """Whether a hash is known that a copy, gzipped or raw, can be checked against."""

@@ -6,6 +6,7 @@ No plain-http address is ever asked, not even by a redirect: the session has no 
 from __future__ import annotations
 
 import math
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -23,9 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Unreachable", "download", "https_session"]
 
-_CHUNK = 1 << 16
 # No archive is much larger than what is in it: a mirror that sends more than this beyond it is cut short.
 _SLACK = 1 << 16
+_SLOWEST = 10_000  # bytes a second, from `timeout` on
+_CHUNK = 1 << 12  # small, so that a trickle is noticed
+
+
+class _TooSlow(requests.Timeout):
+    """A mirror that never stops, and never ends either."""
 
 
 class Unreachable(UserError):
@@ -42,6 +48,8 @@ def https_session() -> requests.Session:
 
 def _in_words(error: requests.RequestException, timeout: float) -> str:
     """The exception as a student wants to read it: requests' own text is a nest of reprs."""
+    if isinstance(error, _TooSlow):
+        return f"slower than {_SLOWEST // 1000} kB/s"
     if isinstance(error, requests.Timeout):
         return f"no answer within {timeout:g} s"
     if isinstance(error, requests.exceptions.SSLError):
@@ -58,11 +66,14 @@ def _in_words(error: requests.RequestException, timeout: float) -> str:
 
 
 def _get(session: requests.Session, url: str, limit: int, timeout: float, on_bytes: Callable[[int], None]) -> bytes:
-    content = bytearray()
+    content, begun = bytearray(), time.monotonic()
     with session.get(url, stream=True, timeout=timeout) as response:
         response.raise_for_status()
         for chunk in response.iter_content(_CHUNK):
             content += chunk
+            took = time.monotonic() - begun
+            if took > timeout and len(content) < _SLOWEST * took:
+                raise _TooSlow
             if len(content) > limit:
                 raise UserError(f"{url}: expected at most {limit} bytes, got more")
             on_bytes(len(chunk))

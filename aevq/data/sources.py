@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["NUM_CLASSES", "Source"]
 
 NUM_CLASSES = 10
+LARGEST = 1 << 31  # bytes of a file that is read at all
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,8 @@ class Source:
         if path is None:
             raise UserError(f"{file.name}: expected it under {self.root}, but it has gone")
         try:
+            size = path.stat().st_size
+            expect(size <= LARGEST, str(path), f"at most {LARGEST} bytes", size)
             data = path.read_bytes()
         except OSError as error:
             raise UserError(f"{path}: expected a readable file, got {error.strerror}") from error
@@ -97,7 +100,11 @@ class Source:
         target = self._folders[0]
         with _locked(target):
             for file in self._missing():  # asked again: another process may have fetched while we waited
-                atomic_write(target / file.name, download(file, self.mirrors, self.timeout))
+                content = download(file, self.mirrors, self.timeout)
+                try:
+                    atomic_write(target / file.name, content)
+                except OSError as error:
+                    raise Unreachable(f"cannot write {target / file.name} ({error.strerror or error})") from error
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from aevq.memory import halving
 from aevq.nn.distributed import map_chunks
 from aevq.ops.distance import Moments, frechet_distance, kernel_distance, moments
 from aevq.ops.manifold import manifold_scores, nearest_distance
@@ -37,7 +38,7 @@ CHUNK = 250  # images: on a CPU a chunk whose feature maps stay in the cache is 
 def features_of(net: FeatureNet, x: Tensor) -> Tensor:
     """Features of images `(N, 1, 28, 28)` in [0, 1], chunk by chunk: `(N, 128)`, on the CPU."""
     device = next(net.parameters()).device
-    return torch.cat(map_chunks(lambda chunk: net.features(chunk.to(device)).cpu(), x.split(CHUNK)))
+    return torch.cat(map_chunks(halving(lambda chunk: net.features(chunk.to(device))), x.split(CHUNK)))
 
 
 @dataclass(frozen=True)

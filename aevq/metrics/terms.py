@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from aevq.memory import by_chunks
 from aevq.ops.units import nats_to_bits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["image_terms", "mean_terms"]
+
+CHUNK = 500
 
 
 @torch.no_grad()
@@ -28,13 +30,17 @@ def image_terms(terms: Callable[[Tensor], dict[str, Tensor]], x: Tensor, seed: i
     Returns:
         Each term `(N,)`, nats per image, on the CPU.
     """
-    parts: dict[str, list[Tensor]] = defaultdict(list)
+    names: list[str] = []
+
+    def table(chunk: Tensor) -> Tensor:
+        values = terms(chunk)
+        names[:] = values
+        return torch.stack(list(values.values()), 1)
+
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        for chunk in x.split(500):
-            for name, value in terms(chunk).items():
-                parts[name].append(value.cpu())
-    return {name: torch.cat(values) for name, values in parts.items()}
+        columns = by_chunks(table, x, CHUNK).unbind(1)
+    return dict(zip(names, columns, strict=True))
 
 
 def mean_terms(terms: dict[str, Tensor]) -> dict[str, float]:

@@ -11,20 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from aevq.errors import expect_int
 from aevq.latents import VectorSpec
 from aevq.models.base import LatentModel, LossTerms
+from aevq.nn.network import ImageShape, Network
+from aevq.schema import Count, checked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import Tensor
-
-    from aevq.nn.network import Network
 
 __all__ = ["AE"]
 
 
+@checked("model")
 class AE(LatentModel):
     """A deterministic autoencoder with a vector of D numbers as its latent.
 
@@ -35,9 +33,8 @@ class AE(LatentModel):
         **parts: Likelihood, optimizer and schedule; see `LatentModel`.
     """
 
-    def __init__(self, image_shape: Sequence[int], latent_dim: int, network: Network, **parts: Any) -> None:
+    def __init__(self, image_shape: ImageShape, latent_dim: Count, network: Network, **parts: Any) -> None:
         super().__init__(**parts)
-        expect_int("model.latent_dim", latent_dim, 1)
         self.latent_dim = latent_dim
         self.encoder = network.encoder(tuple(image_shape), (latent_dim,))
         self.decoder = network.decoder((latent_dim,), tuple(image_shape))

@@ -9,7 +9,6 @@ several for a `Chunk` of batches (`automatic_optimization = False`), with the sa
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
@@ -17,20 +16,19 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 from typing_extensions import override
 
-from aevq.errors import UserError
+from aevq.divergence import Watch, expect_finite
 from aevq.nn.distributed import all_reduce_sum, world_size
+from aevq.nn.likelihood import Likelihood
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from torch.optim import Optimizer
-    from torch.optim.lr_scheduler import LRScheduler
-
     from aevq.data.chunks import Chunk
     from aevq.latents import LatentSpec
-    from aevq.nn.likelihood import Likelihood
 
 __all__ = ["LatentModel", "LossTerms", "VariationalModel"]
 
@@ -91,6 +89,7 @@ class LatentModel(pl.LightningModule, ABC):
         self._make_schedule = schedule
         self._sums: Tensor | None = None
         self._steps_summed = 0
+        self._watch = Watch()
         self._rng_state: Tensor | None = None
 
     @property
@@ -139,6 +138,8 @@ class LatentModel(pl.LightningModule, ABC):
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         x = batch[0]
         values = self.terms(x).means() | {"mse": (self.reconstruct(x) - x).square().mean()}
+        numbers = zip(values, torch.stack(list(values.values())).tolist(), strict=True)
+        expect_finite(numbers, f"training diverged by the validation at step {self.global_step}")
         self.log_dict({f"val/{name}": value for name, value in values.items()}, batch_size=len(x), sync_dist=True)
 
     @override
@@ -204,23 +205,20 @@ class LatentModel(pl.LightningModule, ABC):
         A `self.log` a step costs more than a step of a small network.
         """
         means = terms.means()
+        self._watch.names = tuple(means)
         values = torch.stack(list(means.values()))
         self._sums = values if self._sums is None else self._sums + values
         self._steps_summed += 1
+        self._watch.see(self.global_step + 1, values)
         if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             self._log_means([f"train/{name}" for name in means])
 
     def _log_means(self, names: list[str]) -> None:
-        """Log what was added up, straight to the loggers: Lightning would do it once more at an epoch's end.
-
-        Raises:
-            UserError: If a value is not finite.
-        """
+        """Log what was added up, straight to the loggers: Lightning would do it once more at an epoch's end."""
         assert self._sums is not None
+        self._watch.settle()
         means = all_reduce_sum(self._sums / self._steps_summed) / world_size()
         figures = dict(zip(names, means.tolist(), strict=True))
-        if bad := [name for name, value in figures.items() if not math.isfinite(value)]:
-            raise UserError(f"training diverged by step {self.global_step + 1}: {', '.join(bad)} not finite")
         self.log("train/objective", figures["train/objective"], prog_bar=True, logger=False)
         for logger in self.loggers:
             logger.log_metrics(figures, self.global_step)

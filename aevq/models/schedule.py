@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from torch.optim.lr_scheduler import LambdaLR
 
-from aevq.errors import expect_number
 from aevq.ops.schedule import warmup_cosine_factor
+from aevq.schema import Fraction, Probability, checked
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["WarmupCosine"]
 
 
+@checked("model.schedule")
 class WarmupCosine:
     """Builds the schedule `warmup_cosine_factor` for an optimizer.
 
@@ -24,9 +25,7 @@ class WarmupCosine:
         final: Factor on the learning rate at the end, in [0, 1].
     """
 
-    def __init__(self, warmup: float, final: float) -> None:
-        expect_number("model.schedule.warmup", warmup, "[0, 1)")
-        expect_number("model.schedule.final", final, "[0, 1]")
+    def __init__(self, warmup: Probability, final: Fraction) -> None:
         self.warmup = warmup
         self.final = final
 

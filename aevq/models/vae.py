@@ -19,19 +19,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from typing_extensions import override
 
-from aevq.errors import expect_int, expect_number
 from aevq.latents import VectorSpec
+from aevq.memory import by_chunks
 from aevq.models.base import LatentModel, LossTerms
+from aevq.nn.network import ImageShape, Network
 from aevq.ops.gaussian import free_bits, kl_standard_normal, reparameterize
 from aevq.ops.importance import importance_bound, log_weights
 from aevq.ops.precision import at_least_float32
+from aevq.schema import Count, NonNegative, Whole, checked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import Tensor
-
-    from aevq.nn.network import Network
 
 __all__ = ["VAE", "Posterior", "VAETerms"]
 
@@ -59,6 +57,7 @@ class Posterior:
     log_var: Tensor
 
 
+@checked("model")
 class VAE(LatentModel):
     """A VAE with a standard normal prior.
 
@@ -74,19 +73,15 @@ class VAE(LatentModel):
 
     def __init__(
         self,
-        image_shape: Sequence[int],
-        latent_dim: int,
+        image_shape: ImageShape,
+        latent_dim: Count,
         network: Network,
-        beta: float,
-        kl_warmup_steps: int,
-        free_bits: float,
+        beta: NonNegative,
+        kl_warmup_steps: Whole,
+        free_bits: NonNegative,
         **parts: Any,
     ) -> None:
         super().__init__(**parts)
-        expect_int("model.latent_dim", latent_dim, 1)
-        expect_number("model.beta", beta, "[0, inf)")
-        expect_int("model.kl_warmup_steps", kl_warmup_steps, 0)
-        expect_number("model.free_bits", free_bits, "[0, inf)")
         self.latent_dim = latent_dim
         self.beta = beta
         self.kl_warmup_steps = kl_warmup_steps
@@ -142,9 +137,11 @@ class VAE(LatentModel):
             return -nll.view(len(z), len(x))
 
         at_once = max(1, (MAX_DECODED_ON_CPU if x.device.type == "cpu" else MAX_DECODED) // len(x))
-        parts = [min(at_once, samples - done) for done in range(0, samples, at_once)]
-        log_w = [log_weights(q.mu, q.log_var, log_likelihood, part, generator) for part in parts]
-        return -importance_bound(torch.cat(log_w))
+
+        def some(numbers: Tensor) -> Tensor:
+            return log_weights(q.mu, q.log_var, log_likelihood, len(numbers), generator)
+
+        return -importance_bound(by_chunks(some, torch.arange(samples), at_once))
 
     def kl_per_dimension(self, x: Tensor) -> Tensor:
         """D_KL(q(z_d|x) ‖ N(0, 1)): `(B, C, H, W)` → `(B, D)`, nats; which dimensions the code really uses."""

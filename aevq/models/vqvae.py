@@ -21,19 +21,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from typing_extensions import override
 
-from aevq.errors import expect, expect_ints, expect_number
 from aevq.latents import CodeSpec
 from aevq.models.base import LatentModel, LossTerms
 from aevq.nn.distributed import broadcast_from_first
+from aevq.nn.network import ImageShape, Network
 from aevq.nn.quantizer import CodebookUpdate, DeadCodeRestart, VectorQuantizer
 from aevq.ops.kmeans import kmeans
+from aevq.schema import Count, NonNegative, checked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import Tensor
-
-    from aevq.nn.network import Network
 
 __all__ = ["VQVAE", "VQVAETerms"]
 
@@ -51,6 +48,7 @@ class VQVAETerms(LossTerms):
     commitment: Tensor
 
 
+@checked("model")
 class VQVAE(LatentModel):
     """A VQ-VAE whose latent is a grid of codes.
 
@@ -69,11 +67,11 @@ class VQVAE(LatentModel):
 
     def __init__(
         self,
-        image_shape: Sequence[int],
-        grid: Sequence[int],
-        num_codes: int,
-        code_dim: int,
-        commitment_cost: float,
+        image_shape: ImageShape,
+        grid: tuple[Count, Count],
+        num_codes: Count,
+        code_dim: Count,
+        commitment_cost: NonNegative,
         network: Network,
         codebook_update: CodebookUpdate,
         restart: DeadCodeRestart | None,
@@ -81,10 +79,6 @@ class VQVAE(LatentModel):
         **parts: Any,
     ) -> None:
         super().__init__(**parts)
-        expect_ints("model.grid", grid, 1)
-        expect(len(grid) == 2, "model.grid", "two sides", list(grid))
-        expect_number("model.commitment_cost", commitment_cost, "[0, inf)")
-        expect(codebook_init in ("kmeans", "normal"), "model.codebook_init", "kmeans or normal", codebook_init)
         self.quantizer = VectorQuantizer(num_codes, code_dim, codebook_update, restart)
         self.grid = tuple(grid)
         self.commitment_cost = commitment_cost

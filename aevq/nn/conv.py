@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from aevq.errors import UserError, expect_int, expect_ints
+from aevq.errors import UserError
 from aevq.nn.network import Shape, find_activation
+from aevq.schema import Counts, Depth, checked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import Tensor
 
 __all__ = ["Conv"]
 
 
+@checked("model.network")
 class Conv:
     """Image → one stride-2 convolution per entry of `channels` → residual blocks → latent, and back.
 
@@ -38,9 +38,7 @@ class Conv:
         UserError: If a width is not positive, the activation is unknown, or the image does not divide into the grid.
     """
 
-    def __init__(self, channels: Sequence[int], residual_blocks: int, activation: str) -> None:
-        expect_ints("model.network.channels", channels, 1)
-        expect_int("model.network.residual_blocks", residual_blocks, 0)
+    def __init__(self, channels: Counts, residual_blocks: Depth, activation: str) -> None:
         self.channels = tuple(channels)
         self.residual_blocks = residual_blocks
         self.activation = find_activation(activation)

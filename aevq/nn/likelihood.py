@@ -14,9 +14,9 @@ import torch
 from torch import nn
 from typing_extensions import override
 
-from aevq.errors import expect_number
 from aevq.ops.likelihood import bernoulli_nll, gaussian_nll, laplace_nll
 from aevq.ops.precision import at_least_float32, no_autocast
+from aevq.schema import Positive, checked
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,7 +25,13 @@ __all__ = ["Bernoulli", "Gaussian", "Laplace", "Likelihood"]
 
 
 class Likelihood(nn.Module, ABC):
-    """p(x|z), given by a decoder's output of the shape of x."""
+    """p(x|z), given by a decoder's output of the shape of x.
+
+    Attributes:
+        for_binary_images: Whether it takes images of zeros and ones only.
+    """
+
+    for_binary_images: bool = False
 
     @abstractmethod
     def nll(self, x: Tensor, output: Tensor) -> Tensor:
@@ -39,9 +45,8 @@ class Likelihood(nn.Module, ABC):
 class _LocationScale(Likelihood):
     """A location per pixel and one scale, fixed or learned, for all of them."""
 
-    def __init__(self, name: str, scale: float, learned: bool) -> None:
+    def __init__(self, scale: float, learned: bool) -> None:
         super().__init__()
-        expect_number(f"model.likelihood.{name}", scale, "(0, inf)")
         log_scale = torch.tensor(math.log(scale))
         if learned:
             self.log_scale = nn.Parameter(log_scale)
@@ -52,6 +57,7 @@ class _LocationScale(Likelihood):
         return at_least_float32(output).sigmoid()
 
 
+@checked("model.likelihood")
 class Gaussian(_LocationScale):
     """N(x; sigmoid(output), σ²I): the article's mean squared error, with its scale made explicit.
 
@@ -64,8 +70,8 @@ class Gaussian(_LocationScale):
         learned: Whether σ is trained.
     """
 
-    def __init__(self, sigma: float, learned: bool = False) -> None:
-        super().__init__("sigma", sigma, learned)
+    def __init__(self, sigma: Positive, learned: bool = False) -> None:
+        super().__init__(sigma, learned)
 
     @override
     def nll(self, x: Tensor, output: Tensor) -> Tensor:
@@ -73,6 +79,7 @@ class Gaussian(_LocationScale):
             return gaussian_nll(x, at_least_float32(output).sigmoid(), self.log_scale)
 
 
+@checked("model.likelihood")
 class Laplace(_LocationScale):
     """Laplace(x; sigmoid(output), b): the L1 loss, with its scale made explicit.
 
@@ -81,8 +88,8 @@ class Laplace(_LocationScale):
         learned: Whether b is trained.
     """
 
-    def __init__(self, scale: float, learned: bool = False) -> None:
-        super().__init__("scale", scale, learned)
+    def __init__(self, scale: Positive, learned: bool = False) -> None:
+        super().__init__(scale, learned)
 
     @override
     def nll(self, x: Tensor, output: Tensor) -> Tensor:
@@ -90,8 +97,19 @@ class Laplace(_LocationScale):
             return laplace_nll(x, at_least_float32(output).sigmoid(), self.log_scale)
 
 
+@checked("model.likelihood")
 class Bernoulli(Likelihood):
-    """Bernoulli(x; sigmoid(output)): a likelihood of binary images (`data.binarize`); on grey ones a cross entropy."""
+    """Bernoulli(x; sigmoid(output)): a likelihood of binary images (`data.binarize`).
+
+    On grey ones it is a cross entropy, no likelihood, and who wants that says so.
+
+    Args:
+        grey: Whether grey images are meant (run folders older than it have none).
+    """
+
+    def __init__(self, grey: bool = False) -> None:
+        super().__init__()
+        self.for_binary_images = not grey
 
     @override
     def nll(self, x: Tensor, output: Tensor) -> Tensor:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from aevq.errors import expect_ints
 from aevq.nn.network import Shape, find_activation
+from aevq.schema import Counts, checked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["MLP"]
 
 
+@checked("model.network")
 class MLP:
     """Image → hidden layers → latent, and back through the same widths in reverse.
 
@@ -28,8 +29,7 @@ class MLP:
         UserError: If a width is not positive or the activation is unknown.
     """
 
-    def __init__(self, hidden: Sequence[int], activation: str) -> None:
-        expect_ints("model.network.hidden", hidden, 1)
+    def __init__(self, hidden: Counts, activation: str) -> None:
         self.hidden = tuple(hidden)
         self.activation = find_activation(activation)
 

@@ -21,7 +21,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from aevq.errors import expect, expect_int, expect_number
+from aevq.errors import expect
+from aevq.schema import Count, Layers, Odd, Probability, checked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -102,6 +103,7 @@ class GatedLayer(nn.Module):
         return self.go_down(v, above, vertical_bias), h, skip
 
 
+@checked("")
 class GatedPixelCNN(nn.Module):
     """p(z_ij | z_<ij, y) for every position of a grid at once.
 
@@ -122,15 +124,14 @@ class GatedPixelCNN(nn.Module):
 
     def __init__(
         self,
-        num_codes: int,
-        channels: int,
-        layers: int,
-        kernel: int,
-        num_classes: int | None = None,
-        dropout: float = 0.0,
+        num_codes: Count,
+        channels: Count,
+        layers: Layers,
+        kernel: Odd,
+        num_classes: Count | None = None,
+        dropout: Probability = 0.0,
     ) -> None:
         super().__init__()
-        _check(num_codes, channels, layers, kernel, dropout)
         self.num_codes = num_codes
         self.num_classes = num_classes
         self.embedding = nn.Embedding(num_codes, channels)
@@ -176,11 +177,3 @@ class GatedPixelCNN(nn.Module):
         """
         expected = "None (the network is unconditional)" if self.num_classes is None else "one class an image"
         expect((labels is None) == (self.num_classes is None), "labels", expected, labels)
-
-
-def _check(num_codes: int, channels: int, layers: int, kernel: int, dropout: float) -> None:
-    expect_int("num_codes", num_codes, 1)
-    expect_int("channels", channels, 1)
-    expect_int("layers", layers, 1)
-    expect(kernel >= 1 and kernel % 2 == 1, "kernel", "an odd integer ≥ 1", kernel)
-    expect_number("dropout", dropout, "[0, 1)")

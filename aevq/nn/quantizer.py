@@ -23,10 +23,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from aevq.errors import expect_int, expect_number
 from aevq.nn.distributed import all_reduce_sum, global_rank, world_size
 from aevq.ops.precision import at_least_float32, no_autocast
 from aevq.ops.quantize import code_counts, code_sums, nearest_code, straight_through
+from aevq.schema import Count, Probability, Share, checked
 
 __all__ = ["CodebookUpdate", "DeadCodeRestart", "EMAUpdate", "GradientUpdate", "Quantized", "VectorQuantizer"]
 
@@ -78,6 +78,7 @@ class GradientUpdate(nn.Module):
         """Nothing to forget."""
 
 
+@checked("model.codebook_update")
 class EMAUpdate(nn.Module):
     """N_k ← γN_k + (1−γ)n_k,  m_k ← γm_k + (1−γ)Σ z_e,  e_k = m_k / N_k.
 
@@ -92,9 +93,8 @@ class EMAUpdate(nn.Module):
     counts: Tensor
     sums: Tensor
 
-    def __init__(self, decay: float) -> None:
+    def __init__(self, decay: Probability) -> None:
         super().__init__()
-        expect_number("model.codebook_update.decay", decay, "[0, 1)")
         self.decay = decay
 
     def start(self, codebook: Tensor) -> None:
@@ -115,6 +115,7 @@ class EMAUpdate(nn.Module):
         self.sums.copy_(torch.where(dead[:, None], vectors, self.sums))
 
 
+@checked("model.restart")
 @dataclass(frozen=True)
 class DeadCodeRestart:
     """Which codes are dead, and how often to look.
@@ -124,14 +125,11 @@ class DeadCodeRestart:
         every: Steps between two looks.
     """
 
-    threshold: float
-    every: int
-
-    def __post_init__(self) -> None:
-        expect_number("model.restart.threshold", self.threshold, "(0, 1)")
-        expect_int("model.restart.every", self.every, 1)
+    threshold: Share
+    every: Count
 
 
+@checked("model")
 class VectorQuantizer(nn.Module):
     """Replaces vectors by the nearest of K code vectors.
 
@@ -150,11 +148,9 @@ class VectorQuantizer(nn.Module):
     share: Tensor
 
     def __init__(
-        self, num_codes: int, code_dim: int, update: CodebookUpdate, restart: DeadCodeRestart | None = None
+        self, num_codes: Count, code_dim: Count, update: CodebookUpdate, restart: DeadCodeRestart | None = None
     ) -> None:
         super().__init__()
-        expect_int("model.num_codes", num_codes, 1)
-        expect_int("model.code_dim", code_dim, 1)
         self.num_codes = num_codes
         self.code_dim = code_dim
         self.update = update
@@ -177,7 +173,7 @@ class VectorQuantizer(nn.Module):
 
     def _quantize(self, z_e: Tensor) -> Quantized:
         codes = nearest_code(z_e.detach(), self.codebook.detach())
-        e = self.lookup(codes)
+        e = self.lookup(codes).to(z_e.dtype)
         if self.training:
             self._record(z_e.detach(), codes)
         commitment_loss = (z_e - e.detach()).square().sum(-1)
@@ -198,12 +194,16 @@ class VectorQuantizer(nn.Module):
         if self._recorded is None or self._candidates is None:
             return
         self.steps += 1
-        restarts = self.restart is not None and self.steps % self.restart.every == 0
+        every = self.restart.every if self.restart is not None else 0
+        restarts = every > 0 and self.steps % every == 0 and self._candidates.numel() > 0
         packed = torch.cat([self._recorded, self._drawn(self._candidates)], 1) if restarts else self._recorded
-        counts, sums, vectors = all_reduce_sum(packed).split([1, self.code_dim, packed.shape[1] - 1 - self.code_dim], 1)
-        counts = counts.squeeze(1)
+        packed = all_reduce_sum(packed)
+        recorded, vectors = packed[:, : 1 + self.code_dim], packed[:, 1 + self.code_dim :]
+        # One vector that is NaN or infinite must not spoil its code for good.
+        recorded = torch.where(recorded.isfinite().all(1, keepdim=True), recorded, 0.0)
+        counts, sums = recorded[:, 0], recorded[:, 1:]
         self.update.step(self.codebook, counts, sums)
-        self.share.lerp_(counts / counts.sum(), 1 - self.SHARE_DECAY)
+        self.share.lerp_(counts / counts.sum().clamp(min=1), 1 - self.SHARE_DECAY)
         if self.restart is not None and restarts:
             self._revive(self.restart, vectors)
         self._recorded = None
@@ -222,7 +222,7 @@ class VectorQuantizer(nn.Module):
         counts = code_counts(codes, self.num_codes)[:, None].to(vectors)
         record = torch.cat([counts, code_sums(vectors, codes, self.num_codes)], 1)
         self._recorded = record if self._recorded is None else self._recorded + record
-        self._candidates = vectors
+        self._candidates = vectors if vectors.ndim > 1 else vectors[None]
 
     def _drawn(self, candidates: Tensor) -> Tensor:
         """A random candidate for each code, `(K, D)`, drawn by the step alone; of those of other ranks zeros.
@@ -243,7 +243,7 @@ class VectorQuantizer(nn.Module):
 
     def _revive(self, restart: DeadCodeRestart, vectors: Tensor) -> None:
         """Put each dead code onto its vector."""
-        dead = self.share * self.num_codes < restart.threshold
+        dead = (self.share * self.num_codes < restart.threshold) & vectors.isfinite().all(1)
         self.codebook.copy_(torch.where(dead[:, None], vectors, self.codebook))
         self.share.masked_fill_(dead, 1 / self.num_codes)
         self.update.restart(dead, vectors)

@@ -34,6 +34,7 @@ def nearest_code(z_e: Tensor, codebook: Tensor) -> Tensor:
     Returns:
         Codes, int64 `(...)`.
     """
+    codebook = codebook.to(z_e.dtype)
     half_norms = 0.5 * codebook.square().sum(1)
     vectors = z_e.reshape(-1, z_e.shape[-1])
     at_once = max(1, SCORES_ON_CPU // len(codebook) if vectors.device.type == "cpu" else len(vectors))

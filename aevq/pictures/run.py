@@ -12,6 +12,7 @@ from aevq.generate import encode_all, generate, interpolate, reconstruct_all
 from aevq.latents import CodeSpec, VectorSpec
 from aevq.pictures.grids import one_of_each, save_grid, save_rows, save_strip
 from aevq.pictures.latent import save_code_maps, save_codebook_usage, save_manifold, save_scatter
+from aevq.schema import Count, Seed, checked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +28,7 @@ __all__ = ["PictureSettings", "draw_run", "draw_samples"]
 COLUMNS = 8  # of a grid of samples
 
 
+@checked("pictures")
 @dataclass(frozen=True)
 class PictureSettings:
     """What to draw.
@@ -37,9 +39,9 @@ class PictureSettings:
         seed: Of the samples.
     """
 
-    samples: int
-    map_points: int
-    seed: int
+    samples: Count
+    map_points: Count
+    seed: Seed
 
 
 def draw_run(

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aevq.errors import expect_number
 from aevq.priors.base import require_codes
+from aevq.schema import Positive, checked
 
 if TYPE_CHECKING:
     from aevq.latents import LatentSet, LatentSpec
@@ -50,6 +50,7 @@ class Uniform(nn.Module):
         return self.log_probs.gather(1, latents.flatten(1).T).sum(0)
 
 
+@checked("prior.marginals")
 class Marginals(Uniform):
     """The frequencies of the codes at each position, all positions independent.
 
@@ -60,9 +61,8 @@ class Marginals(Uniform):
 
     name = "marginals"
 
-    def __init__(self, spec: LatentSpec, pseudo_count: float) -> None:
+    def __init__(self, spec: LatentSpec, pseudo_count: Positive) -> None:
         super().__init__(spec)
-        expect_number("prior.marginals.pseudo_count", pseudo_count, "(0, inf)")
         self.pseudo_count = pseudo_count
 
     def fit(self, latents: LatentSet, **stage: Any) -> None:

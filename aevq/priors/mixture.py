@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
-from aevq.errors import expect, expect_int, expect_number
+from aevq.errors import expect
 from aevq.priors.base import require_vectors
+from aevq.schema import Count, NonNegative, Seed, checked
 
 if TYPE_CHECKING:
     from aevq.latents import LatentSet, LatentSpec
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Mixture"]
 
 
+@checked("prior.mixture")
 class Mixture(nn.Module):
     """Gaussian mixture with full covariances.
 
@@ -40,18 +42,16 @@ class Mixture(nn.Module):
     def __init__(
         self,
         spec: LatentSpec,
-        num_components: int,
-        max_fit: int,
-        max_iter: int,
-        regularization: float,
-        seed: int,
+        num_components: Count,
+        max_fit: Count,
+        max_iter: Count,
+        regularization: NonNegative,
+        seed: Seed,
     ) -> None:
         super().__init__()
         self.spec = require_vectors(spec, "mixture")
-        expect_int("prior.mixture.num_components", num_components, 1)
         expect(max_fit >= num_components, "prior.mixture.max_fit", "at least num_components", max_fit)
-        expect_int("prior.mixture.max_iter", max_iter, 1)
-        expect_number("prior.mixture.regularization", regularization, "[0, inf)")
+        self.fewest_latents = num_components
         self.max_fit, self.max_iter = max_fit, max_iter
         self.regularization, self.seed = regularization, seed
         dim = self.spec.dim

@@ -16,6 +16,7 @@ import math
 import warnings
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
@@ -25,19 +26,19 @@ from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
 
-from aevq.checkpoint_io import AtomicCheckpointIO
+from aevq.checkpoint_io import AtomicCheckpointIO, load_plain
 from aevq.data.loader import DeviceLoader
 from aevq.data.seeding import mix
-from aevq.errors import UserError, expect, expect_int, expect_number
+from aevq.errors import expect, expect_int
 from aevq.nn.distributed import map_chunks
 from aevq.nn.pixelcnn import GatedPixelCNN
 from aevq.nn.pixelcnn_sampler import sample_codes
 from aevq.priors.base import require_codes
 from aevq.priors.pixelcnn_training import PixelCNNTraining
+from aevq.schema import Count, Layers, NonNegative, Odd, Positive, Probability, Seed, checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from aevq.latents import LatentSet, LatentSpec
 
@@ -47,6 +48,7 @@ NUM_CLASSES = 10
 CHUNK = 256  # grids sampled or scored at once: bounds memory, changes no result
 
 
+@checked("prior.pixelcnn")
 class PixelCNN(PixelCNNTraining):
     """p(z) as a gated PixelCNN, or p(z|y) with uniform classes.
 
@@ -75,29 +77,23 @@ class PixelCNN(PixelCNNTraining):
         self,
         spec: LatentSpec,
         *,
-        channels: int,
-        layers: int,
-        kernel: int,
+        channels: Count,
+        layers: Layers,
+        kernel: Odd,
         conditional: bool,
-        dropout: float,
-        learning_rate: float,
-        weight_decay: float,
-        batch_size: int,
-        max_steps: int,
-        val_every_steps: int,
-        patience: int,
-        seed: int = 0,
+        dropout: Probability,
+        learning_rate: Positive,
+        weight_decay: NonNegative,
+        batch_size: Count,
+        max_steps: Count,
+        val_every_steps: Count,
+        patience: Count,
+        seed: Seed = 0,
     ) -> None:
         codes = require_codes(spec, self.name)
-        expect_int("prior.pixelcnn.batch_size", batch_size, 1)
-        expect_int("prior.pixelcnn.max_steps", max_steps, 1)
-        expect_int("prior.pixelcnn.val_every_steps", val_every_steps, 1)
-        expect_int("prior.pixelcnn.patience", patience, 1)
-        expect_number("prior.pixelcnn.learning_rate", learning_rate, "(0, inf)")
-        expect_number("prior.pixelcnn.weight_decay", weight_decay, "[0, inf)")
         num_classes = NUM_CLASSES if conditional else None
         with _seeded(seed):
-            network = _network(codes.num_codes, channels, layers, kernel, num_classes, dropout)
+            network = GatedPixelCNN(codes.num_codes, channels, layers, kernel, num_classes, dropout)
         super().__init__(codes, network, conditional, learning_rate, weight_decay, max_steps)
         self.batch_size = batch_size
         self.val_every_steps = val_every_steps
@@ -218,7 +214,7 @@ class PixelCNN(PixelCNNTraining):
             warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
             trainer.fit(self, train, val, ckpt_path=resume_from)
         if checkpoint.best_model_path:  # none under `fast_dev_run`, and none without validation
-            best = torch.load(checkpoint.best_model_path, map_location="cpu", weights_only=True)
+            best = load_plain(Path(checkpoint.best_model_path))
             self.load_state_dict(best["state_dict"])
 
     def _loader(self, trainer: pl.Trainer, codes: Tensor, labels: Tensor, *, shuffle: bool) -> DeviceLoader:
@@ -236,13 +232,6 @@ class PixelCNN(PixelCNNTraining):
 
 def _sample(network: GatedPixelCNN, temperature: float, uniforms: Tensor, labels: Tensor | None) -> Tensor:
     return sample_codes(network, uniforms, labels, temperature).cpu()
-
-
-def _network(*arguments: Any) -> GatedPixelCNN:
-    try:
-        return GatedPixelCNN(*arguments)
-    except UserError as error:
-        raise UserError(f"prior.pixelcnn.{error}") from None
 
 
 def _quiet_trainer(**arguments: Any) -> pl.Trainer:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from aevq.divergence import Watch
 from aevq.latents import CodeSpec, spec_to_dict
 from aevq.nn.distributed import all_reduce_sum, world_size
 from aevq.ops.schedule import warmup_cosine_factor
@@ -55,6 +56,7 @@ class PixelCNNTraining(pl.LightningModule):
         self.max_steps = max_steps
         self._train_nats, self._train_steps = torch.zeros(()), 0
         self._val_sums = torch.zeros(2)
+        self._watch = Watch(["prior/pixelcnn/train_nats"])
 
     def _log_likelihood(self, codes: Tensor, labels: Tensor | None) -> Tensor:
         return -F.cross_entropy(self.network(codes, labels), codes, reduction="none").sum(dim=(1, 2))
@@ -68,12 +70,14 @@ class PixelCNNTraining(pl.LightningModule):
         """Mean of −log p(z) over the batch: `()`, nats per grid."""
         nats = self._nats(batch).mean()
         self._train_nats, self._train_steps = self._train_nats + nats.detach(), self._train_steps + 1
+        self._watch.see(self.global_step + 1, nats.detach()[None])
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         # One `self.log` a step would cost more than the step of a small network.
         if every and (self.global_step + 1) % every == 0:
             mean = all_reduce_sum(self._train_nats / self._train_steps) / world_size()
             self.log("prior/pixelcnn/train_nats", mean, prog_bar=True)
             self._train_nats, self._train_steps = torch.zeros(()), 0
+            self._watch.settle()
         return nats
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -98,7 +102,10 @@ class PixelCNNTraining(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW, its learning rate warmed up and annealed over `max_steps`."""
-        optimizer = torch.optim.AdamW(self.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=True)
+        fused = not self._scales_gradients  # a fused one unscales by itself, too late for the clipping
+        optimizer = torch.optim.AdamW(
+            self.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=fused
+        )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._learning_rate_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -112,7 +119,16 @@ class PixelCNNTraining(pl.LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Clip the norm, to the trainer's value if it has one."""
-        self.clip_gradients(optimizer, gradient_clip_val or MAX_GRADIENT_NORM, gradient_clip_algorithm)
+        largest = gradient_clip_val or MAX_GRADIENT_NORM
+        if self._scales_gradients or gradient_clip_algorithm == "value":
+            self.clip_gradients(optimizer, largest, gradient_clip_algorithm)
+        else:  # Lightning refuses it for a fused optimizer under bf16-mixed, which scales nothing
+            torch.nn.utils.clip_grad_norm_(self.parameters(), largest)
+
+    @property
+    def _scales_gradients(self) -> bool:
+        """Whether gradients are multiplied while they are computed, as in float16."""
+        return getattr(self.trainer.precision_plugin, "scaler", None) is not None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what the grids are, and the state of the random numbers."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 from aevq.errors import UserError, did_you_mean
 from aevq.report.records import Record, read_record
 from aevq.results import read_result
+from aevq.schema import check_value
+from aevq.sealed import unseal_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = ["Collection", "Unfinished", "collect", "find_folder", "is_run", "is_sweep"]
 
-LATEST = "latest"
+LATEST, LATEST_SWEEP = "latest", "latest_sweep"
 FINISHED = "finished"
 
 
@@ -110,8 +111,15 @@ def _read_sweep(sweep: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        [(job["status"], job["overrides"]) for job in content["jobs"]]
+        content = unseal_json(path.read_text(encoding="utf-8"))
+        for job in content["jobs"]:
+            check_value("status", job["status"], str)
+            check_value("overrides", job["overrides"], list[str])
+            check_value("folder", job.get("folder"), str | None)
+            for name in ("error", "log"):
+                check_value(name, job.get(name), str | None)
+            if (folder := job.get("folder")) and Path(folder).name != folder:
+                raise ValueError(f"a job's folder is elsewhere: {folder!r}")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not a readable sweep ({type(error).__name__}: {error})") from error
     return content
@@ -139,7 +147,7 @@ def find_folder(name: str, runs: Path) -> Path:
     """
     sweeps = runs / "sweep"
     if name == LATEST:
-        return _newest(sweeps)
+        return _newest(runs)
     for path in (Path(name), runs / name, sweeps / name):
         if is_run(path) or is_sweep(path):
             return path
@@ -149,8 +157,14 @@ def find_folder(name: str, runs: Path) -> Path:
     raise UserError(f"{name}: there is no run and no sweep; {hint}")
 
 
-def _newest(sweeps: Path) -> Path:
-    """The sweep that began last; when its folder was last written to says nothing, a report is written there too."""
+def _newest(runs: Path) -> Path:
+    """The sweep that began last: the one that the link points to, or, without links, by the time that it says.
+
+    When its folder was last written to says nothing: a report is written there too.
+    """
+    sweeps = runs / "sweep"
+    if is_sweep(runs / LATEST_SWEEP):
+        return (runs / LATEST_SWEEP).resolve()
     known = [path for path in sweeps.glob("*") if is_sweep(path)]
     if not known:
         raise UserError(f"latest: there is no sweep in {sweeps.absolute()}")

@@ -101,18 +101,23 @@ def _versions(runs: Sequence[Record]) -> dict[str, str]:
 def _facts(runs: Sequence[Record]) -> dict[str, str]:
     """What the runs were made on and measured by."""
     facts = {
-        "commit": _different(map(_commit, runs)),
+        "commit": _different(commit for run in runs for commit in _commits(run)),
         "device": _different(run.result.device for run in runs),
         "data (SHA-256)": _different(run.measurement.fingerprint for run in runs),
         "metrics version": _different(run.measurement.metrics_version or "unknown" for run in runs),
+        "resumed": _different(f"{run.path.name} ({run.result.resumed}x)" for run in runs if run.result.resumed),
         "samples a prior": _different(f"{run.measurement.samples:,}" for run in runs if run.measurement.samples),
     }
     return {name: text for name, text in facts.items() if text}
 
 
-def _commit(run: Record) -> str:
-    git = run.result.git or {}
-    return f"{git.get('commit', 'unknown')}{' with local changes' if git.get('dirty') else ''}"
+def _commits(run: Record) -> list[str]:
+    """Of its first start, and of each time that it was resumed."""
+    states = [run.result.git, *(resume.get("git") for resume in run.result.resumes)]
+    return [
+        f"{(git or {}).get('commit', 'unknown')}{' with local changes' if (git or {}).get('dirty') else ''}"
+        for git in states
+    ]
 
 
 def _different(texts: Any) -> str:

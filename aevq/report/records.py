@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import OmegaConf
-
+from aevq.configs import read_config
 from aevq.errors import UserError
 from aevq.results import SCHEMA_VERSION, Result, read_result
+from aevq.schema import check_value
+from aevq.sealed import unseal_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,8 +60,10 @@ class Record:
 
     def picture(self, name: str) -> Path | None:
         """A PNG of the folder `images`, if the run has it."""
-        path = self.path / "images" / f"{name}.png"
-        return path if path.is_file() else None
+        folder = self.path / "images"
+        path = folder / f"{name}.png"
+        inside = path.resolve().is_relative_to(folder.resolve())  # a name, or a link, may point elsewhere
+        return path if inside and path.is_file() else None
 
 
 def read_record(path: Path) -> Record:
@@ -71,16 +73,17 @@ def read_record(path: Path) -> Record:
         UserError: If one of its files is torn or of another schema version.
     """
     result = read_result(path / "result.json")
-    config = _read_config(path / "config.yaml")
-    evaluation = _read_evaluation(path / "evaluation.json")
-    asked = (config.get("evaluation") or {}).get("samples")
+    _check_result(path / "result.json", result)
+    config = read_config(path / "config.yaml", result.sealed)
+    evaluation = _read_evaluation(path / "evaluation.json", result.weights)
+    asked = _group(config, "evaluation").get("samples")
     samples = evaluation["settings"]["samples"] if evaluation else asked
     own = _measured_alike(result, evaluation, samples == asked)
     figures = own | (evaluation["metrics"] if evaluation else {})
     measurement = Measurement(
         data=result.data["name"],
         fingerprint=result.data["fingerprint"]["all"],
-        binarize=str((config.get("data") or {}).get("binarize", "none")),
+        binarize=str(_group(config, "data").get("binarize", "none")),
         metrics_version=evaluation["metrics_version"] if evaluation else result.metrics_version,
         samples=samples if any(name.startswith("samples/") for name in figures) else None,
     )
@@ -101,33 +104,60 @@ def _measured_alike(result: Result, evaluation: dict[str, Any] | None, same_samp
 _OF_SAMPLES = ("samples", "floor")
 
 
+def _group(config: dict[str, Any], name: str) -> dict[str, Any]:
+    group = config.get(name)
+    return group if isinstance(group, dict) else {}
+
+
+def _check_result(path: Path, result: Result) -> None:
+    """Check that a finished run says what a report needs.
+
+    Raises:
+        UserError: If something is missing or of another type.
+    """
+    for field, key, kind in _NEEDED:
+        check_value(f"{path}: {field}.{key}", getattr(result, field).get(key), kind)
+
+
+_NEEDED = (
+    ("model", "name", str),
+    ("model", "parameters", int),
+    ("data", "name", str),
+    ("data", "fingerprint", dict[str, str]),
+)
+
+
 def _costs(result: Result) -> dict[str, float]:
     costs = {"parameters": float(result.model["parameters"])}
     costs |= {f"train/{name}": float(value) for name, value in result.train.items()}
     return costs | {f"seconds/{stage}": float(value) for stage, value in result.seconds.items()}
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    except Exception as error:
-        raise UserError(f"{path}: not readable ({error})") from error
-    if not isinstance(config, dict):
-        raise UserError(f"{path}: not a run's configuration")
-    return config
+def _read_evaluation(path: Path, weights: str | None) -> dict[str, Any] | None:
+    """The content of evaluation.json; None where the run was not evaluated.
 
+    Args:
+        path: The file.
+        weights: SHA-256 of the run's weights, where it says so.
 
-def _read_evaluation(path: Path) -> dict[str, Any] | None:
-    """The content of evaluation.json; None where the run was not evaluated."""
+    Raises:
+        UserError: If it is torn, was changed, is of another schema version, or measures other weights.
+    """
     if not path.exists():
         return None
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        content["metrics"], content["metrics_version"], content["settings"]["samples"], content["schema_version"]
+        content = unseal_json(path.read_text(encoding="utf-8"))
+        version = content["schema_version"]
+        content["metrics"], content["metrics_version"], content["settings"]["samples"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not a readable evaluation ({type(error).__name__}: {error})") from error
-    if content["schema_version"] != SCHEMA_VERSION:
-        raise UserError(f"{path}: expected schema_version {SCHEMA_VERSION}, got {content['schema_version']!r}")
+    if version != SCHEMA_VERSION:
+        raise UserError(f"{path}: expected schema_version {SCHEMA_VERSION}, got {version!r}")
+    check_value(f"{path}: metrics", content["metrics"], dict[str, float])
+    check_value(f"{path}: metrics_version", content["metrics_version"], str | None)
+    check_value(f"{path}: settings.samples", content["settings"]["samples"], int)
+    if weights is not None and content.get("weights", weights) != weights:
+        raise UserError(f"{path}: it measures other weights than the run's; python -m aevq.evaluate measures these")
     return content
 
 

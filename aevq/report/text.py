@@ -25,8 +25,13 @@ def as_csv(groups: Sequence[Group]) -> str:
     for group in groups:
         for name, value in group.figures.items():
             std = "" if value.std is None else repr(value.std)
-            writer.writerow([group.label, name, repr(value.mean), std, value.n])
+            writer.writerow([_no_formula(group.label), _no_formula(name), repr(value.mean), std, value.n])
     return text.getvalue()
+
+
+def _no_formula(text: str) -> str:
+    """A name from outside as a cell that no spreadsheet computes."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def as_markdown(title: str, summary: str, warnings: Sequence[str], headline: Table, samples: Table) -> str:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
 from aevq.errors import UserError
+from aevq.files import point_latest
 from aevq.provenance import command_line
 from aevq.results import read_result
 from aevq.sweeps.pool import run_sweep, wait_for_the_dead
-from aevq.sweeps.record import SWEEP_FILE, Sweep, SweepJob, read_sweep
-from aevq.sweeps.slots import Slots, visible_gpus
+from aevq.sweeps.record import LATEST_SWEEP, SWEEP_FILE, Sweep, SweepJob, read_sweep
+from aevq.sweeps.slots import Slots, check_places, visible_gpus
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["go_on", "launch"]
@@ -45,6 +47,7 @@ def launch(
     Returns:
         The objective of each job; None where it has none or failed.
     """
+    check_places(n_jobs, threads)
     folder.mkdir(parents=True, exist_ok=True)
     if first_index == 0 and (folder / SWEEP_FILE).exists():
         raise UserError(f"hydra.sweep.dir: {folder} holds a sweep already; resume_sweep={folder} goes on with it")
@@ -52,6 +55,8 @@ def launch(
     sweep = Sweep(folder, command_line(), now, flags) if first_index == 0 else read_sweep(folder)
     jobs = [SweepJob(first_index + i, overrides) for i, overrides in enumerate(job_overrides)]
     sweep.jobs += jobs
+    if first_index == 0 and folder.parent.name == "sweep":
+        point_latest(folder.parent.parent, folder, LATEST_SWEEP)  # by name it may be another: a clock can go back
     run_sweep(sweep, jobs, plan(trainer, n_jobs, threads, len(jobs)))
     return [_objective(sweep, job) for job in jobs]
 
@@ -64,7 +69,13 @@ def plan(trainer: Mapping[str, Any], n_jobs: int | str, threads: int | str, wait
     return Slots.plan(n_jobs, threads, several, gpus, waiting)
 
 
-def go_on(sweep: Sweep, trust: list[str], n_jobs: int | str = "auto", threads: int | str = "auto") -> None:
+def go_on(
+    sweep: Sweep,
+    trust: list[str],
+    n_jobs: int | str = "auto",
+    threads: int | str = "auto",
+    config_dirs: Sequence[str] = (),
+) -> None:
     """Run what a sweep has left: jobs that were cut go on in their folders, those that failed or never began run anew.
 
     Args:
@@ -72,14 +83,13 @@ def go_on(sweep: Sweep, trust: list[str], n_jobs: int | str = "auto", threads: i
         trust: Packages whose classes its jobs may name, besides those of aevq.
         n_jobs: Jobs at once, or `auto`.
         threads: Threads a job, or `auto`.
+        config_dirs: Folders of yaml files that the sweep was started with: they can run anything, so they are said
+            again.
 
     Raises:
         UserError: If another process is running it, or a job would change how Hydra works.
     """
-    for job in sweep.jobs:
-        for override in job.overrides:
-            if override.lstrip("+~").startswith("hydra"):
-                raise UserError(f"{sweep.path}: job {job.index} has {override!r}, which no sweep has written; refused")
+    _refuse_foreign(sweep, config_dirs)
     wait_for_the_dead(sweep.jobs)
     for job in sweep.jobs:
         _find_out(sweep, job)
@@ -88,6 +98,21 @@ def go_on(sweep: Sweep, trust: list[str], n_jobs: int | str = "auto", threads: i
     if not left:
         return
     run_sweep(sweep, left, plan(_trainer_of(sweep), n_jobs, threads, len(left)), trust)
+
+
+def _refuse_foreign(sweep: Sweep, config_dirs: Sequence[str]) -> None:
+    """Refuse what a record from elsewhere could run: flags of Hydra, its own settings, folders of yaml files."""
+    flags = [part for folder in config_dirs for part in ("--config-dir", folder)]
+    if sweep.flags != flags:
+        named = " ".join(sweep.flags) or "none"
+        raise UserError(f"{sweep.path}: it was started with --config-dir, whose yaml may run anything; say so: {named}")
+    for job in sweep.jobs:
+        if job.folder and (sweep.path / job.folder).is_symlink():
+            raise UserError(f"{sweep.path}: the folder of job {job.index} is a link to somewhere else; refused")
+        for override in job.overrides:
+            key = override.partition("=")[0]
+            if override.startswith("-") or "hydra" in re.split(r"[+~@./:]", key) or "=" not in override.lstrip("~"):
+                raise UserError(f"{sweep.path}: job {job.index} has {override!r}, which no sweep has written; refused")
 
 
 def _find_out(sweep: Sweep, job: SweepJob) -> None:

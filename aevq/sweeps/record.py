@@ -6,19 +6,21 @@ it was cut.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from aevq.errors import UserError, did_you_mean, expect
 from aevq.files import atomic_write
+from aevq.schema import Whole, check_value
+from aevq.sealed import seal_json, unseal_json
 
 __all__ = ["SWEEP_FILE", "Sweep", "SweepJob", "differing", "find_sweep", "read_sweep"]
 
 SWEEP_FILE = "sweep.json"
 SCHEMA_VERSION = 1
 LATEST = "latest"
+LATEST_SWEEP = "latest_sweep"  # a link beside the folder of the sweeps
 
 
 @dataclass
@@ -78,7 +80,7 @@ class Sweep:
         """Write `sweep.json`."""
         values = {"schema_version": SCHEMA_VERSION, "status": self.status, **asdict(self)}
         del values["path"]
-        atomic_write(self.path / SWEEP_FILE, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+        atomic_write(self.path / SWEEP_FILE, seal_json(values))
 
 
 def read_sweep(path: Path) -> Sweep:
@@ -88,14 +90,33 @@ def read_sweep(path: Path) -> Sweep:
         UserError: If its record is missing or not readable.
     """
     try:
-        values: dict[str, Any] = json.loads((path / SWEEP_FILE).read_text(encoding="utf-8"))
+        values = unseal_json((path / SWEEP_FILE).read_text(encoding="utf-8"))
         known = values["schema_version"] == SCHEMA_VERSION
         jobs = [SweepJob(**job) for job in values["jobs"]] if known else []
+        for job in jobs:
+            _check(job)
+        check_value("flags", values["flags"], list[str])
         sweep = Sweep(path, values["command"], values["started"], values["flags"], jobs)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path / SWEEP_FILE}: not a readable record of a sweep ({error})") from error
     expect(known, f"{path / SWEEP_FILE}", f"schema_version {SCHEMA_VERSION}", values["schema_version"])
     return sweep
+
+
+def _check(job: SweepJob) -> None:
+    """Refuse what no sweep has written: a stranger's record may name folders elsewhere.
+
+    Raises:
+        UserError: If a value is of a wrong type, or a folder's name is a path.
+    """
+    check_value("index", job.index, Whole)
+    check_value("overrides", job.overrides, list[str])
+    check_value("status", job.status, Literal["waiting", "running", "finished", "failed", "interrupted"])
+    check_value("pid", job.pid, int | None)
+    check_value("folder", job.folder, str | None)
+    if job.folder is not None:
+        plain = job.folder not in ("", ".", "..") and not set("/\\\0") & set(job.folder)
+        expect(plain, "folder", "the name of a folder in that of the sweep", job.folder)
 
 
 def find_sweep(name: str, runs: Path) -> Path:
@@ -112,7 +133,8 @@ def find_sweep(name: str, runs: Path) -> Path:
         raise UserError(f"sweep: no sweep {name!r} in {(runs / 'sweep').absolute()}; {did_you_mean(name, known)}")
     if not known:
         raise UserError(f"sweep=latest: there is no sweep in {(runs / 'sweep').absolute()}")
-    return (runs / "sweep" / known[-1]).resolve()
+    link = runs / LATEST_SWEEP
+    return link.resolve() if (link / SWEEP_FILE).is_file() else (runs / "sweep" / known[-1]).resolve()
 
 
 def differing(jobs: list[SweepJob]) -> dict[int, str]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
-from aevq.errors import expect
+from aevq.schema import Count, Says, check_value
 
-__all__ = ["Slot", "Slots"]
+__all__ = ["Slot", "Slots", "check_places"]
+
+Auto = Annotated[Literal["auto"] | Count, Says("auto, or an integer ≥ 1")]
 
 GIB_A_JOB = 3  # main memory that a job is taken to need
 THREADS = "OMP_NUM_THREADS"
@@ -51,9 +54,10 @@ class Slots:
         """
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         fitting = len(gpus) // devices if gpus else min(cores // devices, _memory_gib() // GIB_A_JOB)
-        count = _whole("n_jobs", n_jobs, max(1, min(fitting, waiting)))
+        check_places(n_jobs, threads)
+        count = max(1, min(fitting, waiting)) if n_jobs == "auto" else int(n_jobs)
         own = THREADS in os.environ
-        each = _whole("threads", threads, 0 if own else max(1, cores // (count * devices)))
+        each = (0 if own else max(1, cores // (count * devices))) if threads == "auto" else int(threads)
         places = tuple(tuple(gpus[(i * devices + j) % len(gpus)] for j in range(devices)) for i in range(count) if gpus)
         return cls(count, each, places)
 
@@ -76,12 +80,14 @@ def visible_gpus(accelerator: str) -> list[str]:
     return ids if torch.cuda.is_available() else []
 
 
-def _whole(name: str, value: int | str, auto: int) -> int:
-    if value == "auto":
-        return auto
-    good = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-    expect(good, f"hydra.launcher.{name}", "auto, or an integer ≥ 1", value)
-    return int(value)
+def check_places(n_jobs: object, threads: object) -> None:
+    """Check what the launcher is asked for.
+
+    Raises:
+        UserError: If one of them is neither `auto` nor a whole number ≥ 1.
+    """
+    for name, value in (("n_jobs", n_jobs), ("threads", threads)):
+        check_value(f"hydra.launcher.{name}", value, Auto)
 
 
 def _memory_gib() -> int:

@@ -38,6 +38,9 @@ class ProcessLauncher(Launcher):
     """Starts `python -m aevq.train` once for each job."""
 
     def __init__(self, n_jobs: int | str, threads: int | str) -> None:
+        from aevq.sweeps.slots import check_places
+
+        check_places(n_jobs, threads)  # before Hydra makes the sweep's folder
         self.n_jobs, self.threads = n_jobs, threads
         self.config: DictConfig
         self.hydra_context: HydraContext

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import io
-import struct
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
@@ -17,24 +14,9 @@ from requests.adapters import BaseAdapter
 
 from aevq.data import MNISTDataModule, mirrors
 from aevq.data.embedded import embedded_digits
-from aevq.data.files import ROLES
+from small_data import NAMES, file_entries, small_contents, zipped
 
-NAMES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
 MIRRORS = ["https://first.test/mnist/", "https://second.test/mnist/"]
-
-
-def idx_bytes(tensor) -> bytes:
-    magic = {3: 2051, 1: 2049}[tensor.ndim]
-    return struct.pack(f">{1 + tensor.ndim}I", magic, *tensor.shape) + tensor.contiguous().numpy().tobytes()
-
-
-def zipped(raw: bytes) -> bytes:
-    return gzip.compress(raw, mtime=0)
 
 
 @pytest.fixture(scope="session")
@@ -43,26 +25,9 @@ def digits():
 
 
 @pytest.fixture(scope="session")
-def contents(digits) -> dict[str, bytes]:
+def contents() -> dict[str, bytes]:
     """Raw files by name: 60 train and 20 test digits."""
-    images, labels = digits
-    train, test = slice(0, 5000, 84), slice(1, 5000, 250)
-    parts = (images[train], labels[train], images[test], labels[test])
-    return {name: idx_bytes(part) for name, part in zip(NAMES, parts, strict=True)}
-
-
-def file_entries(contents: dict[str, bytes], *hashes: str) -> dict[str, dict[str, Any]]:
-    entries = {}
-    for role, name in zip(ROLES, NAMES, strict=True):
-        raw = contents[name]
-        ndim = 3 if role.endswith("images") else 1
-        known = {"sha256": raw, "sha256_gz": zipped(raw)}
-        entries[role] = {
-            "name": name,
-            "shape": list(struct.unpack_from(f">{ndim}I", raw, 4)),
-            **{key: hashlib.sha256(known[key]).hexdigest() for key in hashes},
-        }
-    return entries
+    return small_contents()
 
 
 @pytest.fixture

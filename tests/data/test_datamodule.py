@@ -6,7 +6,6 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
 from aevq.data import MNISTDataModule
 from aevq.errors import UserError
@@ -104,7 +103,7 @@ def test_a_batch_larger_than_the_data_is_refused(ready):
         ({"eval_batch_size": 1.5}, r"data\.eval_batch_size: expected an integer"),
         ({"val_size": -1}, r"data\.val_size"),
         ({"split_seed": "a"}, r"data\.split_seed"),
-        ({"seed": None}, r"data\.seed: expected an integer ≥ 0, got None"),
+        ({"seed": None}, r"data\.seed: expected an integer ≥ 0 and < 2\^32, got None"),
         ({"binarize": "dynamik"}, r"data\.binarize: expected one of none, threshold, dynamic, got 'dynamik'"),
         ({"fallback": "maybe"}, r"data\.fallback: expected one of embedded, error"),
         ({"name": "fashion_mnist"}, r"data\.fallback: expected error for fashion_mnist"),
@@ -141,9 +140,8 @@ def test_bad_file_entries_are_named(make, entry, message):
 
 
 def composed(name, conf):
-    with initialize_config_dir(str(conf / "data"), version_base="1.3"):
-        config = compose(name)
-    return instantiate(OmegaConf.create({"seed": 3, "data": OmegaConf.to_container(config)}).data)
+    with initialize_config_dir(str(conf), version_base="1.3"):
+        return instantiate(compose("train", [f"data={name}", "seed=3"]).data)
 
 
 @pytest.mark.parametrize("name", ["mnist", "mnist5k", "fashion_mnist", "kmnist"])

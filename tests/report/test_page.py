@@ -1,5 +1,6 @@
 """The page: what comes from files is inert, nothing is loaded, what has no content is left out."""
 
+import json
 import re
 from html.parser import HTMLParser
 
@@ -128,3 +129,15 @@ def test_cells_show_the_mean_and_the_floor_comes_last(three_models):
     assert "0.015" in headline[1]
     floor = next(row for row in rows if row[0].startswith("real train images"))
     assert floor[2].strip() == "0.12"
+
+
+def test_a_resumed_run_says_so_with_every_commit(tmp_path):
+    run = make_run(tmp_path / "a")
+    values = json.loads((run / "result.json").read_text())
+    del values["sha256"]
+    resumes = [{"git": {"commit": "b" * 40, "dirty": True}}]
+    values |= {"resumed": 1, "resumes": resumes, "git": {"commit": "a" * 40, "dirty": False}}
+    (run / "result.json").write_text(json.dumps(values))
+    html = page_of(tmp_path)
+    assert f"{'a' * 40}, {'b' * 40} with local changes" in html
+    assert "a (1x)" in html

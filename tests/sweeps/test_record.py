@@ -47,7 +47,7 @@ def test_a_torn_record_is_one_clear_line(content, tmp_path):
 
 def test_another_schema_version_is_refused(tmp_path):
     sweep(tmp_path, "finished").save()
-    values = json.loads((tmp_path / SWEEP_FILE).read_text()) | {"schema_version": 2}
+    values = json.loads((tmp_path / SWEEP_FILE).read_text()) | {"schema_version": 2, "sha256": None}
     (tmp_path / SWEEP_FILE).write_text(json.dumps(values))
     with pytest.raises(UserError, match="expected schema_version 1, got 2"):
         read_sweep(tmp_path)

@@ -1,0 +1,56 @@
+"""The three figures of `make faults`: faults, bad inputs and hostile files; tried and handled."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+KINDS = {"fault": "faults", "bad_input": "bad inputs", "hostile": "hostile files"}
+OUTCOMES = ("passed", "failed", "error", "skipped")
+
+
+class Figures:
+    """Counts outcomes by kind, and keeps what each fault promised and what was seen."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
+        self.rows: list[tuple[str, str, str, str]] = []
+        self.promises: dict[str, str] = {}
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        for item in items:
+            if mark := item.get_closest_marker("fault") or item.get_closest_marker("hostile"):
+                self.promises[item.nodeid] = str(mark.args[0]) if mark.args else ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when != "call" and report.outcome == "passed":
+            return
+        for kind in KINDS:
+            if kind in report.keywords:
+                self.counts[kind][report.outcome] += 1
+                self._note(kind, report)
+
+    def _note(self, kind: str, report: pytest.TestReport) -> None:
+        if kind == "bad_input" and report.outcome == "passed":
+            return
+        seen = " / ".join(str(value) for name, value in report.user_properties if name == "seen")
+        if report.outcome == "skipped" and isinstance(report.longrepr, tuple):
+            seen = str(report.longrepr[2])
+        name = report.nodeid.rpartition("::")[2].removeprefix("test_").replace("_", " ")
+        self.rows.append((KINDS[kind], name, self.promises.get(report.nodeid, ""), f"{report.outcome}: {seen}"))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        write = terminalreporter.write_line
+        for kind, name, promised, seen in self.rows:
+            write(f"\n{kind}: {name}")
+            for title, text in (("promised", promised), ("seen", seen)):
+                if text:
+                    write(f"    {title:9} {text}")
+        write("")
+        for kind, title in KINDS.items():
+            count = self.counts[kind]
+            tried, handled, lost = sum(count.values()) - count["skipped"], count["passed"], count["failed"]
+            what = {"fault": "injected", "bad_input": "tried", "hostile": "tried"}[kind]
+            skipped = f", {count['skipped']} skipped" if count["skipped"] else ""
+            write(f"{title:14} {tried} {what}, {handled} handled, {lost} lost{skipped}")

@@ -1,0 +1,67 @@
+"""Wrong command lines, hundreds of them: one clear line that names the key, before anything is read or written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from aevq.train import main
+from bad_input import Case, cases
+
+QUICK = 60  # of them in the quick suite
+AS_PROCESSES = 12
+
+pytestmark = pytest.mark.bad_input
+
+
+def some(count: int) -> set[int]:
+    """Indices spread over all cases."""
+    step = len(cases()) // count
+    return set(range(0, count * step, step))
+
+
+def parameters():
+    quick = some(QUICK)
+    return [
+        pytest.param(case, id=str(case), marks=[] if i in quick else [pytest.mark.slow])
+        for i, case in enumerate(cases())
+    ]
+
+
+def check_the_line(case: Case, code: int, err: str) -> None:
+    lines = [line for line in err.splitlines() if line.strip()]
+    assert code == 1, err
+    assert len(lines) == 1, err
+    assert lines[0].startswith("error: ")
+    assert case.names in lines[0]
+    assert case.near in lines[0]
+
+
+def test_there_are_five_hundred_at_least():
+    assert len(cases()) >= 500
+    assert len({case.arguments for case in cases()}) == len(cases())
+
+
+@pytest.mark.parametrize("case", parameters())
+def test_one_clear_line_before_anything_is_read_or_written(case, command, tmp_path, monkeypatch):
+    def read(*_):
+        raise AssertionError("the data were read")
+
+    monkeypatch.setattr("aevq.data.datamodule.splits_or_embedded", read)
+    code, out, err = command(main, *case.arguments)
+    check_the_line(case, code, err)
+    assert out == ""
+    assert not list(tmp_path.rglob("*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("index", sorted(some(AS_PROCESSES)))
+def test_the_same_as_a_process(index, tmp_path):
+    case = cases()[index]
+    command = [sys.executable, "-m", "aevq.train", *case.arguments]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
+    check_the_line(case, done.returncode, done.stderr)
+    assert done.stdout == ""
+    assert not list(tmp_path.rglob("*"))
