@@ -33,7 +33,7 @@ test: install ## run the tests (minutes)
 test-all: install ## run the tests and the slow ones
 	$(BIN)/python -m pytest $(ARGS)
 
-faults: install ## break things: what is promised, what is seen; faults, bad inputs and hostile files counted (an hour)
+faults: install ## break things: what is promised, what is seen; faults, bad inputs and hostile files counted (ten minutes)
 	$(BIN)/python -m pytest -m "fault or bad_input or hostile" --figures $(ARGS)
 
 check: install ## format, lint, types, floors

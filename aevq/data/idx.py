@@ -50,6 +50,8 @@ def idx_shape(header: bytes, origin: str) -> tuple[int, ...]:
     if len(header) < 4 + 4 * ndim:
         raise UserError(f"{origin}: expected an IDX header of {4 + 4 * ndim} bytes, got {len(header)}: truncated")
     shape = struct.unpack_from(f">{ndim}I", header, 4)
+    if 0 in shape:
+        raise UserError(f"{origin}: expected some data, got a header that claims {shape}")
     if math.prod(shape) > _MAX_BYTES:
         raise UserError(f"{origin}: expected at most {_MAX_BYTES} bytes of data, got a header that claims {shape}")
     return shape

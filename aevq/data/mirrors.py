@@ -27,7 +27,7 @@ __all__ = ["Unreachable", "download", "https_session"]
 # No archive is much larger than what is in it: a mirror that sends more than this beyond it is cut short.
 _SLACK = 1 << 16
 _SLOWEST = 10_000  # bytes a second, from `timeout` on
-_CHUNK = 1 << 12  # small, so that a trickle is noticed
+_CHUNK = 1 << 10  # small, so that a trickle is noticed
 
 
 class _TooSlow(requests.Timeout):

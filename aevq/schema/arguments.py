@@ -80,7 +80,8 @@ def check_node(path: str, node: Mapping[str, Any], find: Find, given: Iterable[s
     for name, value in values.items():
         if name not in arguments and not open_ended:
             what = getattr(target, "__name__", target)
-            raise UserError(f"{path}.{name}: {what} has no such argument; {did_you_mean(name, arguments)}")
+            shown = name if name.isprintable() else repr(name)
+            raise UserError(f"{path}.{shown}: {what} has no such argument; {did_you_mean(name, arguments)}")
         if name in given:
             raise UserError(f"{path}.{name}: is not for a configuration to say, a run gives it")
         if name in arguments:

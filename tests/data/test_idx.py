@@ -61,6 +61,8 @@ def test_every_truncation_of_a_gzip_is_refused(cut):
         (b"<html>not found</html>", "magic"),
         (struct.pack(">4I", 2051, 10**9, 1000, 1), "header that claims"),
         (struct.pack(">2I", 2049, 2 * 10**9), "truncated"),
+        (struct.pack(">2I", 2049, 0), "expected some data"),
+        (struct.pack(">4I", 2051, 3, 0, 28), "expected some data"),
         (ZIPPED[:-8] + b"\0\0\0\0" + ZIPPED[-4:], "broken one .*CRC"),
         (ZIPPED[:12] + bytes([ZIPPED[12] ^ 255]) + ZIPPED[13:], "broken one|magic|expected"),
     ],

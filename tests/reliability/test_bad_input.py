@@ -13,8 +13,6 @@ from bad_input import Case, cases
 QUICK = 60  # of them in the quick suite
 AS_PROCESSES = 12
 
-pytestmark = pytest.mark.bad_input
-
 
 def some(count: int) -> set[int]:
     """Indices spread over all cases."""
@@ -44,6 +42,7 @@ def test_there_are_five_hundred_at_least():
     assert len({case.arguments for case in cases()}) == len(cases())
 
 
+@pytest.mark.bad_input
 @pytest.mark.parametrize("case", parameters())
 def test_one_clear_line_before_anything_is_read_or_written(case, command, tmp_path, monkeypatch):
     def read(*_):
@@ -57,6 +56,7 @@ def test_one_clear_line_before_anything_is_read_or_written(case, command, tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.bad_input
 @pytest.mark.parametrize("index", sorted(some(AS_PROCESSES)))
 def test_the_same_as_a_process(index, tmp_path):
     case = cases()[index]

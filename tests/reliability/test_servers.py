@@ -151,7 +151,9 @@ WORDS = {
 
 
 @pytest.mark.fault("a mirror that is {how}: the next is asked; nothing of it is believed or stored; plain http never")
-@pytest.mark.parametrize("how", WORDS)
+@pytest.mark.parametrize(
+    "how", [pytest.param(how, marks=pytest.mark.slow if how in ("silent", "trickling") else ()) for how in WORDS]
+)
 def test_a_mirror(how, tls, tmp_path, monkeypatch, saw):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tls / "cert.pem"))
     with (
