@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install train sample compare test test-all faults check format bench bench-quality clean
+.PHONY: help install train sample compare test test-all faults check format bench bench-quality study studies clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -55,6 +55,12 @@ bench: $(VENV)/.peers ## measure the speed beside bare loops and peers (20 minut
 
 bench-quality: $(VENV)/.peers ## draw quality over training time, ours and a peer's (10 minutes)
 	$(BIN)/python experiments/speed/quality.py $(ARGS)
+
+study: install ## run a study of experiments/ anew: NAME=02_loss, ARGS="--keep" puts its figures into its folder
+	$(BIN)/python -m experiments.study run $(NAME) $(ARGS)
+
+studies: install ## write all tables and figures of experiments/ and README.md again from their results
+	$(BIN)/python -m experiments.study write
 
 clean: ## remove the environment and the caches; runs and data stay
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .import_linter_cache build dist

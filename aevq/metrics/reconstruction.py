@@ -4,6 +4,7 @@ mse   mean over pixels and images of (x − x̂)²
 l1    mean over pixels and images of |x − x̂|
 psnr  10·log10(1 / mse), of the whole split at once, in dB
 ssim  structural similarity (Wang et al. 2004), mean over images, by torchmetrics
+cross_entropy  mean over images of Σ_pixels −x log x̂ − (1 − x) log(1 − x̂), nats; no likelihood where x is grey
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from torch.nn import functional as F
 from torchmetrics.functional.image import structural_similarity_index_measure as _ssim
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["reconstruction_metrics"]
+
+HALF_A_GREY_LEVEL = 1 / 510  # nearer to 0 or 1 than this x̂ is not taken to be: one pixel would cost any number of nats
 
 
 def reconstruction_metrics(x: Tensor, x_hat: Tensor) -> dict[str, float]:
@@ -27,7 +31,8 @@ def reconstruction_metrics(x: Tensor, x_hat: Tensor) -> dict[str, float]:
         x_hat: Reconstructions, of the same shape.
 
     Returns:
-        `reconstruction/mse`, `/l1`, `/psnr` (dB; infinite where nothing differs) and `/ssim`.
+        `reconstruction/mse`, `/l1`, `/psnr` (dB; infinite where nothing differs), `/ssim` and `/cross_entropy` (nats per
+        image).
     """
     error = (x_hat - x).double()
     mse = float(error.square().mean())
@@ -38,4 +43,10 @@ def reconstruction_metrics(x: Tensor, x_hat: Tensor) -> dict[str, float]:
         "reconstruction/l1": float(error.abs().mean()),
         "reconstruction/psnr": -10 * math.log10(mse) if mse > 0 else math.inf,
         "reconstruction/ssim": ssim / len(x),
+        "reconstruction/cross_entropy": float(_cross_entropy(x, x_hat)) / len(x),
     }
+
+
+def _cross_entropy(x: Tensor, x_hat: Tensor) -> Tensor:
+    sure = x_hat.double().clamp(HALF_A_GREY_LEVEL, 1 - HALF_A_GREY_LEVEL)
+    return F.binary_cross_entropy(sure, x.double(), reduction="sum")

@@ -1,0 +1,43 @@
+"""Study 2: MSE, L1, cross entropy."""
+
+from experiments.lab.results import Results
+from experiments.lab.study import Picture, Study
+from experiments.lab.tables import Column, table
+
+LIKELIHOODS = {"Gaussian": "MSE", "Laplace": "L1", "Bernoulli": "cross entropy"}
+RECONSTRUCTION = (
+    Column("reconstruction/mse", "MSE", "lower"),
+    Column("reconstruction/l1", "L1", "lower"),
+    Column("reconstruction/cross_entropy", "cross entropy, nats", "lower"),
+    Column("reconstruction/psnr", "PSNR, dB", "higher"),
+    Column("reconstruction/ssim", "SSIM", "higher"),
+    Column("reconstruction/sharpness", "sharpness", "one"),
+    Column("reconstruction/fd", "fd", "lower"),
+)
+SAMPLES = (
+    Column("fd", "fd, a mixture of 10", "lower"),
+    Column("coverage", "coverage", "higher"),
+)
+
+
+def tables(results: Results) -> dict[str, str]:
+    """What each loss is good at."""
+    rows = {f"trained on {LIKELIHOODS[_class(results, label)]}": (label, "") for label in results.labels}
+    sampled = {title: (label, "samples/mixture/") for title, (label, _) in rows.items()}
+    return {
+        "reconstruction": table(results, "10,000 test images", RECONSTRUCTION, rows),
+        "samples": table(results, "10,000 samples", SAMPLES, sampled),
+    }
+
+
+def _class(results: Results, label: str) -> str:
+    return str(results.of(label)[0].settings["model.likelihood._target_"]).rpartition(".")[2]
+
+
+STUDY = Study(
+    sweeps=[["experiment=loss"]],
+    tables=tables,
+    pictures={
+        f"{name.lower()}.png": Picture(f"AE likelihood={name}", "strips/reconstructions.png") for name in LIKELIHOODS
+    },
+)

@@ -1,0 +1,59 @@
+"""Study 5: how many numbers a digit needs: PCA, AE, VAE."""
+
+from pathlib import Path
+
+from experiments.lab.figures import Panel, Point, Series, draw
+from experiments.lab.results import Results
+from experiments.lab.study import Study
+from experiments.lab.tables import Column, table
+
+COLUMNS = (
+    Column("pca/mse", "PCA, MSE"),
+    Column("reconstruction/mse", "MSE", "lower"),
+    Column("reconstruction/sharpness", "sharpness", "one"),
+    Column("latent/active_units", "active units"),
+    Column("rate/kl_bits", "KL, bits"),
+    Column("samples/standard_normal/fd", "fd, z ~ N(0, I)", "lower"),
+    Column("samples/mixture/fd", "fd, a mixture of 10", "lower"),
+)
+MODELS = ("AE", "VAE")
+
+
+def tables(results: Results) -> dict[str, str]:
+    """One row a dimension."""
+    return {
+        model.lower(): table(results, "D", COLUMNS, {str(d): (label, "") for d, label in _by_dim(results, model)})
+        for model in MODELS
+    }
+
+
+def _by_dim(results: Results, model: str) -> list[tuple[int, str]]:
+    return sorted((int(results.of(label)[0].settings["model.latent_dim"]), label) for label in results.where(model))
+
+
+def figures(results: Results, folder: Path) -> None:
+    """Error, samples and active units against the dimension."""
+    pca = Series("PCA", _points(results, "AE", "pca/mse"))
+    errors = [_series(results, model, "reconstruction/mse", model) for model in MODELS]
+    samples = [
+        _series(results, "AE", "samples/standard_normal/fd", "AE, z ~ N(0, I)"),
+        _series(results, "AE", "samples/mixture/fd", "mixture over the codes of an AE"),
+        _series(results, "VAE", "samples/standard_normal/fd", "VAE, z ~ N(0, I)"),
+    ]
+    draw(
+        folder / "latent_dim.png",
+        Panel("latent dimension D", "reconstruction MSE", [pca, *errors], log_x=True, log_y=True),
+        Panel("latent dimension D", "fd of samples", samples, log_x=True, log_y=True),
+    )
+
+
+def _series(results: Results, model: str, name: str, title: str) -> Series:
+    return Series(title, _points(results, model, name))
+
+
+def _points(results: Results, model: str, name: str) -> list[Point]:
+    found = ((d, results.get(label, name)) for d, label in _by_dim(results, model))
+    return [Point(float(d), height) for d, height in found if height]
+
+
+STUDY = Study(sweeps=[["experiment=latent_dim"]], tables=tables, figures=figures)

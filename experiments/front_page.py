@@ -1,0 +1,59 @@
+"""The headline of README.md, from the results of study 1."""
+
+from __future__ import annotations
+
+from aevq.report.statistics import Estimate
+from experiments.lab.readme import put
+from experiments.lab.results import Results, read_results
+from experiments.lab.study import EXPERIMENTS
+from experiments.lab.tables import Column, grid, table
+
+__all__ = ["write_front_page"]
+
+README, STUDY = EXPERIMENTS.parent / "README.md", EXPERIMENTS / "01_ae_vae_vqvae"
+MODELS = {
+    "AE, 32 numbers": ("AE", ""),
+    "VAE, 16 numbers": ("VAE", ""),
+    "VQ-VAE, 7×7 of 256 codes": ("VQVAE", ""),
+}
+HEADLINE = (
+    Column("reconstruction/mse", "MSE", "lower"),
+    Column("reconstruction/sharpness", "sharpness", "one"),
+    Column("reconstruction/fd", "reconstruction fd", "lower"),
+    Column("rate/kl_bits|rate/pixelcnn_bits", "rate, bits"),
+    Column("probe/latent/linear", "linear probe", "higher"),
+    Column("probe/latent/knn", "5-NN probe", "higher"),
+    Column("parameters", "parameters"),
+    Column("minutes", "minutes"),
+)
+VECTORS = {
+    "N(0, I)": "standard_normal",
+    "a fitted normal": "fitted_normal",
+    "a mixture of 10": "mixture",
+    "a mixture of 100": "mixture100",
+}
+CODES = {"uniform codes": "uniform", "marginals of each position": "marginals", "PixelCNN": "pixelcnn"}
+
+
+def write_front_page() -> None:
+    """Put both tables into README.md."""
+    results = read_results(STUDY)
+    put(README, "reconstruction", table(results, "10,000 test images", HEADLINE, MODELS))
+    put(README, "samples", _samples(results))
+
+
+def _samples(results: Results) -> str:
+    """Priors of vectors on the left, of codes on the right."""
+    head = ["samples from", "AE: fd", "coverage", "VAE: fd", "coverage", "", "VQ-VAE: fd", "coverage"]
+    right = [[title, *_pair(results, "VQVAE", prior)] for title, prior in CODES.items()]
+    right.append(["floor: train images", _text(results.get("AE", "floor/fd")), ""])
+    left = [[title, *_pair(results, "AE", prior), *_pair(results, "VAE", prior)] for title, prior in VECTORS.items()]
+    return grid(head, [[*a, *b] for a, b in zip(left, right, strict=True)])
+
+
+def _pair(results: Results, label: str, prior: str) -> list[str]:
+    return [_text(results.get(label, f"samples/{prior}/{name}")) for name in ("fd", "coverage")]
+
+
+def _text(value: Estimate | None) -> str:
+    return "–" if value is None else str(value)

@@ -1,0 +1,82 @@
+"""Makes a study's runs: its sweeps, each in a folder of its own that a second start goes on with, and their evaluations."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from rich.console import Console
+
+from aevq.errors import UserError
+from aevq.report.folders import collect
+from experiments.lab.study import Study
+
+__all__ = ["command_of", "run_study"]
+
+console = Console(stderr=True, highlight=False)
+
+
+def command_of(sweep: Sequence[str]) -> str:
+    """The command line of a sweep."""
+    return " ".join(["python -m aevq.train -m", *sweep])
+
+
+def run_study(study: Study, folder: Path, overrides: Sequence[str]) -> list[Path]:
+    """Run what a study has left to run.
+
+    Args:
+        study: The study.
+        folder: Of its sweeps.
+        overrides: Added to each sweep's: where the data lie, or fewer steps for a trial.
+
+    Returns:
+        The folders of the sweeps.
+
+    Raises:
+        UserError: If a sweep or an evaluation fails; what was finished is kept.
+    """
+    folders = [folder / f"sweep{i}" for i in range(len(study.sweeps))]
+    for sweep, into in zip(study.sweeps, folders, strict=True):
+        _sweep([*sweep, *overrides], into)
+    if study.evaluation is not None:
+        _evaluate([record.path for record in collect(folders).finished], study.evaluation)
+    return folders
+
+
+def _sweep(overrides: Sequence[str], folder: Path) -> None:
+    if (folder / "sweep.json").is_file():
+        arguments = [f"resume_sweep={folder}"]
+    else:
+        arguments = [*overrides, f"hydra.sweep.dir={folder}"]
+    _call("aevq.train", "-m", *arguments)
+
+
+def _evaluate(runs: Sequence[Path], overrides: Sequence[str]) -> None:
+    """Measure the runs that were not measured yet, one a core."""
+    left = [run for run in runs if not (run / "evaluation.json").is_file()]
+    workers = os.cpu_count() or 1
+    with ThreadPoolExecutor(workers) as pool:
+        for done, _ in enumerate(pool.map(lambda run: _evaluate_one(run, overrides), left), 1):
+            console.print(f"evaluated {done} of {len(left)}")
+
+
+def _evaluate_one(run: Path, overrides: Sequence[str]) -> None:
+    _call("aevq.evaluate", f"run={run}", *overrides, log=run / "evaluate.log")
+
+
+def _call(module: str, *arguments: str, log: Path | None = None) -> None:
+    """Run a command; one whose output goes into a log has one thread, as others run beside it."""
+    command = [sys.executable, "-m", module, *arguments]
+    console.print(f"[dim]{' '.join(['python', *command[1:]])}", soft_wrap=True)
+    if log is None:
+        code = subprocess.run(command, check=False).returncode
+    else:
+        with log.open("w", encoding="utf-8") as file:
+            alone = os.environ | {"OMP_NUM_THREADS": "1"}
+            code = subprocess.run(command, stdout=file, stderr=file, env=alone, check=False).returncode
+    if code:
+        raise UserError(f"study: python -m {module} ended with {code}" + (f"; see {log}" if log else ""))

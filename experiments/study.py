@@ -1,0 +1,93 @@
+"""Runs a study anew, or writes all tables and figures again from the results that are there.
+
+python -m experiments.study run 02_loss data.root=../data      train, measure, and print the study's tables
+python -m experiments.study run 02_loss --keep                  and put them into its folder
+python -m experiments.study write                               tables and figures of all studies, of the front page too
+
+A study runs in runs/studies/<name>; a second start goes on where the first was cut. Further arguments are overrides of
+every run, say where the data lie.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+from rich.console import Console
+
+from aevq.cli import one_line_errors
+from aevq.errors import UserError
+from experiments.front_page import write_front_page
+from experiments.lab.readme import put
+from experiments.lab.results import Results, collect_results, read_results, write_results
+from experiments.lab.running import command_of, run_study
+from experiments.lab.study import EXPERIMENTS, Picture, Study, find_study, study_names
+from experiments.targets import write_targets
+
+console = Console(highlight=False)
+
+
+def run(name: str, overrides: list[str], keep: bool) -> None:
+    """Run a study, print its tables, and keep them in its folder if that is asked for."""
+    study, folder = find_study(name), Path("runs/studies") / name
+    sweeps = run_study(study, folder.absolute(), overrides)
+    results = collect_results(sweeps, [command_of([*sweep, *overrides]) for sweep in study.sweeps])
+    console.print(f"results   {write_results(results, folder)}")
+    for title, text in study.tables(results).items():
+        console.print(f"\n[bold]{title}[/bold]\n{text}", soft_wrap=True)
+    if keep:
+        write_results(results, EXPERIMENTS / name)
+        for file, picture in study.pictures.items():
+            shutil.copyfile(_find(picture, results, sweeps), EXPERIMENTS / name / file)
+        write([name])
+
+
+def _find(picture: Picture, results: Results, sweeps: list[Path]) -> Path:
+    """The image of the first seed of a group.
+
+    Raises:
+        UserError: If no run has it.
+    """
+    run = results.of(picture.label)[0].run
+    for sweep in sweeps:
+        if (path := sweep / run / "images" / picture.image).is_file():
+            return path
+    raise UserError(f"study: {run} has no images/{picture.image}")
+
+
+def write(names: list[str]) -> None:
+    """Write tables and figures again from the results of the studies, then what is made of all of them."""
+    for name in names:
+        study, folder = find_study(name), EXPERIMENTS / name
+        results = read_results(folder)
+        for mark, text in study.tables(results).items():
+            put(folder / "README.md", mark, text)
+        if study.figures:
+            study.figures(results, folder)
+        console.print(f"written   experiments/{name}")
+    write_targets()
+    write_front_page()
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    runs = commands.add_parser("run", help="train, measure, print")
+    runs.add_argument("name", metavar="NAME", help="of the study: " + ", ".join(study_names()))
+    runs.add_argument("--keep", action="store_true", help="put results, tables and figures into the study's folder")
+    writes = commands.add_parser("write", help="tables and figures from the results that are there")
+    writes.add_argument("names", metavar="NAME", nargs="*", help="of the studies; all where none is named")
+    options, overrides = parser.parse_known_args()
+    with one_line_errors(False):
+        if options.command == "run":
+            run(options.name, overrides, options.keep)
+        elif overrides:
+            raise UserError(f"study: write takes no {overrides[0]}")
+        else:
+            write(options.names or study_names())
+
+
+if __name__ == "__main__":
+    main()

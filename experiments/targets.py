@@ -1,0 +1,112 @@
+"""Every target of the protocol with what was measured beside it: the table of experiments/README.md."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aevq.report.statistics import Estimate, estimate
+from experiments.lab.readme import put
+from experiments.lab.results import Results, has_results, read_results
+from experiments.lab.study import EXPERIMENTS
+from experiments.lab.tables import grid
+
+__all__ = ["TARGETS", "Target", "write_targets"]
+
+HEADLINE, CODEBOOK, LATENT_DIM, LIKELIHOOD = "01_ae_vae_vqvae", "04_codebook", "05_latent_dim", "06_likelihood"
+Measure = Callable[[Results], Estimate | None]
+
+
+def figure(label: str, name: str) -> Measure:
+    """A figure of a group."""
+    return lambda results: results.get(label, name)
+
+
+def ratio(above: tuple[str, str], below: tuple[str, str]) -> Measure:
+    """A figure over another one, seed by seed."""
+
+    def measure(results: Results) -> Estimate | None:
+        pairs = zip(results.of(above[0]), results.of(below[0]), strict=True)
+        return estimate([a.figures[above[1]] / b.figures[below[1]] for a, b in pairs])
+
+    return measure
+
+
+def highest(name: str) -> Measure:
+    """The best of all groups."""
+    return lambda results: max(_all(results, name), key=lambda value: value.mean, default=None)
+
+
+def lowest(name: str, where: str, limit: float) -> Measure:
+    """The lowest of the groups of which another figure is at most a limit; of all where none is so."""
+
+    def measure(results: Results) -> Estimate | None:
+        good = [label for label in results.labels if (value := results.get(label, where)) and value.mean <= limit]
+        found = [value for label in good if (value := results.get(label, name))]
+        return min(found, key=lambda value: value.mean, default=None)
+
+    return measure
+
+
+def _all(results: Results, name: str) -> list[Estimate]:
+    return [value for label in results.labels if (value := results.get(label, name))]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Something that should be reached.
+
+    Attributes:
+        what: In words.
+        better: `≤` where the figure must not be above the goal, `≥` where not below.
+        goal: The bound.
+        study: Folder of the results.
+        measure: From the results to the figure.
+    """
+
+    what: str
+    better: str
+    goal: float
+    study: str
+    measure: Measure
+
+    def row(self) -> list[str]:
+        """A line of the table."""
+        folder = EXPERIMENTS / self.study
+        value = self.measure(read_results(folder)) if has_results(folder) else None
+        reached = {"≤": operator.le, "≥": operator.ge}[self.better]
+        met = "–" if value is None else "yes" if reached(value.mean, self.goal) else "**no**"
+        shown = "not measured" if value is None else str(value)
+        return [self.what, f"{self.better} {self.goal:g}", shown, met, f"`make study NAME={self.study}`"]
+
+
+MSE, PERPLEXITY, N01, MIXTURE = (
+    *("reconstruction/mse", "codebook/perplexity"),
+    *("samples/standard_normal/fd", "samples/mixture/fd"),
+)
+TARGETS = [
+    Target("AE, D = 32: MSE", "≤", 0.0056, HEADLINE, figure("AE", MSE)),
+    Target("AE: MSE over PCA's of as many numbers", "≤", 1 / 3, HEADLINE, ratio(("AE", MSE), ("AE", "pca/mse"))),
+    Target("AE: fd of a mixture of 10 over fd of N(0, I)", "≤", 1 / 3, HEADLINE, ratio(("AE", MIXTURE), ("AE", N01))),
+    Target("VAE over AE: fd of samples from N(0, I)", "≤", 1 / 3, HEADLINE, ratio(("VAE", N01), ("AE", N01))),
+    Target("VAE, binary images: NLL, nats", "≤", 86.8, LIKELIHOOD, figure("VAE", "likelihood/nll")),
+    Target("VQ-VAE, 7×7, K = 256: MSE", "≤", 0.0025, HEADLINE, figure("VQVAE", MSE)),
+    Target("VQ-VAE, 7×7, K = 256: perplexity", "≥", 153.6, HEADLINE, figure("VQVAE", PERPLEXITY)),
+    Target(
+        *("PixelCNN: rate, bits, of a VQ-VAE with MSE ≤ 0.0042", "≤", 70, CODEBOOK),
+        lowest("rate/pixelcnn_bits", MSE, 0.0042),
+    ),
+    Target(
+        *("VQ-VAE, binary images: bound of −log p(x), nats", "≤", 100, LIKELIHOOD),
+        figure("VQVAE", "likelihood/pixelcnn_nll_bound"),
+    ),
+    Target("linear probe, the best of the latents", "≥", 0.96, HEADLINE, highest("probe/latent/linear")),
+    Target("5-NN probe, the best of the latents", "≥", 0.97, HEADLINE, highest("probe/latent/knn")),
+]
+
+
+def write_targets() -> None:
+    """Put the table into experiments/README.md."""
+    head = ["target, two CPU cores, a run of ten minutes at most", "goal", "measured", "met", "command"]
+    put(EXPERIMENTS / "README.md", "targets", grid(head, [target.row() for target in TARGETS]))
