@@ -22,7 +22,7 @@ from experiments.front_page import write_front_page
 from experiments.lab.readme import put
 from experiments.lab.results import Results, collect_results, read_results, write_results
 from experiments.lab.running import command_of, run_study
-from experiments.lab.study import EXPERIMENTS, Picture, Study, find_study, study_names
+from experiments.lab.study import EXPERIMENTS, Picture, find_study, study_names
 from experiments.targets import write_targets
 
 console = Console(highlight=False)

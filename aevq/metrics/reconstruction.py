@@ -31,8 +31,8 @@ def reconstruction_metrics(x: Tensor, x_hat: Tensor) -> dict[str, float]:
         x_hat: Reconstructions, of the same shape.
 
     Returns:
-        `reconstruction/mse`, `/l1`, `/psnr` (dB; infinite where nothing differs), `/ssim` and `/cross_entropy` (nats per
-        image).
+        `reconstruction/mse`, `/l1`, `/psnr` (dB; infinite where nothing differs), `/ssim` and `/cross_entropy` (nats
+        per image).
     """
     error = (x_hat - x).double()
     mse = float(error.square().mean())

@@ -1,4 +1,4 @@
-"""Makes a study's runs: its sweeps, each in a folder of its own that a second start goes on with, and their evaluations."""
+"""Makes a study's runs: its sweeps, each in a folder that a second start goes on with, and their evaluations."""
 
 from __future__ import annotations
 

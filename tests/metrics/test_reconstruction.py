@@ -23,6 +23,16 @@ def test_figures_are_those_of_numpy_and_torchmetrics(digits):
     assert metrics["reconstruction/psnr"] == pytest.approx(peak_signal_noise_ratio(x_hat, x, 1.0).item(), abs=1e-3)
 
 
+def test_cross_entropy_is_that_of_the_bernoulli_likelihood_on_the_same_means(digits):
+    x_hat = (digits * 0.8 + 0.05).double()
+    nats = -(digits * x_hat.log() + (1 - digits) * (1 - x_hat).log()).sum((1, 2, 3)).mean()
+    assert reconstruction_metrics(digits, x_hat)["reconstruction/cross_entropy"] == pytest.approx(float(nats))
+
+
+def test_cross_entropy_is_finite_where_a_reconstruction_is_sure_and_wrong(digits):
+    assert math.isfinite(reconstruction_metrics(digits, (digits < 0.5).to(digits))["reconstruction/cross_entropy"])
+
+
 def test_psnr_is_that_of_the_split_and_not_a_mean_over_images(digits):
     x_hat = digits.clone()
     x_hat[0] = 1 - x_hat[0]

@@ -1,0 +1,75 @@
+"""Study 4: how many codes, of how many dimensions, moved by what rule; where collapse begins, and what cures it."""
+
+from pathlib import Path
+
+from experiments.lab.figures import Panel, Point, Series, draw
+from experiments.lab.results import Results
+from experiments.lab.study import Study
+from experiments.lab.tables import Column, table
+
+MSE, PERPLEXITY, USAGE = "reconstruction/mse", "codebook/perplexity", "codebook/usage"
+CODEBOOK = (
+    Column(PERPLEXITY, "perplexity", "higher"),
+    Column(USAGE, "share of codes in use", "higher"),
+    Column(MSE, "MSE", "lower"),
+    Column("reconstruction/fd", "fd of reconstructions", "lower"),
+)
+RATE = (
+    Column(MSE, "MSE", "lower"),
+    Column("rate/grid_bits", "codes as they are, bits"),
+    Column("rate/pixelcnn_bits", "PixelCNN, bits", "lower"),
+    Column("samples/pixelcnn/fd", "fd of samples", "lower"),
+)
+SIZES, DIMS, COLLAPSING = (64, 256, 1024), (4, 16, 64), 512
+UPDATES = {"EMAUpdate": "moving averages", "GradientUpdate": "gradient"}
+
+
+def tables(results: Results) -> dict[str, str]:
+    """Sizes, cures and rates."""
+    sizes = {f"K = {k}, D = {d}": (_size(results, k, d), "") for k in SIZES for d in DIMS}
+    cures = {_cure(results, label): (label, "") for label in results.where(model__num_codes=COLLAPSING)}
+    rates = {f"K = {results.of(label)[0].settings['model.num_codes']}": (label, "") for label in _with_prior(results)}
+    return {
+        "sizes": table(results, "", CODEBOOK, sizes),
+        "cures": table(results, "K = 512, D = 16", CODEBOOK, dict(sorted(cures.items(), key=lambda item: item[0]))),
+        "rates": table(results, "D = 16", RATE, rates),
+    }
+
+
+def _size(results: Results, num_codes: int, code_dim: int) -> str:
+    found = results.where(model__num_codes=num_codes, model__code_dim=code_dim)
+    return next(label for label in found if label not in _with_prior(results))
+
+
+def _with_prior(results: Results) -> list[str]:
+    return [label for label in results.labels if results.get(label, "rate/pixelcnn_bits")]
+
+
+def _cure(results: Results, label: str) -> str:
+    settings = results.of(label)[0].settings
+    update = UPDATES[settings["model.codebook_update._target_"].rpartition(".")[2]]
+    restarts = "restarts" if settings["model.restart.threshold"] else "no restarts"
+    return f"{update}, {settings['model.codebook_init']}, {restarts}"
+
+
+def figures(results: Results, folder: Path) -> None:
+    """Codes in use and error against K."""
+    series = {
+        name: [Series(f"D = {d}", [_point(results, k, d, name) for k in SIZES]) for d in DIMS] for name in (PERPLEXITY, MSE)
+    }
+    draw(
+        folder / "codebook.png",
+        Panel("codes K", "codes in use, perplexity", series[PERPLEXITY], log_x=True, log_y=True),
+        Panel("codes K", "reconstruction MSE", series[MSE], log_x=True),
+    )
+
+
+def _point(results: Results, num_codes: int, code_dim: int, name: str) -> Point:
+    height = results.get(_size(results, num_codes, code_dim), name)
+    assert height is not None, name
+    return Point(float(num_codes), height)
+
+
+STUDY = Study(
+    sweeps=[["experiment=codebook"], ["experiment=collapse"], ["experiment=rate"]], tables=tables, figures=figures
+)

@@ -1,0 +1,41 @@
+"""Study 6: how many nats a binary digit costs, beside what was published."""
+
+import math
+
+from experiments.lab.results import Results
+from experiments.lab.study import Picture, Study
+from experiments.lab.tables import Column, grid, table
+
+PUBLISHED = {  # nats, source
+    "VAE 784-200-200-50, 3,280 epochs": (86.76, "Burda et al. 2016, arXiv:1509.00519"),
+    "IWAE 784-200-200-50, 50 samples": (84.78, "Burda et al. 2016"),
+    "ladder VAE, five layers of latents": (81.74, "Sønderby et al. 2016, arXiv:1602.02282"),
+    "PixelCNN, on the pixels": (81.30, "van den Oord et al. 2016, arXiv:1601.06759"),
+    "VAE with a convolutional ResNet": (81.08, "Kingma et al. 2016, arXiv:1606.04934"),
+}
+COLUMNS = (
+    Column("likelihood/nll|likelihood/pixelcnn_nll_bound", "−log p(x) ≤, nats", "lower"),
+    Column("likelihood/elbo", "ELBO, nats"),
+    Column("loss/distortion", "−log p(x\u2009|\u2009z), nats"),
+    Column("rate/kl_bits|rate/pixelcnn_bits", "rate, bits"),
+    Column("parameters", "parameters"),
+    Column("minutes", "minutes"),
+)
+
+
+def tables(results: Results) -> dict[str, str]:
+    """Ours, and what was published."""
+    ours = {label: (label, "") for label in results.labels}
+    published = [[title, str(nats), f"{nats / (784 * math.log(2)):.3f}", source] for title, (nats, source) in PUBLISHED.items()]
+    return {
+        "likelihood": table(results, "10,000 binary test images", COLUMNS, ours),
+        "published": grid(["published", "nats", "bits a pixel", "source"], published),
+    }
+
+
+STUDY = Study(
+    sweeps=[["experiment=binary"]],
+    evaluation=["importance_samples=5000", "memorisation=false", "probes=false"],
+    tables=tables,
+    pictures={"vae.png": Picture("VAE", "strips/samples_standard_normal.png"), "vqvae.png": Picture("VQVAE", "strips/samples_pixelcnn.png")},
+)

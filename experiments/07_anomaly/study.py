@@ -1,0 +1,45 @@
+"""Study 7: does an image of a digit that was left out of training stand out?"""
+
+import statistics
+
+from aevq.report.statistics import Estimate, estimate
+from experiments.lab.results import Results, Row
+from experiments.lab.study import Study
+from experiments.lab.tables import grid
+
+SCORES = {
+    "AE, reconstruction error": ("AE", "reconstruction_error"),
+    "VAE, reconstruction error": ("VAE", "reconstruction_error"),
+    "VAE, ELBO": ("VAE", "elbo"),
+    "VQ-VAE, reconstruction error": ("VQVAE", "reconstruction_error"),
+    "VQ-VAE, PixelCNN code length": ("VQVAE", "pixelcnn_code_length"),
+}
+DIGITS = range(10)
+
+
+def tables(results: Results) -> dict[str, str]:
+    """One row a score, one column a digit; the last is the mean over the digits."""
+    rows = [
+        [title, *(_short(_auroc(results, *score, [digit])) for digit in DIGITS), str(_auroc(results, *score, DIGITS))]
+        for title, score in SCORES.items()
+    ]
+    return {"auroc": grid(["", *map(str, DIGITS), "mean"], rows)}
+
+
+def _short(value: Estimate | None) -> str:
+    return "–" if value is None else f"{value.mean:.2f} {'' if value.std is None else f'± {value.std:.2f}'}".rstrip()
+
+
+def _auroc(results: Results, model: str, score: str, digits: range | list[int]) -> Estimate | None:
+    """The mean over digits, seed by seed; None where a digit is missing."""
+    rows = [row for label in results.where(model) for row in results.of(label)]
+    means = [_mean([row for row in rows if row.seed == seed], f"anomaly/{score}/auroc", digits) for seed in results.seeds]
+    return estimate([mean for mean in means if mean is not None])
+
+
+def _mean(rows: list[Row], name: str, digits: range | list[int]) -> float | None:
+    found = {int(row.settings["data.leave_out"]): row.figures[name] for row in rows if name in row.figures}
+    return statistics.mean(found[digit] for digit in digits) if found.keys() >= set(digits) else None
+
+
+STUDY = Study(sweeps=[["experiment=anomaly"]], tables=tables)
