@@ -8,7 +8,7 @@ from experiments.lab.results import Results, read_results
 from experiments.lab.study import EXPERIMENTS
 from experiments.lab.tables import Column, grid, table
 
-__all__ = ["write_front_page"]
+__all__ = ["front_page", "write_front_page"]
 
 README, STUDY = EXPERIMENTS.parent / "README.md", EXPERIMENTS / "01_ae_vae_vqvae"
 MODELS = {
@@ -35,11 +35,19 @@ VECTORS = {
 CODES = {"uniform codes": "uniform", "marginals of each position": "marginals", "PixelCNN": "pixelcnn"}
 
 
+def front_page() -> dict[str, str]:
+    """Both tables, by the marks that they stand between."""
+    results = read_results(STUDY)
+    return {
+        "reconstruction": table(results, "10,000 test images", HEADLINE, MODELS),
+        "samples": _samples(results),
+    }
+
+
 def write_front_page() -> None:
     """Put both tables into README.md."""
-    results = read_results(STUDY)
-    put(README, "reconstruction", table(results, "10,000 test images", HEADLINE, MODELS))
-    put(README, "samples", _samples(results))
+    for mark, text in front_page().items():
+        put(README, mark, text)
 
 
 def _samples(results: Results) -> str:

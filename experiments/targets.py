@@ -12,7 +12,7 @@ from experiments.lab.results import Results, has_results, read_results
 from experiments.lab.study import EXPERIMENTS
 from experiments.lab.tables import grid
 
-__all__ = ["TARGETS", "Target", "write_targets"]
+__all__ = ["TARGETS", "Target", "targets_table", "write_targets"]
 
 HEADLINE, CODEBOOK, LATENT_DIM, LIKELIHOOD = "01_ae_vae_vqvae", "04_codebook", "05_latent_dim", "06_likelihood"
 Measure = Callable[[Results], Estimate | None]
@@ -106,7 +106,12 @@ TARGETS = [
 ]
 
 
+def targets_table() -> str:
+    """A line for each target."""
+    head = ["target, two CPU cores, a run of ten minutes at most", "goal", "measured", "met", "command"]
+    return grid(head, [target.row() for target in TARGETS])
+
+
 def write_targets() -> None:
     """Put the table into experiments/README.md."""
-    head = ["target, two CPU cores, a run of ten minutes at most", "goal", "measured", "met", "command"]
-    put(EXPERIMENTS / "README.md", "targets", grid(head, [target.row() for target in TARGETS]))
+    put(EXPERIMENTS / "README.md", "targets", targets_table())

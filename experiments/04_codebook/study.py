@@ -55,7 +55,8 @@ def _cure(results: Results, label: str) -> str:
 def figures(results: Results, folder: Path) -> None:
     """Codes in use and error against K."""
     series = {
-        name: [Series(f"D = {d}", [_point(results, k, d, name) for k in SIZES]) for d in DIMS] for name in (PERPLEXITY, MSE)
+        name: [Series(f"D = {d}", [_point(results, k, d, name) for k in SIZES]) for d in DIMS]
+        for name in (PERPLEXITY, MSE)
     }
     draw(
         folder / "codebook.png",

@@ -26,7 +26,9 @@ COLUMNS = (
 def tables(results: Results) -> dict[str, str]:
     """Ours, and what was published."""
     ours = {label: (label, "") for label in results.labels}
-    published = [[title, str(nats), f"{nats / (784 * math.log(2)):.3f}", source] for title, (nats, source) in PUBLISHED.items()]
+    published = [
+        [title, str(nats), f"{nats / (784 * math.log(2)):.3f}", source] for title, (nats, source) in PUBLISHED.items()
+    ]
     return {
         "likelihood": table(results, "10,000 binary test images", COLUMNS, ours),
         "published": grid(["published", "nats", "bits a pixel", "source"], published),
@@ -37,5 +39,8 @@ STUDY = Study(
     sweeps=[["experiment=binary"]],
     evaluation=["importance_samples=5000", "memorisation=false", "probes=false"],
     tables=tables,
-    pictures={"vae.png": Picture("VAE", "strips/samples_standard_normal.png"), "vqvae.png": Picture("VQVAE", "strips/samples_pixelcnn.png")},
+    pictures={
+        "vae.png": Picture("VAE", "strips/samples_standard_normal.png"),
+        "vqvae.png": Picture("VQVAE", "strips/samples_pixelcnn.png"),
+    },
 )

@@ -33,7 +33,9 @@ def _short(value: Estimate | None) -> str:
 def _auroc(results: Results, model: str, score: str, digits: range | list[int]) -> Estimate | None:
     """The mean over digits, seed by seed; None where a digit is missing."""
     rows = [row for label in results.where(model) for row in results.of(label)]
-    means = [_mean([row for row in rows if row.seed == seed], f"anomaly/{score}/auroc", digits) for seed in results.seeds]
+    means = [
+        _mean([row for row in rows if row.seed == seed], f"anomaly/{score}/auroc", digits) for seed in results.seeds
+    ]
     return estimate([mean for mean in means if mean is not None])
 
 

@@ -1,8 +1,8 @@
 """The speed of aevq, each figure a ratio measured in one run.
 
-python experiments/speed/bench.py data.root=../data           # all parts, results in experiments/speed/results.json
-python experiments/speed/bench.py --parts quantiser,sampling  # some of them, others' results stay
-python experiments/speed/bench.py --table                     # README's table again, from the results
+python -m experiments.speed.bench data.root=../data           # all parts, results in experiments/speed/results.json
+python -m experiments.speed.bench --parts quantiser,sampling  # some of them, others' results stay
+python -m experiments.speed.bench --table                     # README's table again, from the results
 
 Further arguments are overrides of the configuration. Needs the peers: pip install aevq[bench].
 """
@@ -26,20 +26,21 @@ warnings.filterwarnings("ignore")  # the peers' own
 
 import torch  # noqa: E402
 from hydra import compose, initialize_config_dir  # noqa: E402
-from nll import nll_rows  # noqa: E402
-from quantizer import growth, quantizer_rows  # noqa: E402
-from readme import put  # noqa: E402
 from rich.console import Console  # noqa: E402
-from sampling import equal_grids, sampling_rows  # noqa: E402
-from startup import startup_rows, training_seconds  # noqa: E402
-from timing import Row, matmul_peak  # noqa: E402
-from training import CASES, matmul_share, training_rows  # noqa: E402
 
 from aevq.cli import config_root  # noqa: E402
 from aevq.provenance import git_state, versions  # noqa: E402
 from aevq.terminal import quiet_libraries  # noqa: E402
+from experiments.lab.readme import put  # noqa: E402
+from experiments.speed.nll import nll_rows  # noqa: E402
+from experiments.speed.quantizer import growth, quantizer_rows  # noqa: E402
+from experiments.speed.sampling import equal_grids, sampling_rows  # noqa: E402
+from experiments.speed.startup import startup_rows, training_seconds  # noqa: E402
+from experiments.speed.timing import Row, matmul_peak  # noqa: E402
+from experiments.speed.training import CASES, matmul_share, training_rows  # noqa: E402
 
-RESULTS = Path(__file__).parent / "results.json"
+RESULTS = Path(__file__).with_name("results.json")
+README = Path(__file__).with_name("README.md")
 UNITS = {"step": (1e3, "ms"), "command": (1.0, "s"), "image": (1e6, "µs"), "grid": (1e3, "ms")}
 PEERS = ("pythae", "vector-quantize-pytorch")
 
@@ -115,7 +116,7 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="only write README's table again")
     options = parser.parse_intermixed_args()
     if options.table:
-        put("results", markdown(json.loads(options.out.read_text())))
+        put(README, "results", markdown(json.loads(options.out.read_text())))
         return
     unknown = [part for part in options.parts.split(",") if part not in PARTS]
     if unknown:
@@ -125,7 +126,7 @@ def main() -> None:
     for part in options.parts.split(","):
         measure(part, options)
     if options.out == RESULTS:
-        put("results", markdown(json.loads(RESULTS.read_text())))
+        put(README, "results", markdown(json.loads(RESULTS.read_text())))
 
 
 def measure(part: str, options: argparse.Namespace) -> None:

@@ -13,7 +13,6 @@ from functools import partial
 
 import torch
 from hydra import compose, initialize_config_dir
-from timing import Row, alternate, compare
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -21,6 +20,7 @@ from aevq.build import build
 from aevq.cli import config_root
 from aevq.models import VAE
 from aevq.ops.gaussian import reparameterize
+from experiments.speed.timing import Row, alternate, compare
 
 __all__ = ["image_by_image", "nll_rows"]
 

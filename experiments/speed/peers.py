@@ -17,11 +17,11 @@ from pythae.models.nn import BaseDecoder, BaseEncoder
 from pythae.models.nn.benchmarks.mnist import Decoder_ResNet_VQVAE_MNIST, Encoder_ResNet_VQVAE_MNIST
 from pythae.trainers import BaseTrainer, BaseTrainerConfig
 from pythae.trainers.training_callbacks import TrainingCallback
-from timing import Laps, silence
 from torch import Tensor, nn
 
 from aevq.models import VAE as OurVAE
 from aevq.models import LatentModel
+from experiments.speed.timing import Laps, silence
 
 __all__ = ["Encoded", "ResNet", "pythae_default", "pythae_model", "pythae_seconds"]
 

@@ -1,6 +1,6 @@
 """Quality over training time: ours with its defaults, and pythae with its own, on the same machine and images.
 
-python experiments/speed/quality.py data.root=../data
+python -m experiments.speed.quality data.root=../data
 
 Writes quality.json and quality.png beside this file, and a table into README.md. The clock stands still while a model
 is judged; both are judged by the same code. Further arguments are overrides of ours.
@@ -25,12 +25,9 @@ import torch
 from hydra import compose, initialize_config_dir
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
-from peers import Encoded, pythae_default
 from pythae.data.datasets import BaseDataset
 from pythae.trainers import BaseTrainer, BaseTrainerConfig
 from pythae.trainers.training_callbacks import TrainingCallback
-from readme import put
-from timing import silence
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -45,6 +42,9 @@ from aevq.ops.distance import frechet_distance, moments
 from aevq.ops.importance import importance_bound, log_weights
 from aevq.runs import Run
 from aevq.terminal import quiet_libraries
+from experiments.lab.readme import put
+from experiments.speed.peers import Encoded, pythae_default
+from experiments.speed.timing import silence
 
 HERE = Path(__file__).parent
 OURS, THEIRS = "aevq", "pythae"
@@ -255,7 +255,7 @@ def main() -> None:
         curves[race.figure] = {OURS: mine, THEIRS: theirs(race, config, options.interval, options.seconds)}
     (HERE / "quality.json").write_text(json.dumps(curves, indent=1) + "\n")
     draw(curves)
-    put("quality", table(curves))
+    put(HERE / "README.md", "quality", table(curves))
     print(table(curves))
 
 

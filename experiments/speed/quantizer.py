@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from functools import partial
 
 import torch
-from timing import Row, alternate, compare
 from torch import Tensor
 from vector_quantize_pytorch import VectorQuantize
 
 from aevq.nn import EMAUpdate, VectorQuantizer
+from experiments.speed.timing import Row, alternate, compare
 
 __all__ = ["growth", "quantizer_rows"]
 

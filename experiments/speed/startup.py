@@ -14,7 +14,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytorch_lightning as pl
-from timing import Row, alternate, compare
+
+from experiments.speed.timing import Row, alternate, compare
 
 __all__ = ["Stamps", "startup_rows", "training_seconds"]
 
@@ -61,7 +62,7 @@ def training_seconds(overrides: list[str]) -> dict[str, float]:
         _seconds(
             *("-m", "aevq.train", "model=vae", "trainer.max_steps=20", "trainer.val_check_interval=20"),
             *("logger=none", f"paths.runs={folder}/runs", "evaluation.samples=0", "pictures.map_points=100"),
-            f"+callbacks.stamps={{_target_: startup.Stamps, path: {stamps}}}",
+            f"+callbacks.stamps={{_target_: experiments.speed.startup.Stamps, path: {stamps}}}",
             *overrides,
         )
         end = time.time()
@@ -71,6 +72,6 @@ def training_seconds(overrides: list[str]) -> dict[str, float]:
 
 def _seconds(*arguments: str) -> float:
     start = time.perf_counter()
-    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    path = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
     subprocess.run([sys.executable, *arguments], check=True, capture_output=True, env=os.environ | {"PYTHONPATH": path})
     return time.perf_counter() - start

@@ -21,9 +21,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
-from peers import pythae_model, pythae_seconds
 from pytorch_lightning.loggers import CSVLogger
-from timing import Laps, Row, alternate, compare, silence
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
@@ -39,6 +37,8 @@ from aevq.loggers import MetricsCSV
 from aevq.models import LatentModel
 from aevq.runs import Run
 from aevq.terminal import quiet_libraries
+from experiments.speed.peers import pythae_model, pythae_seconds
+from experiments.speed.timing import Laps, Row, alternate, compare, silence
 
 __all__ = ["CASES", "Case", "bare_loop", "matmul_share", "training_rows"]
 

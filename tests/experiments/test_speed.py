@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from pathlib import Path
-
-import pytest
 import torch
 
-FOLDER = Path(__file__).parents[2] / "experiments" / "speed"
+from aevq.nn import Bernoulli
+from experiments.speed import nll, sampling, timing
 
 
-@pytest.fixture
-def module(monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER))
-    yield importlib.import_module
-    for name in {path.stem for path in FOLDER.glob("*.py")} & set(sys.modules):
-        del sys.modules[name]
-
-
-def test_contenders_alternate_and_ratios_are_of_pairs(module):
-    timing = module("timing")
+def test_contenders_alternate_and_ratios_are_of_pairs():
     seconds = {"ours": iter([1.0, 2.0, 10.0]), "theirs": iter([3.0, 4.0, 20.0])}
     order = []
     measures = {name: lambda name=name: order.append(name) or next(seconds[name]) for name in seconds}
@@ -32,17 +19,12 @@ def test_contenders_alternate_and_ratios_are_of_pairs(module):
     assert (row.ours, row.theirs) == (2.0, 4.0)
 
 
-def test_both_samplers_draw_the_same_grids(module):
-    sampling = module("sampling")
+def test_both_samplers_draw_the_same_grids():
     assert sampling.equal_grids(5, 3, torch.float64) == 1.0
 
 
-def test_the_naive_bound_is_the_batched_one(module, make_model, digits):
-    nll = module("nll")
+def test_the_naive_bound_is_the_batched_one(make_model, digits):
     model, x = make_model("vae").eval(), digits[:3]
-    # The likelihood of the naive one is a Bernoulli's.
-    from aevq.nn import Bernoulli
-
-    model.likelihood = Bernoulli()
+    model.likelihood = Bernoulli()  # as the naive one's
     naive, batched = nll.image_by_image(model, x.round(), 5000), model.importance_nll(x.round(), 5000)
     torch.testing.assert_close(naive, batched, rtol=0.01, atol=0.5)

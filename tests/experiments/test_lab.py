@@ -1,0 +1,115 @@
+"""The studies: what their READMEs show is what their results say."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from aevq.errors import UserError
+from experiments.front_page import front_page
+from experiments.lab.readme import between, put
+from experiments.lab.results import Results, Row, collect_results, has_results, read_results, write_results
+from experiments.lab.study import EXPERIMENTS, find_study, study_names
+from experiments.lab.tables import Column, table
+from experiments.targets import TARGETS, targets_table
+from run_folders import make_run
+
+WITH_RESULTS = [name for name in study_names() if has_results(EXPERIMENTS / name)]
+
+
+def results_of(*rows: Row) -> Results:
+    return Results(["a command"], [], "1-abc", ["c0ffee"], {}, list(rows))
+
+
+TWO_SEEDS = results_of(
+    Row("AE", "AE", {"model.latent_dim": 8}, 1, "run1", {"mse": 0.1, "samples/mixture/fd": 5.0}),
+    Row("AE", "AE", {"model.latent_dim": 8}, 2, "run2", {"mse": 0.3, "samples/mixture/fd": 7.0}),
+    Row("VAE", "VAE", {"model.latent_dim": 4}, 1, "run3", {"mse": 0.25}),
+)
+
+
+@pytest.mark.parametrize("name", WITH_RESULTS)
+def test_a_readme_shows_what_its_results_say(name):
+    readme = EXPERIMENTS / name / "README.md"
+    for mark, text in find_study(name).tables(read_results(EXPERIMENTS / name)).items():
+        assert between(readme, mark) == text, f"make studies writes {name} again"
+
+
+@pytest.mark.parametrize("name", WITH_RESULTS)
+def test_a_study_has_three_seeds_of_every_group_and_one_data_set(name):
+    results = read_results(EXPERIMENTS / name)
+    assert all(len({row.seed for row in results.of(label)}) >= 3 for label in results.labels)
+    assert len(results.data) == 1
+    assert results.data[0]["sizes"]["test"] == 10_000
+
+
+@pytest.mark.parametrize("name", study_names())
+def test_a_readme_has_no_gap_and_its_pictures_are_there(name):
+    text = (EXPERIMENTS / name / "README.md").read_text(encoding="utf-8")
+    assert "TODO" not in text
+    assert all(f"**{part}" in text for part in ("Question.", "Command", "Result.", "What it means."))
+    for picture in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text):
+        assert (EXPERIMENTS / name / picture).is_file(), picture
+
+
+def test_targets_and_front_page_are_up_to_date():
+    assert between(EXPERIMENTS / "README.md", "targets") == targets_table()
+    for mark, text in front_page().items():
+        assert between(EXPERIMENTS.parent / "README.md", mark) == text
+
+
+def test_every_target_names_a_study():
+    assert {target.study for target in TARGETS} <= set(study_names())
+
+
+def test_results_survive_a_round_trip(tmp_path):
+    write_results(TWO_SEEDS, tmp_path)
+    assert read_results(tmp_path) == TWO_SEEDS
+
+
+def test_torn_results_are_refused_in_one_line(tmp_path):
+    path = write_results(TWO_SEEDS, tmp_path)
+    path.write_text(path.read_text()[:-20])
+    with pytest.raises(UserError, match=r"results\.json: not readable results"):
+        read_results(tmp_path)
+
+
+def test_a_group_is_found_by_its_settings():
+    assert TWO_SEEDS.where("AE") == TWO_SEEDS.where(model__latent_dim=8) == ["AE"]
+    assert TWO_SEEDS.where("VAE", model__latent_dim=8) == []
+    assert str(TWO_SEEDS.get("AE", "mse")) == "0.20 ± 0.14"
+    with pytest.raises(UserError, match="no group 'GAN', but AE, VAE"):
+        TWO_SEEDS.of("GAN")
+
+
+def test_the_best_of_a_column_is_bold_and_what_is_not_measured_a_dash():
+    rows = {"ours": ("AE", ""), "theirs": ("VAE", "")}
+    text = table(TWO_SEEDS, "", [Column("mse", "MSE", "lower"), Column("none|mse", "one of two")], rows)
+    assert text.splitlines()[2:] == ["| ours | **0.20 ± 0.14** | 0.20 ± 0.14 |", "| theirs | 0.25 | 0.25 |"]
+    samples = table(TWO_SEEDS, "", [Column("fd", "fd")], {name: (name, "samples/mixture/") for name in ("AE", "VAE")})
+    assert samples.splitlines()[2:] == ["| AE | 6.0 ± 1.4 |", "| VAE | – |"]
+
+
+def test_runs_become_results_and_an_unfinished_one_is_refused(tmp_path):
+    runs = [make_run(tmp_path / f"{seed}", seed=seed) for seed in (1, 2)]
+    results = collect_results(runs, ["python -m aevq.train -m seed=1,2"])
+    assert [row.seed for row in results.rows] == [1, 2]
+    assert results.data[0]["name"] == "mnist5k"
+    failed = make_run(tmp_path / "3", seed=3, status="failed", error="boom")
+    with pytest.raises(UserError, match="1 jobs have not finished, 3 among them"):
+        collect_results([*runs, failed], [])
+
+
+def test_text_goes_between_its_marks_and_nowhere_else(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text("a\n<!-- one -->\nold\n<!-- /one -->\nb\n")
+    put(readme, "one", r"new \1")
+    assert readme.read_text() == "a\n<!-- one -->\nnew \\1\n<!-- /one -->\nb\n"
+    with pytest.raises(UserError, match="expected one place for 'two', found 0"):
+        put(readme, "two", "x")
+
+
+def test_an_unknown_study_is_refused_with_the_nearest():
+    with pytest.raises(UserError, match="02_loss"):
+        find_study("02_los")
