@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["probe_metrics"]
 
 NEIGHBOURS = 5
-MAX_TRAIN = 20_000  # vectors that the classifiers see: beyond it a probe costs more than the model
 
 
 def probe_metrics(name: str, train: Tensor, train_labels: Tensor, x: Tensor, labels: Tensor) -> dict[str, float]:
@@ -24,7 +23,7 @@ def probe_metrics(name: str, train: Tensor, train_labels: Tensor, x: Tensor, lab
 
     Args:
         name: What the vectors are: `latent` or `pixels`.
-        train: Vectors, `(N, F)`; the first 20,000 are used.
+        train: Vectors, `(N, F)`.
         train_labels: Their classes, int64 `(N,)`.
         x: Vectors to classify, `(M, F)`.
         labels: Their classes, int64 `(M,)`.
@@ -38,7 +37,7 @@ def probe_metrics(name: str, train: Tensor, train_labels: Tensor, x: Tensor, lab
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    seen, classes = train[:MAX_TRAIN].numpy(), train_labels[:MAX_TRAIN].numpy()
+    seen, classes = train.numpy(), train_labels.numpy()
     probes = {"linear": LogisticRegression(max_iter=200), "knn": KNeighborsClassifier(NEIGHBOURS)}
     figures = {}
     for kind, probe in probes.items():

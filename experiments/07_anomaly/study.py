@@ -44,4 +44,4 @@ def _mean(rows: list[Row], name: str, digits: range | list[int]) -> float | None
     return statistics.mean(found[digit] for digit in digits) if found.keys() >= set(digits) else None
 
 
-STUDY = Study(sweeps=[["experiment=anomaly"]], tables=tables)
+STUDY = Study(sweeps=[["experiment=anomaly"]], tables=tables, mixed=True)

@@ -50,7 +50,7 @@ class Results:
 
     Attributes:
         commands: Command lines that made them.
-        data: Name, fingerprint (SHA-256) and sizes of the splits.
+        data: Of each data set its name, and of its splits the fingerprints (SHA-256) and the sizes.
         metrics_version: How they were measured.
         commit: That they were trained from; with `+` where files had been changed.
         versions: Of Python and the packages.
@@ -100,13 +100,18 @@ class Results:
         return sorted({row.seed for row in self.rows})
 
 
-def collect_results(folders: Iterable[Path], commands: Sequence[str]) -> Results:
+def collect_results(folders: Iterable[Path], commands: Sequence[str], allow_mixed: bool = False) -> Results:
     """Read the finished runs in folders of sweeps.
+
+    Args:
+        folders: Of sweeps and runs.
+        commands: That made them.
+        allow_mixed: Whether their data may differ.
 
     Raises:
         UserError: If a run has not finished, or two were measured differently.
     """
-    comparison = compare_folders(folders, allow_mixed=False)
+    comparison = compare_folders(folders, allow_mixed)
     if unfinished := comparison.collection.unfinished:
         raise UserError(f"study: {len(unfinished)} jobs have not finished, {unfinished[0].name} among them")
     runs = comparison.collection.finished
@@ -123,7 +128,7 @@ def collect_results(folders: Iterable[Path], commands: Sequence[str]) -> Results
 
 
 def _data(data: dict[str, Any]) -> dict[str, Any]:
-    return {"name": data["name"], "fingerprint": data["fingerprint"]["all"], "sizes": data["sizes"]}
+    return {"name": data["name"], "fingerprint": data["fingerprint"], "sizes": data["sizes"]}
 
 
 def _commit(git: dict[str, Any] | None) -> str:

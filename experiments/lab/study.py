@@ -39,6 +39,7 @@ class Study:
         pictures: Name of a file in the study's folder → where it comes from.
         evaluation: Overrides of `python -m aevq.evaluate`, which then measures every run; None where what a run
             measures at its end is all.
+        mixed: Whether the runs' data differ on purpose, as where a digit is left out of the training.
     """
 
     sweeps: Sequence[Sequence[str]]
@@ -46,6 +47,7 @@ class Study:
     figures: Callable[[Results, Path], None] | None = None
     pictures: Mapping[str, Picture] = field(default_factory=dict)
     evaluation: Sequence[str] | None = None
+    mixed: bool = False
 
 
 def study_names() -> list[str]:
