@@ -27,7 +27,7 @@ from aevq.files import atomic_write, point_latest
 from aevq.fitting import Trainers, check_trainer, fit_model, fit_priors, seed_noise, to_plain
 from aevq.generate import encode_splits
 from aevq.memory import check_size, memory_for_weights
-from aevq.nn.distributed import sharing_chunks
+from aevq.nn.distributed import leave_group, sharing_chunks
 from aevq.pictures.run import draw_run
 from aevq.preemption import Notice, Preempted
 from aevq.priors import Prior, build_prior
@@ -99,6 +99,8 @@ class Job:
             if signal.Signals(stop.signum).name == "SIGUSR1" and (amiss := requeue()):
                 log.warning("not put back into the queue: %s", amiss)
             raise
+        finally:
+            leave_group()
 
     def _run(self, old: Run | None) -> Result:
         self.data.prepare()

@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import distributed
 
+from aevq.errors import UserError
+from aevq.job import Job
+from aevq.train import main
 from ddp_scenarios import everything
 from ranks import on_ranks
 
@@ -116,3 +120,16 @@ def test_a_shared_evaluation_is_that_of_one_process(both):
     for results in both[1]:
         assert results["evaluation"]["train"].equal(expected["train"])
         assert results["evaluation"]["metrics"] == expected["metrics"]
+
+
+def test_a_job_ends_its_part_in_the_process_group(command, tmp_path, monkeypatch):
+    """Whatever becomes of it; or a thread of gloo may abort the process at its exit, after everything was done."""
+
+    def fails(self, old):
+        raise UserError("it fails")
+
+    monkeypatch.setattr(Job, "_run", fails)
+    distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1)
+    code, _, err = command(main, "model=vae", "data=mnist5k")
+    assert (code, err) == (1, "error: it fails\n")
+    assert not distributed.is_initialized()

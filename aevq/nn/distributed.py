@@ -19,6 +19,7 @@ __all__ = [
     "broadcast_from_first",
     "gather_objects",
     "global_rank",
+    "leave_group",
     "map_chunks",
     "sharing_chunks",
     "world_size",
@@ -35,6 +36,16 @@ def world_size() -> int:
 def global_rank() -> int:
     """Number of this process in the group; 0 without one."""
     return distributed.get_rank() if world_size() > 1 else 0
+
+
+def leave_group() -> None:
+    """End this process's part in the group, if there is one.
+
+    Threads of gloo that still run when a process exits abort it (SIGABRT), now and then; Lightning ends NCCL's group
+    only.
+    """
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def all_reduce_sum(x: Tensor) -> Tensor:

@@ -30,6 +30,7 @@ from aevq.checkpoint_io import AtomicCheckpointIO, load_plain
 from aevq.data.loader import DeviceLoader
 from aevq.data.seeding import mix
 from aevq.errors import expect, expect_int
+from aevq.memory import halving
 from aevq.nn.distributed import map_chunks
 from aevq.nn.pixelcnn import GatedPixelCNN
 from aevq.nn.pixelcnn_sampler import sample_codes
@@ -162,9 +163,15 @@ class PixelCNN(PixelCNNTraining):
         u = torch.rand((n, *self.spec.shape), dtype=torch.float64, **source)
         # Apple's GPUs have no float64.
         u = u.to(self.device, torch.float32 if self.device.type == "mps" else torch.float64)
+        if labels is not None:
+            labels = labels.to(self.device)
+
+        def draw(rows: Tensor) -> Tensor:
+            return sample_codes(self.network, u[rows], None if labels is None else labels[rows], temperature)
+
         with _evaluating(self):
-            draw = partial(_sample, self.network, temperature)
-            return torch.cat(map_chunks(draw, u.split(CHUNK), self._split(labels, n))).to(self.device)
+            rows = torch.arange(n, device=self.device)
+            return torch.cat(map_chunks(halving(draw), rows.split(CHUNK))).to(self.device)
 
     def log_prob(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Score grids: log p(z), or log p(z|y) if labels are given.
@@ -228,10 +235,6 @@ class PixelCNN(PixelCNNTraining):
             rank=trainer.global_rank,
             world_size=trainer.world_size,
         )
-
-
-def _sample(network: GatedPixelCNN, temperature: float, uniforms: Tensor, labels: Tensor | None) -> Tensor:
-    return sample_codes(network, uniforms, labels, temperature).cpu()
 
 
 def _quiet_trainer(**arguments: Any) -> pl.Trainer:

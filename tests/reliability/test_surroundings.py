@@ -13,9 +13,11 @@ import torch
 import aevq
 import dying
 from aevq.errors import UserError
+from aevq.latents import CodeSpec
 from aevq.memory import by_chunks
 from aevq.models import VAE as Model
 from aevq.nn.feature_net import FeatureNet
+from aevq.priors import PixelCNN, pixelcnn
 from aevq.report.folders import find_folder
 from aevq.results import read_result
 from aevq.sweeps import find_sweep
@@ -60,6 +62,25 @@ def test_memory_that_holds_nothing(saw):
     with pytest.raises(UserError, match="out of memory, even for one image at a time"):
         by_chunks(never, torch.zeros(9, 1), 4)
     saw("one line")
+
+
+@pytest.mark.fault("out of memory while a PixelCNN samples: smaller chunks, and the same grids")
+def test_memory_that_holds_a_few_grids(monkeypatch, saw, caplog):
+    arguments = {"channels": 8, "layers": 2, "kernel": 3, "conditional": True, "dropout": 0.0, "learning_rate": 1e-3}
+    arguments |= {"weight_decay": 0.0, "batch_size": 8, "max_steps": 2, "val_every_steps": 1, "patience": 1}
+    prior = PixelCNN(CodeSpec(16, 4, 4), **arguments)
+    whole = prior.sample(100, torch.Generator().manual_seed(0))
+    sampler = pixelcnn.sample_codes
+
+    def limited(network, uniforms, *rest):
+        if len(uniforms) > 30:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        return sampler(network, uniforms, *rest)
+
+    monkeypatch.setattr(pixelcnn, "sample_codes", limited)
+    assert prior.sample(100, torch.Generator().manual_seed(0)).equal(whole)
+    assert "going on with 25 at a time" in caplog.text
+    saw("chunks of 100 went down to 25; the same grids")
 
 
 def test_chunks_join_to_the_whole_and_other_errors_stay():
