@@ -80,7 +80,7 @@ class Job:
         self.callbacks = [build(node, trust, f"callbacks.{name}") for name, node in self.plain["callbacks"].items()]
         self.pictures = build(self.plain["pictures"], trust, "pictures")
         self.evaluation: EvaluationSettings = build(self.plain["evaluation"], trust, "evaluation")
-        check_parts(self.plain, self.model, self.priors.values(), self.data)
+        check_parts(self.plain, self.model, list(self.priors.values()), self.data)
         self.active = rank() == 0
         self.notice = Notice()
 
