@@ -238,7 +238,7 @@ class Evaluator:
         if not isinstance(self.model.latent_spec, CodeSpec):
             return {}
         with torch.inference_mode():
-            return {name: _code_length(prior, self._z, self.labels) for name, prior in self.priors.items()}
+            return {name: code_length(prior, self._z, self.labels) for name, prior in self.priors.items()}
 
     def _likelihood(self) -> Figures:
         """Bounds of −log p(x), nats: only where p(x|z) is a normalised distribution of the images, binary ones."""
@@ -303,7 +303,7 @@ def _finite(figures: Figures) -> Figures:
     return {name: value for name, value in figures.items() if math.isfinite(value)}
 
 
-def _code_length(prior: Prior, latents: Tensor, labels: Tensor) -> Tensor:
+def code_length(prior: Prior, latents: Tensor, labels: Tensor) -> Tensor:
     """−log p(z), nats; of a class-conditional prior with too many classes to sum them out, log |Y| − log p(z|y) ≥ that.
 
     Which is what it takes to send the class first.

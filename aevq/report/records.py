@@ -78,9 +78,11 @@ def read_record(path: Path) -> Record:
     _check_result(path / "result.json", result)
     config = read_config(path / "config.yaml", result.sealed)
     evaluation = _read_evaluation(path / "evaluation.json", result.weights)
-    asked = _group(config, "evaluation").get("samples")
-    samples = evaluation["settings"]["samples"] if evaluation else asked
-    own = _measured_alike(result, evaluation, samples == asked)
+    asked = _group(config, "evaluation")
+    measured = evaluation["settings"] if evaluation else asked
+    samples, of_modes = measured.get("samples"), {measured.get("mode_samples"), asked.get("mode_samples")}
+    same = samples == asked.get("samples") and len(of_modes - {None}) < 2  # runs older than modes counted none
+    own = _measured_alike(result, evaluation, same)
     figures = own | (evaluation["metrics"] if evaluation else {})
     measurement = Measurement(
         data=result.data["name"],
