@@ -69,9 +69,9 @@ class Job:
         check_trainer(self.plain["trainer"])
         torch.set_float32_matmul_precision(config.matmul_precision)
         model = self.plain["model"]
+        self.data: MNISTDataModule = build(self.plain["data"], trust, "data")
         check_size(lambda: build(model, trust, "model"), "model", *memory_for_weights())
         pl.seed_everything(config.seed, verbose=False)
-        self.data: MNISTDataModule = build(self.plain["data"], trust, "data")
         self.model: LatentModel = build(model, trust, "model")
         spec = self.model.latent_spec
         self.priors: dict[str, Prior] = {

@@ -41,8 +41,8 @@ VALUES: dict[str, Any] = {
     "show_traceback": bool,
 }
 PARTS: dict[str, type | None] = {
+    "data": pl.LightningDataModule,  # first: what it states of its images, a model is built by
     "model": LatentModel,
-    "data": pl.LightningDataModule,
     "evaluation": None,
     "pictures": None,
 }
