@@ -52,6 +52,7 @@ class Options:
         probes: Whether to train classifiers on the latents.
         quick: Only what a run measures at its end: its own priors, no bound, no nearest images, no classifiers.
         seed: Of samples and noise.
+        mode_samples: Of stacked digits, samples that the modes are counted on; 0 counts none.
         runs: Where runs are kept.
         trust: Packages of your own, say [mypackage.], whose classes the run may name.
     """
@@ -66,6 +67,7 @@ class Options:
     probes: bool = True
     quick: bool = False
     seed: int = 0
+    mode_samples: int = 26_000
     runs: str = "runs"
     trust: list[str] = field(default_factory=list)
 
@@ -87,6 +89,7 @@ def evaluate(options: Options) -> dict[str, float]:
         memorisation=options.memorisation and not options.quick,
         probes=options.probes and not options.quick,
         seed=options.seed,
+        mode_samples=options.mode_samples,
     )
     run = load(options.run, options.runs, options.trust)
     if run.result.status != "finished":
@@ -162,7 +165,9 @@ def _comparable(path: Path, content: dict[str, Any]) -> dict[str, Any]:
     try:
         before = unseal_json(path.read_text(encoding="utf-8"))
         same = all(before[key] == content[key] for key in ("schema_version", "metrics_version", "weights"))
-        same &= all(before["settings"][key] == content["settings"][key] for key in ("split", "samples", "seed"))
+        old, new = before["settings"], content["settings"]
+        same &= all(old[key] == new[key] for key in ("split", "samples", "seed"))
+        same &= old.get("mode_samples", new["mode_samples"]) == new["mode_samples"]  # older ones counted no modes
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return before if same else {}

@@ -28,6 +28,7 @@ from aevq.metrics import (
     features_of,
     image_terms,
     mean_terms,
+    mode_metrics,
     pca_mse,
     probe_metrics,
     reconstruction_metrics,
@@ -60,6 +61,7 @@ log = logging.getLogger("aevq")
 Figures = dict[str, float]
 
 CHUNK = 500
+MOST_SUMMED = 10  # classes: each costs as much as an unconditional prior
 PROTOCOL = 2  # raised whenever a figure of the same name would come out differently
 
 
@@ -84,6 +86,8 @@ class EvaluationSettings:
         memorisation: Whether to look for each sample's nearest train image.
         probes: Whether to train classifiers on the latents.
         seed: Of samples and noise.
+        mode_samples: Of stacked digits, samples that the modes are counted on, at most as many as the split has images;
+            0 counts none.
     """
 
     split: Annotated[Literal["val", "test"], Says("val or test")]
@@ -93,6 +97,7 @@ class EvaluationSettings:
     memorisation: bool
     probes: bool
     seed: Seed
+    mode_samples: Whole = 26_000  # run folders older than it have none
 
 
 @dataclass
@@ -138,7 +143,7 @@ class Evaluator:
             "anomaly": self._anomaly,
         }
         if self.settings.samples:
-            parts["floor"] = lambda: self._reference.floor()
+            parts["floor"] = self._floor
             parts |= {f"samples {name}": partial(self._samples, name) for name in self.priors}
         if self.settings.probes and self.latents is not None:
             parts["probes"] = partial(self._probes, self.latents)
@@ -177,6 +182,16 @@ class Evaluator:
         return load_feature_net().to(self.model.device)
 
     @cached_property
+    def _features(self) -> Tensor:
+        """Of the images of the split."""
+        return features_of(self._net, self.x)
+
+    @property
+    def _mode_samples(self) -> int:
+        """Images that modes are counted on, samples and real ones: the KL of fewer would be biased more."""
+        return min(self.settings.mode_samples, len(self.x)) if self.x.shape[1] > 1 else 0
+
+    @cached_property
     def _reference(self) -> Reference:
         n, train = self.settings.samples, self.data.images("train")
         all_train = train if self.settings.memorisation else None
@@ -187,7 +202,7 @@ class Evaluator:
     def _reconstruction(self) -> Figures:
         figures = reconstruction_metrics(self.x, self._x_hat)
         if self.settings.samples:
-            a, b = (moments(features_of(self._net, images)) for images in (self.x, self._x_hat))
+            a, b = moments(self._features), moments(features_of(self._net, self._x_hat))
             figures["reconstruction/fd"] = frechet_distance(a, b)
         sharpness = gradient_energy(self._x_hat).mean() / gradient_energy(self.x).mean()
         figures["reconstruction/sharpness"] = float(sharpness)
@@ -223,7 +238,7 @@ class Evaluator:
         if not isinstance(self.model.latent_spec, CodeSpec):
             return {}
         with torch.inference_mode():
-            return {name: _neg_log_prob(prior, self._z) for name, prior in self.priors.items()}
+            return {name: code_length(prior, self._z, self.labels) for name, prior in self.priors.items()}
 
     def _likelihood(self) -> Figures:
         """Bounds of −log p(x), nats: only where p(x|z) is a normalised distribution of the images, binary ones."""
@@ -258,18 +273,25 @@ class Evaluator:
                 scores[f"{name}_code_length"] = nats
         return anomaly_metrics(scores, self.labels == self.data.leave_out)
 
+    def _floor(self) -> Figures:
+        """What a perfect sampler would reach: other real images in place of samples, and the modes of this split's."""
+        count = self._mode_samples
+        modes = mode_metrics(self._features[:count], self._net) if count else {}
+        return self._reference.floor() | {f"floor/{figure}": value for figure, value in modes.items()}
+
     def _samples(self, name: str) -> Figures:
         n = min(self.settings.samples, len(self.x))  # sets of two sizes would be biased differently
-        images = generate(self.model, self.priors[name], n, self.settings.seed)
-        return sample_metrics(name, images, self._net, self._reference)
+        images = generate(self.model, self.priors[name], max(n, self._mode_samples), self.settings.seed)
+        return sample_metrics(name, images, self._net, self._reference, self._mode_samples)
 
     def _probes(self, latents: LatentSet) -> Figures:
-        train, y = self.data.images("train").flatten(1), self.data.labels("train")
+        train, y = self.data.images("train").flatten(1), self.data.digits("train")
+        digits = self.data.digits(self.settings.split)
         with torch.inference_mode():
             embedded = [self.model.embed(z.to(self.model.device)).cpu() for z in (latents.train, self._z)]
         return {
-            **probe_metrics("latent", embedded[0], y, embedded[1], self.labels),
-            **probe_metrics("pixels", train, y, self.x.flatten(1), self.labels),
+            **probe_metrics("latent", embedded[0], y, embedded[1], digits),
+            **probe_metrics("pixels", train, y, self.x.flatten(1), digits),
         }
 
 
@@ -281,9 +303,21 @@ def _finite(figures: Figures) -> Figures:
     return {name: value for name, value in figures.items() if math.isfinite(value)}
 
 
-def _neg_log_prob(prior: Prior, latents: Tensor) -> Tensor:
+def code_length(prior: Prior, latents: Tensor, labels: Tensor) -> Tensor:
+    """−log p(z), nats; of a class-conditional prior with too many classes to sum them out, log |Y| − log p(z|y) ≥ that.
+
+    Which is what it takes to send the class first.
+    """
     device = next(iter(prior.state_dict().values())).device  # type: ignore[attr-defined]
-    return torch.cat(map_chunks(halving(lambda z: -prior.log_prob(z.to(device))), latents.split(CHUNK)))
+    classes = getattr(prior, "num_classes", None) or 1
+
+    def length(rows: Tensor) -> Tensor:
+        z = latents[rows].to(device)
+        if classes <= MOST_SUMMED:
+            return -prior.log_prob(z)
+        return math.log(classes) - prior.log_prob(z, labels[rows].to(device))  # type: ignore[call-arg]
+
+    return torch.cat(map_chunks(halving(length), torch.arange(len(latents)).split(CHUNK)))
 
 
 def is_binary(x: Tensor) -> bool:

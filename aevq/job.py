@@ -69,9 +69,9 @@ class Job:
         check_trainer(self.plain["trainer"])
         torch.set_float32_matmul_precision(config.matmul_precision)
         model = self.plain["model"]
+        self.data: MNISTDataModule = build(self.plain["data"], trust, "data")
         check_size(lambda: build(model, trust, "model"), "model", *memory_for_weights())
         pl.seed_everything(config.seed, verbose=False)
-        self.data: MNISTDataModule = build(self.plain["data"], trust, "data")
         self.model: LatentModel = build(model, trust, "model")
         spec = self.model.latent_spec
         self.priors: dict[str, Prior] = {
@@ -80,7 +80,7 @@ class Job:
         self.callbacks = [build(node, trust, f"callbacks.{name}") for name, node in self.plain["callbacks"].items()]
         self.pictures = build(self.plain["pictures"], trust, "pictures")
         self.evaluation: EvaluationSettings = build(self.plain["evaluation"], trust, "evaluation")
-        check_parts(self.plain, self.model, self.priors.values(), self.data)
+        check_parts(self.plain, self.model, list(self.priors.values()), self.data)
         self.active = rank() == 0
         self.notice = Notice()
 

@@ -20,7 +20,7 @@ from aevq.schema import Count, Name, Seed, Text, check_value
 from aevq.secrets import refuse_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from aevq.data import MNISTDataModule
     from aevq.priors import Prior
@@ -41,8 +41,8 @@ VALUES: dict[str, Any] = {
     "show_traceback": bool,
 }
 PARTS: dict[str, type | None] = {
+    "data": pl.LightningDataModule,  # first: what it states of its images, a model is built by
     "model": LatentModel,
-    "data": pl.LightningDataModule,
     "evaluation": None,
     "pictures": None,
 }
@@ -81,7 +81,7 @@ def check_config(plain: Mapping[str, Any], trust: Iterable[str] = EVERYTHING) ->
     refuse_secrets(plain)
 
 
-def check_parts(plain: Mapping[str, Any], model: LatentModel, priors: Iterable[Prior], data: MNISTDataModule) -> None:
+def check_parts(plain: Mapping[str, Any], model: LatentModel, priors: Sequence[Prior], data: MNISTDataModule) -> None:
     """Check what parts mean to each other. They are built; no data are read.
 
     Raises:
@@ -90,6 +90,7 @@ def check_parts(plain: Mapping[str, Any], model: LatentModel, priors: Iterable[P
     _check_likelihood(plain, model)
     _check_images(plain, model, data)
     _check_sizes(plain, priors, data)
+    _check_classes(plain, priors, data)
 
 
 def _shown(key: str) -> str:
@@ -181,3 +182,11 @@ def _check_sizes(plain: Mapping[str, Any], priors: Iterable[Prior], data: MNISTD
     for name, prior in zip(plain["prior"], priors, strict=True):
         fewest = getattr(prior, "fewest_latents", 0)
         expect(fewest <= images, f"prior.{name}", f"to be fitted to at most {images} train images", fewest)
+
+
+def _check_classes(plain: Mapping[str, Any], priors: Iterable[Prior], data: MNISTDataModule) -> None:
+    """See that a class-conditional prior knows the data's classes."""
+    for name, prior in zip(plain["prior"], priors, strict=True):
+        known = getattr(prior, "num_classes", None)
+        wanted = f"{data.num_classes}, the classes of {data.name}"
+        expect(known in (None, data.num_classes), f"prior.{name}.num_classes", wanted, known)

@@ -20,7 +20,7 @@ from aevq.cli import one_line_errors
 from aevq.errors import UserError
 from experiments.front_page import write_front_page
 from experiments.lab.readme import put
-from experiments.lab.results import Results, collect_results, read_results, write_results
+from experiments.lab.results import Results, collect_results, has_results, read_results, write_results
 from experiments.lab.running import command_of, run_study
 from experiments.lab.study import EXPERIMENTS, Picture, find_study, study_names
 from experiments.targets import write_targets
@@ -86,7 +86,7 @@ def main() -> None:
         elif overrides:
             raise UserError(f"study: write takes no {overrides[0]}")
         else:
-            write(options.names or study_names())
+            write(options.names or [name for name in study_names() if has_results(EXPERIMENTS / name)])
 
 
 if __name__ == "__main__":

@@ -14,6 +14,10 @@ QUICK = [
     "pictures.samples=8",
     "data.batch_size=32",
 ]
+STACKED = [
+    *("data=stacked_mnist5k", "data.train_stacks=200", "data.val_stacks=40", "data.test_stacks=60"),
+    *("evaluation.samples=20", "evaluation.mode_samples=50"),
+]
 SMALL = {
     "ae": ["model.network.hidden=[32]", "prior.mixture.num_components=2", "prior.mixture.max_iter=5"],
     "vae": ["model.network.hidden=[32]"],

@@ -131,4 +131,4 @@ def test_help_lists_what_can_be_chosen_and_no_inner_parts(command):
 
     code, out, _ = command(main, "--help")
     assert code == 0
-    assert "data: fashion_mnist, kmnist, mnist, mnist5k\n" in out
+    assert "data: fashion_mnist, kmnist, mnist, mnist5k, stacked_mnist, stacked_mnist5k\n" in out

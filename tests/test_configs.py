@@ -19,6 +19,7 @@ from aevq.fitting import check_trainer, to_plain
 from aevq.latents import CodeSpec, LatentSet, VectorSpec
 from aevq.models import LatentModel
 from aevq.priors import build_prior
+from aevq.validation import check_parts
 
 ROOT = config_root()
 
@@ -77,6 +78,23 @@ def test_every_part_trains_every_model_for_two_steps(model, choice, digits):
 @pytest.mark.parametrize("name", names("data"))
 def test_a_data_set_checks_its_arguments_and_reads_nothing(name):
     assert isinstance(build(to_plain(composed(f"data={name}"))["data"]), MNISTDataModule)
+
+
+@pytest.mark.parametrize("model", names("model"))
+def test_every_model_is_built_for_the_images_of_the_data_set(model):
+    plain = to_plain(composed("data=stacked_mnist", f"model={model}", "data.binarize=threshold"))
+    data, parts = build(plain["data"]), build(plain["model"])
+    assert plain["model"]["image_shape"] == list(data.image_shape) == [3, 28, 28]
+    check_parts(plain, parts, [build_prior(prior, parts.latent_spec) for prior in plain["prior"].values()], data)
+
+
+def test_a_class_conditional_prior_is_of_the_datas_classes():
+    plain = to_plain(composed("data=stacked_mnist", "model=vqvae", "prior.pixelcnn.conditional=true"))
+    model, data = build(plain["model"]), build(plain["data"])
+    prior = plain["prior"]["pixelcnn"]
+    check_parts(plain, model, [build_prior(prior, model.latent_spec)], data)
+    with pytest.raises(UserError, match=r"prior\.pixelcnn\.num_classes: expected 1000, the classes of stacked_mnist"):
+        check_parts(plain, model, [build_prior(prior | {"num_classes": 10}, model.latent_spec)], data)
 
 
 @pytest.mark.parametrize("name", names("prior"))

@@ -2,41 +2,41 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import partial
 
 import pytest
 import torch
 
-from aevq.data import MNISTDataModule
+from aevq.data import MNISTDataModule, StackedMNISTDataModule
 from aevq.errors import UserError
-from aevq.evaluation import EvaluationSettings, Evaluator, is_binary
+from aevq.evaluation import EvaluationSettings, Evaluator, code_length, is_binary
 from aevq.generate import encode_splits
 from aevq.latents import CodeSpec, LatentSet
 from aevq.metrics import Reference
 from aevq.models import VAE, VQVAE
-from aevq.nn import MLP, Bernoulli, Conv, GradientUpdate
+from aevq.nn import MLP, Bernoulli, Conv, EMAUpdate, Gaussian, GradientUpdate
 from aevq.nn.feature_net import FeatureNet
-from aevq.priors import FittedNormal, Marginals, StandardNormal, Uniform
+from aevq.priors import FittedNormal, Marginals, PixelCNN, StandardNormal, Uniform
+
+DIGITS = {
+    "root": "data",
+    "folder": "MNIST",
+    "files": {},
+    "mirrors": [],
+    "timeout": 1.0,
+    "fallback": "embedded",
+    "val_size": 500,
+    "split_seed": 0,
+    "batch_size": 100,
+    "eval_batch_size": 500,
+    "seed": 0,
+}
 
 
 def digits5k(binarize="none", leave_out=None):
-    return MNISTDataModule(
-        name="mnist5k",
-        root="data",
-        folder="MNIST",
-        files={},
-        mirrors=[],
-        timeout=1.0,
-        fallback="embedded",
-        val_size=500,
-        split_seed=0,
-        batch_size=100,
-        eval_batch_size=500,
-        binarize=binarize,
-        seed=0,
-        leave_out=leave_out,
-    )
+    return MNISTDataModule(name="mnist5k", **DIGITS, binarize=binarize, leave_out=leave_out)
 
 
 SETTINGS = EvaluationSettings(
@@ -183,6 +183,72 @@ def test_a_digit_left_out_is_scored_as_an_anomaly(make_model):
     assert set(auroc["vae"]) == {"reconstruction_error", "elbo"}
     assert set(auroc["vqvae"]) == {"reconstruction_error", "marginals_code_length"}  # uniform codes tell nothing
     assert all(0 <= value <= 1 for scores in auroc.values() for value in scores.values())
+
+
+def stacks5k():
+    sizes = {"train_stacks": 300, "val_stacks": 120, "test_stacks": 100}
+    return StackedMNISTDataModule(name="stacked_mnist5k", **DIGITS, **sizes, stack_seed=0, binarize="none")
+
+
+def test_of_stacked_digits_modes_are_counted_too_beside_those_of_the_real_images():
+    model = stacked_vqvae()
+    metrics = evaluate(model, CODES, stacks5k(), replace(SETTINGS, mode_samples=100)).metrics
+    for prior in ("samples/uniform", "samples/marginals", "floor"):
+        assert 1 <= metrics[f"{prior}/modes"] <= 100
+        assert 0 < metrics[f"{prior}/mode_kl"] <= math.log(1000)
+        assert metrics[f"{prior}/mode_samples"] == 100
+    assert {"floor/fd", "reconstruction/fd", "samples/marginals/coverage"} <= set(metrics)
+    without = evaluate(model, {}, stacks5k(), replace(SETTINGS, mode_samples=0)).metrics
+    assert not [name for name in without if "mode" in name.split("/")[-1]]
+    assert without["floor/fd"] == metrics["floor/fd"]
+
+
+def test_modes_are_counted_on_no_more_samples_than_there_are_real_images():
+    metrics = evaluate(stacked_vqvae(), {"uniform": Uniform}, stacks5k(), SETTINGS).metrics
+    assert metrics["samples/uniform/mode_samples"] == metrics["floor/mode_samples"] == 120
+
+
+def test_probes_of_stacked_digits_ask_for_each_channels_digit():
+    metrics = evaluate(stacked_vae(), {}, stacks5k(), replace(SETTINGS, samples=0, probes=True)).metrics
+    assert 0.3 < metrics["probe/pixels/linear"] <= 1  # of 1,000 classes, 300 images would tell nothing
+    assert metrics["pca/mse"] > 0
+
+
+def test_a_prior_of_too_many_classes_sends_the_class_first(make_model):
+    prior = PixelCNN(CodeSpec(4, 2, 2), **SMALL_PIXELCNN, conditional=True, num_classes=12).eval()
+    z, y = torch.randint(4, (30, 2, 2)), torch.arange(30) % 12
+    nats = code_length(prior, z, y)
+    assert nats.allclose(math.log(12) - prior.log_prob(z, y))
+    assert (nats > -prior.log_prob(z)).all()
+    few = PixelCNN(CodeSpec(4, 2, 2), **SMALL_PIXELCNN, conditional=True, num_classes=3).eval()
+    assert code_length(few, z, y % 3).allclose(-few.log_prob(z), atol=1e-5)
+
+
+SMALL_PIXELCNN = {
+    "channels": 4,
+    "layers": 1,
+    "kernel": 3,
+    "dropout": 0.0,
+    "learning_rate": 1e-3,
+    "weight_decay": 0.0,
+    "batch_size": 8,
+    "max_steps": 2,
+    "val_every_steps": 2,
+    "patience": 1,
+}
+
+
+def stacked_vqvae():
+    torch.manual_seed(0)
+    parts = {"likelihood": Gaussian(0.2), "optimizer": torch.optim.AdamW}
+    conv = Conv([4, 8], 0, "silu")
+    return VQVAE((3, 28, 28), (7, 7), 16, 4, 0.25, conv, EMAUpdate(0.9), None, "normal", **parts)
+
+
+def stacked_vae():
+    torch.manual_seed(0)
+    parts = {"beta": 1.0, "kl_warmup_steps": 0, "free_bits": 0.0, "optimizer": torch.optim.AdamW}
+    return VAE((3, 28, 28), 4, MLP([32], "silu"), **parts, likelihood=Gaussian(0.3))
 
 
 def test_without_samples_nothing_of_them_is_measured(make_model):

@@ -7,6 +7,7 @@ import json
 import pytest
 import torch
 from omegaconf import OmegaConf
+from PIL import Image
 
 import aevq
 from aevq.build import build
@@ -15,7 +16,7 @@ from aevq.priors import PixelCNN
 from aevq.sample import main as sample_main
 from aevq.sealed import seal_yaml
 from aevq.train import main as train_main
-from small_runs import QUICK, SMALL
+from small_runs import QUICK, SMALL, STACKED
 
 
 @pytest.mark.parametrize("name", ["ae", "vae", "vqvae"])
@@ -56,6 +57,48 @@ def test_a_run_leaves_a_folder_that_everything_else_reads(name, command):
     assert {"train/objective", "val/objective", "val/mse"} <= {row.split(",")[1] for row in rows}
     check_python_api(run)
     check_the_reported_error_is_that_of_the_checkpoint(run)
+
+
+@pytest.mark.parametrize(
+    ("name", "choices"),
+    [
+        ("vqvae", [*SMALL["vqvae"], "prior.pixelcnn.conditional=true"]),
+        pytest.param("ae", SMALL["ae"], marks=pytest.mark.slow),
+        pytest.param("vae", ["model/network=conv", "data.binarize=dynamic"], marks=pytest.mark.slow),
+    ],
+)
+def test_three_digits_to_an_image_need_no_more_than_the_data_sets_name(name, choices, command):
+    code, out, err = command(train_main, f"model={name}", "seed=3", *QUICK, *STACKED, *choices)
+    assert code == 0, err
+    run = aevq.load("latest")
+    assert run.path.name.endswith(f"_{name}_stacked_mnist5k_s3")
+    assert run.result.data["name"] == "stacked_mnist5k"
+    assert run.result.data["sizes"] == {"train": 200, "val": 40, "test": 60}
+    (prior,) = run.prior_names()[:1]
+    for figures in (f"samples/{prior}", "floor"):
+        assert run.result.metrics[f"{figures}/mode_samples"] == 50
+        assert 1 <= run.result.metrics[f"{figures}/modes"] <= 50
+    assert "mode_kl" in out
+    assert run.sample(3, prior=prior).shape == (3, 3, 28, 28)
+    assert run.reconstruct(run.data.images("test")[:2]).shape == (2, 3, 28, 28)
+    for strip in (run.images / "strips").iterdir():
+        with Image.open(strip) as image:
+            assert image.mode == "RGB"
+
+
+def test_a_run_from_before_data_stated_their_shape_is_loaded_and_goes_on(command):
+    code, _, err = command(train_main, "model=vae", *QUICK, *SMALL["vae"])
+    assert code == 0, err
+    run = aevq.load("latest")
+    config = OmegaConf.load(run.path / "config.yaml")
+    for key in ("image_shape", "num_classes"):
+        del config.data[key]
+    del config.evaluation["mode_samples"]
+    (run.path / "config.yaml").write_text(seal_yaml(OmegaConf.to_yaml(config)))
+    assert aevq.load("latest").data.image_shape == (1, 28, 28)
+    code, _, err = command(train_main, "resume=latest", "trainer.max_steps=6")
+    assert code == 0, err
+    assert aevq.load("latest").result.train["steps"] == 6
 
 
 def check_python_api(run):

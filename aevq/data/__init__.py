@@ -7,6 +7,7 @@ from aevq.data.datamodule import MNISTDataModule
 from aevq.data.loader import DeviceLoader, Transform
 from aevq.data.seeding import mix
 from aevq.data.splits import SPLIT_NAMES, Split, Splits, fingerprint, some_rows
+from aevq.data.stacked import StackedMNISTDataModule
 
 __all__ = [
     "SPLIT_NAMES",
@@ -14,6 +15,7 @@ __all__ = [
     "MNISTDataModule",
     "Split",
     "Splits",
+    "StackedMNISTDataModule",
     "Transform",
     "fingerprint",
     "mix",

@@ -16,13 +16,14 @@ from annotated_types import Ge, Lt, Predicate
 from pytorch_lightning import LightningDataModule
 
 from aevq.data.binarize import BINARIZERS, bytes_sha256, to_unit
-from aevq.data.embedded import DIGIT_SETS, EMBEDDED_SHAPE, EMBEDDED_TRAIN_SIZE, splits_or_embedded
+from aevq.data.embedded import DIGIT_SETS, EMBEDDED_NAME, EMBEDDED_SHAPE, EMBEDDED_TRAIN_SIZE, splits_or_embedded
 from aevq.data.files import ROLES, DataFile
 from aevq.data.loader import DeviceLoader
 from aevq.data.sources import NUM_CLASSES, Source
 from aevq.data.splits import SPLIT_NAMES, Splits, fingerprint
 from aevq.errors import UserError, expect
-from aevq.schema import Count, Name, Positive, Says, Seed, Text, Whole, checked
+from aevq.ops.modes import classes_of
+from aevq.schema import Count, ImageShape, Name, Positive, Says, Seed, Text, Whole, checked
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,16 +66,22 @@ class MNISTDataModule(LightningDataModule):
         binarize: `none`, `threshold` or `dynamic` (see `aevq.data.binarize`).
         seed: The run's seed: orders the training batches.
         leave_out: A class that the train and validation splits go without, for anomaly detection; None keeps all.
+        image_shape: `(C, H, W)`, stated for models to be built by; None states nothing.
+        num_classes: Number of classes, stated for priors to be built by; None states nothing.
 
     Attributes:
         name: Of the data really used, from `prepare` on: `mnist5k` where the embedded images stand in.
         requested_name: The name asked for.
         image_shape: `(C, H, W)`.
+        num_classes: Labels are below it.
         chunking: How many batches of the train split one training step of Lightning gets; None is one.
 
     Raises:
         UserError: If an argument is bad. Nothing is read before `prepare`.
     """
+
+    CHANNELS = 1  # digits an image
+    STAND_IN = EMBEDDED_NAME
 
     def __init__(
         self,
@@ -92,7 +99,9 @@ class MNISTDataModule(LightningDataModule):
         eval_batch_size: Count,
         binarize: Literal["none", "threshold", "dynamic"],
         seed: Seed,
-        leave_out: Label | None = None,  # run folders older than it have none
+        leave_out: Label | None = None,  # run folders older than it, or than what follows, have none
+        image_shape: ImageShape | None = None,
+        num_classes: Count | None = None,
     ) -> None:
         super().__init__()
         digits = fallback == "error" or name in DIGIT_SETS
@@ -107,7 +116,11 @@ class MNISTDataModule(LightningDataModule):
         self.source = _source(name, root, folder, files, tuple(mirrors), timeout)
         expect(self.source is not None or fallback == "embedded", "data.files", "four files", files)
         shape = self.source.files["train_images"].shape[1:] if self.source else EMBEDDED_SHAPE
-        self.image_shape: tuple[int, ...] = (1, *shape)
+        self.image_shape: tuple[int, ...] = (self.CHANNELS, *shape)
+        self.num_classes = NUM_CLASSES**self.CHANNELS
+        same = image_shape is None or tuple(image_shape) == self.image_shape
+        expect(same, "data.image_shape", f"{list(self.image_shape)}, as the files have it", image_shape)
+        expect(num_classes in (None, self.num_classes), "data.num_classes", str(self.num_classes), num_classes)
         self.chunking: Chunking | None = None
         self._frozen: dict[str, Tensor] = {}
 
@@ -126,9 +139,12 @@ class MNISTDataModule(LightningDataModule):
     @cached_property
     def splits(self) -> Splits:
         """Train, val and test, in bytes; got at the first access."""
-        splits = splits_or_embedded(self.source, self.fallback, self.val_size, self.split_seed)
+        splits = self._read()
         self.name = splits.name
         return splits if self.leave_out is None else splits.without(self.leave_out)
+
+    def _read(self) -> Splits:
+        return splits_or_embedded(self.source, self.fallback, self.val_size, self.split_seed, self.STAND_IN)
 
     @cached_property
     def fingerprint(self) -> dict[str, str]:
@@ -160,6 +176,10 @@ class MNISTDataModule(LightningDataModule):
     def labels(self, split: str) -> Tensor:
         """Their classes, int64 `(N,)`, on the CPU."""
         return self.splits[split].labels
+
+    def digits(self, split: str) -> Tensor:
+        """The class of each channel, int64 `(N, C)` in [0, 10), on the CPU."""
+        return classes_of(self.labels(split), self.CHANNELS)
 
     def train_dataloader(self) -> DeviceLoader:
         """Shuffled full batches, the order and any drawing by the run's seed.

@@ -31,7 +31,7 @@ __all__ = [
 
 EMBEDDED_NAME = "mnist5k"
 EMBEDDED_SHAPE = (28, 28)
-DIGIT_SETS = ("mnist", EMBEDDED_NAME)
+DIGIT_SETS = ("mnist", EMBEDDED_NAME, "stacked_mnist", f"stacked_{EMBEDDED_NAME}")
 """Names of data sets that the embedded images may stand in for."""
 
 _HELD_OUT_PER_CLASS = 50
@@ -50,7 +50,9 @@ def embedded_digits() -> tuple[Tensor, Tensor]:
     return table[:, :-1].reshape(-1, *EMBEDDED_SHAPE).contiguous(), table[:, -1].contiguous()
 
 
-def splits_or_embedded(source: Source | None, fallback: str, val_size: int, split_seed: int) -> Splits:
+def splits_or_embedded(
+    source: Source | None, fallback: str, val_size: int, split_seed: int, stand_in: str = EMBEDDED_NAME
+) -> Splits:
     """The splits of a source; the embedded images where there is none, or where it is unreachable.
 
     Args:
@@ -58,6 +60,7 @@ def splits_or_embedded(source: Source | None, fallback: str, val_size: int, spli
         fallback: `embedded` or `error`, for an unreachable source.
         val_size: Train images to validate on; the embedded images are split 4,000/500/500.
         split_seed: Says which images are held out.
+        stand_in: What the data set is called if it is of the embedded images.
 
     Raises:
         Unreachable: If the files cannot be had and `fallback` is `error`.
@@ -69,5 +72,6 @@ def splits_or_embedded(source: Source | None, fallback: str, val_size: int, spli
         except Unreachable as error:
             if fallback != "embedded":
                 raise
-            _log.warning("%s\nTraining on 5,000 embedded MNIST images instead: results are named mnist5k.", error)
-    return split_stratified(EMBEDDED_NAME, *embedded_digits(), _HELD_OUT_PER_CLASS, split_seed)
+            instead = "Training on 5,000 embedded MNIST images instead: results are named"
+            _log.warning("%s\n%s %s.", error, instead, stand_in)
+    return split_stratified(stand_in, *embedded_digits(), _HELD_OUT_PER_CLASS, split_seed)

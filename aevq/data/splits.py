@@ -25,7 +25,7 @@ SPLIT_NAMES = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Split:
-    """Images uint8 `(N, 1, H, W)` and their classes int64 `(N,)`."""
+    """Images uint8 `(N, C, H, W)` and their classes int64 `(N,)`."""
 
     images: Tensor
     labels: Tensor

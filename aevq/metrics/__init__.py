@@ -5,7 +5,7 @@ from aevq.metrics.codebook import codebook_metrics
 from aevq.metrics.pca import pca_mse
 from aevq.metrics.probes import probe_metrics
 from aevq.metrics.reconstruction import reconstruction_metrics
-from aevq.metrics.samples import Reference, features_of, sample_metrics
+from aevq.metrics.samples import Reference, features_of, mode_metrics, sample_metrics
 from aevq.metrics.terms import image_terms, mean_terms
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "features_of",
     "image_terms",
     "mean_terms",
+    "mode_metrics",
     "pca_mse",
     "probe_metrics",
     "reconstruction_metrics",

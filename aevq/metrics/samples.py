@@ -7,6 +7,13 @@ class_entropy  entropy of the predicted classes, nats; log 10 = 2.303 is perfect
 confidence     mean probability of the predicted class
 nearest_train  median distance of a sample to its nearest train image, over the same for test images; well under 1
                would be memorisation
+
+The net knows single digits. Of stacked digits it sees each channel by itself: their features are those of the channels
+one after the other, 128 each, classes and confidence are those of all channels together, and there are also
+
+modes         how many of the 10^C modes (`aevq.ops.modes`) the samples reach, by the predicted class of each channel
+mode_kl       KL of the frequencies of these modes to the uniform distribution, nats
+mode_samples  samples that the two were counted on
 """
 
 from __future__ import annotations
@@ -19,15 +26,17 @@ import torch
 
 from aevq.memory import halving
 from aevq.nn.distributed import map_chunks
+from aevq.nn.feature_net import NUM_FEATURES
 from aevq.ops.distance import Moments, frechet_distance, kernel_distance, moments
 from aevq.ops.manifold import manifold_scores, nearest_distance
+from aevq.ops.modes import CLASSES, kl_to_uniform, mode_of, modes_covered
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from aevq.nn.feature_net import FeatureNet
 
-__all__ = ["Reference", "features_of", "sample_metrics"]
+__all__ = ["Reference", "features_of", "mode_metrics", "sample_metrics"]
 
 NEIGHBOUR = 5
 KERNEL_SUBSET, KERNEL_SUBSETS = 1000, 50
@@ -36,9 +45,11 @@ CHUNK = 250  # images: on a CPU a chunk whose feature maps stay in the cache is 
 
 @torch.inference_mode()
 def features_of(net: FeatureNet, x: Tensor) -> Tensor:
-    """Features of images `(N, 1, 28, 28)` in [0, 1], chunk by chunk: `(N, 128)`, on the CPU."""
+    """Features of images `(N, C, 28, 28)` in [0, 1], channel by channel, in chunks: `(N, C·128)`, on the CPU."""
     device = next(net.parameters()).device
-    return torch.cat(map_chunks(halving(lambda chunk: net.features(chunk.to(device))), x.split(CHUNK)))
+    digits = x.flatten(0, 1)[:, None]
+    features = torch.cat(map_chunks(halving(lambda chunk: net.features(chunk.to(device))), digits.split(CHUNK)))
+    return features.view(len(x), -1)
 
 
 @dataclass(frozen=True)
@@ -46,9 +57,9 @@ class Reference:
     """The real images that samples are held against.
 
     Attributes:
-        test: Features of the test images, `(N, 128)`.
+        test: Features of the test images, `(N, C·128)`.
         train: Features of as many train images.
-        all_train: Features of every train image, `(T, 128)`; None where memorisation is not looked for.
+        all_train: Features of every train image, `(T, C·128)`; None where memorisation is not looked for.
     """
 
     test: Tensor
@@ -57,7 +68,7 @@ class Reference:
 
     @classmethod
     def of(cls, net: FeatureNet, test: Tensor, train: Tensor, all_train: Tensor | None = None) -> Reference:
-        """From images: `(N, 1, 28, 28)` of the test split, as many of the train split, and all of that."""
+        """From images: `(N, C, 28, 28)` of the test split, as many of the train split, and all of that."""
         return cls(
             features_of(net, test),
             features_of(net, train),
@@ -83,22 +94,56 @@ class Reference:
 
 
 @torch.inference_mode()
-def sample_metrics(name: str, samples: Tensor, net: FeatureNet, reference: Reference) -> dict[str, float]:
+def mode_metrics(features: Tensor, net: FeatureNet) -> dict[str, float]:
+    """Modes of stacked digits.
+
+    Args:
+        features: Of N images, `(N, C·128)`.
+        net: The feature net that they come from.
+
+    Returns:
+        `modes`, `mode_kl` (nats) and `mode_samples`, which is N; nothing for images of one channel.
+    """
+    probabilities = _probabilities(features, net)
+    channels = probabilities.shape[1]
+    if channels == 1:
+        return {}
+    modes = mode_of(probabilities.argmax(2))
+    return {
+        "modes": float(modes_covered(modes)),
+        "mode_kl": kl_to_uniform(modes, CLASSES**channels),
+        "mode_samples": float(len(modes)),
+    }
+
+
+def _probabilities(features: Tensor, net: FeatureNet) -> Tensor:
+    """Of each channel's digits: features `(N, C·128)` → `(N, C, 10)`."""
+    by_channel = features.view(len(features), -1, NUM_FEATURES)
+    return net.classes(by_channel.to(next(net.parameters()).device)).softmax(2).cpu()
+
+
+@torch.inference_mode()
+def sample_metrics(
+    name: str, samples: Tensor, net: FeatureNet, reference: Reference, mode_samples: int = 0
+) -> dict[str, float]:
     """Figures of the samples of one prior.
 
     Args:
         name: Of the prior.
-        samples: Images, `(M, 1, 28, 28)` in [0, 1]; M should be the number of test images.
+        samples: Images, `(M, C, 28, 28)` in [0, 1]. All figures but those of the modes are of as many of them as there
+            are test images in `reference`, because sets of two sizes would be biased differently.
         net: The feature net.
         reference: The real images.
+        mode_samples: The first so many are for the modes; 0 leaves them out.
 
     Returns:
         `samples/<name>/<figure>` for each figure of this module; `nearest_train` only where `reference` has all train
         images.
     """
-    features = features_of(net, samples)
-    probabilities = net.classes(features.to(next(net.parameters()).device)).softmax(1).cpu()
-    classes = torch.bincount(probabilities.argmax(1), minlength=10) / len(samples)
+    every = features_of(net, samples)
+    features = every[: len(reference.test)]
+    probabilities = _probabilities(features, net).flatten(0, 1)
+    classes = torch.bincount(probabilities.argmax(1), minlength=CLASSES) / len(probabilities)
     figures = {
         "fd": frechet_distance(moments(features), reference.test_moments),
         "kd": kernel_distance(features, reference.test, KERNEL_SUBSET, KERNEL_SUBSETS, seed=0),
@@ -109,4 +154,6 @@ def sample_metrics(name: str, samples: Tensor, net: FeatureNet, reference: Refer
     if reference.all_train is not None:
         nearest = float(nearest_distance(features, reference.all_train).median())
         figures["nearest_train"] = nearest / reference.test_to_train
+    if mode_samples:
+        figures |= mode_metrics(every[:mode_samples], net)
     return {f"samples/{name}/{figure}": value for figure, value in figures.items()}

@@ -6,17 +6,16 @@ model, and a model never says how its encoder looks, only what comes out of it.
 
 from __future__ import annotations
 
-from typing import Annotated, Protocol
+from typing import Protocol
 
 from torch import nn
 
 from aevq.errors import UserError, did_you_mean
-from aevq.schema import Count, Says
+from aevq.schema import ImageShape
 
 __all__ = ["ImageShape", "Network", "Shape", "find_activation"]
 
 Shape = tuple[int, ...]
-ImageShape = Annotated[tuple[Count, Count, Count], Says("[channels, height, width], integers ≥ 1")]
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "elu": nn.ELU,

@@ -59,7 +59,7 @@ def draw_run(
         The titled pictures, by name.
     """
     name = f"{type(model).__name__} on {data.name}"
-    x, labels = data.images("test"), data.labels("test")
+    x, labels = data.images("test"), data.digits("test")[:, 0]  # of stacked digits the red one stands for the class
     digits = one_of_each(labels, 2)
     rows = {"original": x[digits], "reconstruction": reconstruct_all(model, x[digits])}
     save_rows(rows, f"{name}: test images and their reconstructions", folder / "reconstructions.png")
@@ -94,7 +94,8 @@ def _draw_latents(model: LatentModel, x: Tensor, labels: Tensor, name: str, fold
     latents, spec = encode_all(model, x), model.latent_spec
     with torch.inference_mode():
         vectors = model.embed(latents.to(model.device)).cpu()
-    save_scatter(vectors, labels, f"{name}: latents of test images", folder / "latent_space.png")
+    by = "" if x.shape[1] == 1 else ", coloured by the red digit"
+    save_scatter(vectors, labels, f"{name}: latents of test images{by}", folder / "latent_space.png")
     if isinstance(spec, VectorSpec) and spec.dim == 2:
         save_manifold(model, vectors, f"{name}: the latent plane, decoded", folder / "manifold.png")
     if isinstance(spec, CodeSpec):

@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PixelCNN"]
 
-NUM_CLASSES = 10
 CHUNK = 256  # grids sampled or scored at once: bounds memory, changes no result
 
 
@@ -59,6 +58,7 @@ class PixelCNN(PixelCNNTraining):
         layers: Number of gated layers.
         kernel: Odd width of the vertical kernel.
         conditional: Whether the class of the image is given to the network.
+        num_classes: Classes that there are.
         dropout: Probability of dropping an activation behind a gate.
         learning_rate: Of AdamW, after a linear warm-up; then half a cosine to 0.
         weight_decay: Of AdamW.
@@ -90,12 +90,14 @@ class PixelCNN(PixelCNNTraining):
         val_every_steps: Count,
         patience: Count,
         seed: Seed = 0,
+        num_classes: Count = 10,  # prior files older than it have none
     ) -> None:
         codes = require_codes(spec, self.name)
-        num_classes = NUM_CLASSES if conditional else None
+        classes = num_classes if conditional else None
         with _seeded(seed):
-            network = GatedPixelCNN(codes.num_codes, channels, layers, kernel, num_classes, dropout)
+            network = GatedPixelCNN(codes.num_codes, channels, layers, kernel, classes, dropout)
         super().__init__(codes, network, conditional, learning_rate, weight_decay, max_steps)
+        self.num_classes = classes
         self.batch_size = batch_size
         self.val_every_steps = val_every_steps
         self.patience = patience
@@ -156,8 +158,8 @@ class PixelCNN(PixelCNNTraining):
         """
         expect_int("n", n, 1)
         source: dict[str, Any] = {"generator": generator, "device": generator.device if generator else "cpu"}
-        if self.conditional and labels is None:
-            labels = torch.randint(NUM_CLASSES, (n,), **source)
+        if self.num_classes is not None and labels is None:
+            labels = torch.randint(self.num_classes, (n,), **source)
         if labels is not None:
             expect(len(labels) == n, "labels", f"{n} classes", len(labels))
         u = torch.rand((n, *self.spec.shape), dtype=torch.float64, **source)
@@ -192,11 +194,11 @@ class PixelCNN(PixelCNNTraining):
         return [None] * -(-n // CHUNK) if labels is None else list(labels.to(self.device).split(CHUNK))
 
     def _log_marginal(self, codes: Tensor, labels: Tensor | None) -> Tensor:
-        if not self.conditional or labels is not None:
+        if self.num_classes is None or labels is not None:
             return self._log_likelihood(codes, labels)
-        classes = torch.arange(NUM_CLASSES, device=codes.device)[:, None].expand(-1, len(codes))
+        classes = torch.arange(self.num_classes, device=codes.device)[:, None].expand(-1, len(codes))
         log_p = torch.stack([self._log_likelihood(codes, y) for y in classes])
-        return log_p.logsumexp(dim=0) - math.log(NUM_CLASSES)
+        return log_p.logsumexp(dim=0) - math.log(self.num_classes)
 
     def _train(self, latents: LatentSet, make_trainer: Callable[..., pl.Trainer], resume_from: Path | None) -> None:
         checkpoint = ModelCheckpoint(

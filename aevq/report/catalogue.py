@@ -49,6 +49,9 @@ SAMPLES = (
     Metric("coverage", "coverage", "higher", "", "share of real images with a sample nearby"),
     Metric("class_entropy", "class entropy", "higher", "nats", "evenness of the digits; log 10 = 2.303 is even"),
     Metric("confidence", "confidence", None, "", "mean probability of the predicted digit"),
+    Metric("modes", "modes", "higher", "", "how many of the 1,000 triples of stacked digits occur, by an MNIST net"),
+    Metric("mode_kl", "mode KL", "lower", "nats", "KL of these triples' frequencies to the uniform distribution"),
+    Metric("mode_samples", "samples for modes", None, "", "samples that modes and mode KL were counted on"),
     Metric("nearest_train", "nearest train", None, "", "distance to the nearest train image, over that of test images"),
 )
 # `best samples` and `best rate` are those of the prior that is best of its group.

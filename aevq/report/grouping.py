@@ -21,6 +21,8 @@ __all__ = ["Group", "differences", "group_runs", "mixture_of"]
 NO_PART_OF_IT = {
     *("seed", "paths", "tags", "notes", "resume", "trust", "show_traceback", "objective", "logger"),
     *("pictures", "evaluation", "data.root", "data.timeout", "data.fallback", "data.mirrors", "data.files"),
+    # What the data are stated to be, which follows from them; older runs do not state it.
+    *("data.image_shape", "data.num_classes", "prior.pixelcnn.num_classes"),
     *("data.name", "data.folder", "trainer.enable_progress_bar", "trainer.enable_model_summary"),
 }
 MEASURED = {
@@ -29,6 +31,7 @@ MEASURED = {
     "binarize": "data.binarize",
     "metrics_version": "metrics_version",
     "samples": "samples a prior",
+    "mode_samples": "samples for modes",
 }
 
 
@@ -141,8 +144,8 @@ def mixture_of(runs: Sequence[Record], allow: bool) -> list[str]:
 
 
 def _reason(runs: Sequence[Record], name: str) -> str | None:
-    if name == "samples":  # runs that were measured without samples do not take part in their tables
-        runs = [run for run in runs if run.measurement.samples is not None]
+    if name in ("samples", "mode_samples"):  # runs that were measured without do not take part in their tables
+        runs = [run for run in runs if getattr(run.measurement, name) is not None]
     by_value: dict[Any, list[str]] = {}
     for run in runs:
         by_value.setdefault(getattr(run.measurement, name), []).append(run.path.name)

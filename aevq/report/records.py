@@ -31,6 +31,7 @@ class Measurement:
         binarize: How pixels were made binary, `none` for grey ones.
         metrics_version: Of the protocol; None where the run does not say.
         samples: Samples a prior; None where the run does not say, or has none.
+        mode_samples: Samples that modes were counted on; None where none were.
     """
 
     data: str
@@ -38,6 +39,7 @@ class Measurement:
     binarize: str
     metrics_version: str | None
     samples: int | None
+    mode_samples: int | None
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,11 @@ def read_record(path: Path) -> Record:
     _check_result(path / "result.json", result)
     config = read_config(path / "config.yaml", result.sealed)
     evaluation = _read_evaluation(path / "evaluation.json", result.weights)
-    asked = _group(config, "evaluation").get("samples")
-    samples = evaluation["settings"]["samples"] if evaluation else asked
-    own = _measured_alike(result, evaluation, samples == asked)
+    asked = _group(config, "evaluation")
+    measured = evaluation["settings"] if evaluation else asked
+    samples, of_modes = measured.get("samples"), {measured.get("mode_samples"), asked.get("mode_samples")}
+    same = samples == asked.get("samples") and len(of_modes - {None}) < 2  # runs older than modes counted none
+    own = _measured_alike(result, evaluation, same)
     figures = own | (evaluation["metrics"] if evaluation else {})
     measurement = Measurement(
         data=result.data["name"],
@@ -86,6 +90,7 @@ def read_record(path: Path) -> Record:
         binarize=str(_group(config, "data").get("binarize", "none")),
         metrics_version=evaluation["metrics_version"] if evaluation else result.metrics_version,
         samples=samples if any(name.startswith("samples/") for name in figures) else None,
+        mode_samples=_mode_samples(figures),
     )
     return Record(path, result, config, figures | _costs(result), measurement)
 
@@ -99,6 +104,12 @@ def _measured_alike(result: Result, evaluation: dict[str, Any] | None, same_samp
     return {
         name: value for name, value in result.metrics.items() if same_samples or name.split("/")[0] not in _OF_SAMPLES
     }
+
+
+def _mode_samples(figures: dict[str, float]) -> int | None:
+    """How many samples the modes of any prior were counted on, most of all."""
+    counts = [int(v) for name, v in figures.items() if name.startswith("samples/") and name.endswith("/mode_samples")]
+    return max(counts, default=None)
 
 
 _OF_SAMPLES = ("samples", "floor")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Cell", "Row", "Table", "cost_table", "headline_table", "samples_table"]
 
-FLOOR = "real train images"
+FLOOR = "real images"
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def _table(metrics: Sequence[Metric], groups: Sequence[Group]) -> Table:
 
 
 def samples_table(groups: Sequence[Group]) -> Table:
-    """Figures of samples, one row for each group and prior; below, as many real train images: what can be reached."""
+    """Figures of samples, one row for each group and prior; below, real images in their place: what can be reached."""
     rows = [
         Row(group.label, i, prior, tuple(_at(group, f"samples/{prior}/{metric.name}") for metric in SAMPLES))
         for i, group in enumerate(groups)

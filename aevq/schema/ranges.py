@@ -14,6 +14,7 @@ __all__ = [
     "Counts",
     "Depth",
     "Fraction",
+    "ImageShape",
     "Layers",
     "Name",
     "NonNegative",
@@ -51,6 +52,7 @@ DEEPEST = 1000  # layers: each is an object of Python
 Count = Annotated[int, Ge(1), Le(MOST), Says("an integer ≥ 1")]
 Whole = Annotated[int, Ge(0), Le(MOST), Says("an integer ≥ 0")]
 Counts = Annotated[Sequence[Count], MinLen(1), Says("a list of integers ≥ 1")]
+ImageShape = Annotated[tuple[Count, Count, Count], Says("[channels, height, width], integers ≥ 1")]
 Layers = Annotated[int, Ge(1), Le(DEEPEST), Says(f"an integer ≥ 1 and ≤ {DEEPEST}")]
 Depth = Annotated[int, Ge(0), Le(DEEPEST), Says(f"an integer ≥ 0 and ≤ {DEEPEST}")]
 Odd = Annotated[int, Ge(1), Le(MOST), Predicate(odd), Says("an odd integer ≥ 1")]

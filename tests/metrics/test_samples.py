@@ -4,7 +4,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from aevq.metrics.samples import Reference, features_of, sample_metrics
+from aevq.metrics.samples import Reference, features_of, mode_metrics, sample_metrics
 from aevq.nn.feature_net import FeatureNet, load_feature_net
 from aevq.ops.distance import frechet_distance, moments
 
@@ -82,3 +82,63 @@ def test_the_frechet_distance_does_not_depend_on_the_order_of_the_images(digits)
         for x in (digits, shuffled)
     )
     assert a == pytest.approx(b, rel=1e-4)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return load_feature_net()
+
+
+@pytest.fixture
+def stack(digits):
+    """Stacks of the thousand digits, each in the red channel once: (1000, 3, 28, 28)."""
+    rows = torch.stack([torch.randperm(1000, generator=torch.Generator().manual_seed(c)) for c in range(3)], 1)
+    return digits[:, 0][rows]
+
+
+def test_each_channel_is_seen_by_itself(trained, stack):
+    features = features_of(trained, stack[:20])
+    assert features.shape == (20, 3 * 128)
+    for channel, part in enumerate(features.split(128, 1)):
+        alone = trained.features(stack[:20, channel : channel + 1])
+        torch.testing.assert_close(part, alone, atol=1e-5, rtol=1e-5)
+
+
+def test_real_stacks_cover_the_modes_that_they_have(trained, digits):
+    """One stack of each of the 1,000 modes: all are found, but for the few digits that the net takes for another."""
+    of_class = digits[::100, 0]  # the first zero, the first one …
+    modes = torch.cartesian_prod(*[torch.arange(10)] * 3)
+    figures = mode_metrics(features_of(trained, of_class[modes]), trained)
+    assert figures == {"modes": 1000, "mode_kl": pytest.approx(0, abs=1e-9), "mode_samples": 1000}
+
+
+def test_one_stack_again_and_again_covers_one_mode(trained, stack):
+    figures = mode_metrics(features_of(trained, stack[:1].repeat(50, 1, 1, 1)), trained)
+    assert figures == {"modes": 1, "mode_kl": pytest.approx(math.log(1000)), "mode_samples": 50}
+
+
+def test_the_test_stacks_as_samples_are_perfect(trained, stack):
+    reference = Reference.of(trained, stack[:200], stack[200:400])
+    figures = sample_metrics("a", stack[:200], trained, reference, mode_samples=150)
+    assert figures["samples/a/fd"] == pytest.approx(0, abs=1e-4)
+    assert figures["samples/a/precision"] == figures["samples/a/recall"] == figures["samples/a/coverage"] == 1
+    assert figures["samples/a/mode_samples"] == 150
+    assert 100 < figures["samples/a/modes"] <= 150
+
+
+def test_more_samples_for_the_modes_change_no_other_figure(trained, stack):
+    reference = Reference.of(trained, stack[:200], stack[200:400])
+    few = sample_metrics("a", stack[400:600], trained, reference, mode_samples=200)
+    many = sample_metrics("a", stack[400:], trained, reference, mode_samples=600)
+    of_modes = {f"samples/a/{name}" for name in ("modes", "mode_kl", "mode_samples")}
+    assert {k: v for k, v in few.items() if k not in of_modes} == pytest.approx(
+        {k: v for k, v in many.items() if k not in of_modes}, rel=1e-4
+    )
+    assert (few["samples/a/mode_samples"], many["samples/a/mode_samples"]) == (200, 600)
+
+
+def test_single_digits_have_no_modes(trained, digits):
+    assert mode_metrics(features_of(trained, digits[:20]), trained) == {}
+    reference = Reference.of(trained, digits[::10], digits[1::10])
+    figures = sample_metrics("a", digits[2::10], trained, reference, mode_samples=100)
+    assert not [name for name in figures if "mode" in name]

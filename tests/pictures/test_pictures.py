@@ -38,6 +38,26 @@ def test_a_strip_is_the_images_pixel_for_pixel(tmp_path, digits):
     assert not pixels[56:, 4 * 28 :].any()
 
 
+def test_a_strip_of_stacked_digits_keeps_its_colours(tmp_path, digits):
+    stacks = digits[:60].view(20, 3, 28, 28)
+    path = tmp_path / "strips" / "samples.png"
+    save_strip(stacks, 8, path)
+    image = Image.open(path)
+    assert (image.mode, image.size) == ("RGB", (8 * 28, 3 * 28))
+    pixels = torch.from_numpy(np.asarray(image) / 255).float().movedim(-1, 0)
+    assert pixels[:, 28:56, 56:84].allclose(stacks[10])
+
+
+def test_titled_pictures_of_stacked_digits_are_in_colour(tmp_path, digits):
+    red = torch.cat([digits[:20], torch.zeros(20, 2, 28, 28)], 1)
+    save_grid(red, 10, "grid", tmp_path / "grid.png")
+    save_rows({"original": red[:10], "reconstruction": red[10:]}, "rows", tmp_path / "rows.png")
+    save_code_maps(red[:10], torch.zeros(10, 7, 7).long(), 16, "codes", tmp_path / "codes.png")
+    for path in tmp_path.iterdir():
+        pixels = np.asarray(Image.open(path).convert("RGB")).astype(int)
+        assert ((pixels[..., 0] > 200) & (pixels[..., 1:].max(-1) < 40)).sum() > 50, path.name
+
+
 def test_rows_are_named(tmp_path, digits):
     save_rows({"original": digits[:10], "reconstruction": digits[10:20]}, "rows", tmp_path / "rows.png")
     assert brightness(tmp_path / "rows.png") > 20

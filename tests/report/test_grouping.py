@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -77,6 +79,35 @@ def test_figures_that_were_measured_otherwise_than_the_evaluations_are_not_put_b
     assert "own" in read_record(folder).figures
     evaluate_by_hand(folder, {"m": 3.0}, version="9")
     assert "own" not in read_record(folder).figures
+
+
+def test_modes_that_were_counted_on_different_numbers_of_samples_are_not_compared(tmp_path):
+    def run(name, seed, count):
+        return make_run(tmp_path / name, seed=seed, metrics={"samples/a/modes": 9.0, "samples/a/mode_samples": count})
+
+    one, other, alike = records(run("a", 1, 100.0), run("b", 2, 200.0), run("c", 3, 100.0))
+    with pytest.raises(UserError, match=r"differ in samples for modes: 100 \(a\), 200 \(b\)"):
+        mixture_of([one, other], allow=False)
+    assert not mixture_of([one, alike], allow=False)
+    (without,) = records(make_run(tmp_path / "d", seed=4, metrics={"reconstruction/mse": 1.0}))
+    assert not mixture_of([one, without], allow=False)
+
+
+def test_modes_of_the_run_do_not_stand_beside_an_evaluations_of_more_samples(tmp_path):
+    own = {"samples/old/modes": 5.0}
+    folder = make_run(tmp_path / "a", metrics=own, config=["evaluation.mode_samples=100"])
+    path = folder / "evaluation.json"
+    evaluate_by_hand(folder, {"samples/new/modes": 9.0})
+    content = json.loads(path.read_text())
+    for count, kept in ((100, True), (200, False)):
+        path.write_text(json.dumps(content | {"settings": {"samples": 20, "mode_samples": count}}))
+        assert ("samples/old/modes" in read_record(folder).figures) == kept
+
+
+def test_a_run_that_does_not_yet_state_what_its_data_are_belongs_to_the_group_of_those_that_do(tmp_path):
+    stated = ["data.image_shape=[1,28,28]", "data.num_classes=10"]
+    runs = records(make_run(tmp_path / "old", seed=1), make_run(tmp_path / "new", seed=2, config=stated))
+    assert len(group_runs(runs)) == 1
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"metrics": {}}', '{"schema_version": 7}'])

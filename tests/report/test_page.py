@@ -127,7 +127,7 @@ def test_cells_show_the_mean_and_the_floor_comes_last(three_models):
     rows = Page(page_of(three_models)).rows
     headline = next(row for row in rows if row[0].startswith("VAE"))
     assert "0.015" in headline[1]
-    floor = next(row for row in rows if row[0].startswith("real train images"))
+    floor = next(row for row in rows if row[0].startswith("real images"))
     assert floor[2].strip() == "0.12"
 
 
