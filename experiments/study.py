@@ -32,7 +32,7 @@ def run(name: str, overrides: list[str], keep: bool) -> None:
     """Run a study, print its tables, and keep them in its folder if that is asked for."""
     study, folder = find_study(name), Path("runs/studies") / name
     sweeps = run_study(study, folder.absolute(), overrides)
-    results = collect_results(sweeps, [command_of([*sweep, *overrides]) for sweep in study.sweeps], study.mixed)
+    results = collect_results(sweeps, [command_of(sweep, overrides) for sweep in study.sweeps], study.mixed)
     console.print(f"results   {write_results(results, folder)}")
     for title, text in study.tables(results).items():
         console.print(f"\n[bold]{title}[/bold]\n{text}", soft_wrap=True)

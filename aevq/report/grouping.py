@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from aevq.report.records import Record
 
-__all__ = ["Group", "differences", "group_runs", "mixture_of"]
+__all__ = ["NO_PART_OF_IT", "Group", "differences", "group_runs", "mixture_of"]
 
 # What does not change a model: where things lie, what is shown, and what is measured or drawn afterwards.
 NO_PART_OF_IT = {

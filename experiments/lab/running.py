@@ -13,6 +13,7 @@ from rich.console import Console
 
 from aevq.errors import UserError
 from aevq.report.folders import collect
+from aevq.report.grouping import NO_PART_OF_IT
 from experiments.lab.study import Study
 
 __all__ = ["command_of", "run_study"]
@@ -20,9 +21,10 @@ __all__ = ["command_of", "run_study"]
 console = Console(stderr=True, highlight=False)
 
 
-def command_of(sweep: Sequence[str]) -> str:
-    """The command line of a sweep."""
-    return " ".join(["python -m aevq.train -m", *sweep])
+def command_of(sweep: Sequence[str], overrides: Sequence[str]) -> str:
+    """The command line of a sweep, without what changes no figure, say where the data lie."""
+    telling = [override for override in overrides if override.partition("=")[0] not in NO_PART_OF_IT]
+    return " ".join(["python -m aevq.train -m", *sweep, *telling])
 
 
 def run_study(study: Study, folder: Path, overrides: Sequence[str]) -> list[Path]:

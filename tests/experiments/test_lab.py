@@ -10,6 +10,7 @@ from aevq.errors import UserError
 from experiments.front_page import front_page
 from experiments.lab.readme import between, put
 from experiments.lab.results import Results, Row, collect_results, has_results, read_results, write_results
+from experiments.lab.running import command_of
 from experiments.lab.study import EXPERIMENTS, find_study, study_names
 from experiments.lab.tables import Column, table
 from experiments.targets import TARGETS, targets_table
@@ -108,6 +109,12 @@ def test_text_goes_between_its_marks_and_nowhere_else(tmp_path):
     assert readme.read_text() == "a\n<!-- one -->\nnew \\1\n<!-- /one -->\nb\n"
     with pytest.raises(UserError, match="expected one place for 'two', found 0"):
         put(readme, "two", "x")
+
+
+def test_a_command_is_kept_without_what_is_of_this_machine_alone():
+    overrides = ["data.root=/somewhere", "trainer.enable_progress_bar=false", "trainer.max_steps=20"]
+    kept = command_of(["experiment=loss"], overrides)
+    assert kept == "python -m aevq.train -m experiment=loss trainer.max_steps=20"
 
 
 def test_an_unknown_study_is_refused_with_the_nearest():
