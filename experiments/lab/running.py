@@ -12,12 +12,14 @@ from pathlib import Path
 from rich.console import Console
 
 from aevq.errors import UserError
+from aevq.files import atomic_write
 from aevq.report.folders import collect
 from aevq.report.grouping import NO_PART_OF_IT
 from experiments.lab.study import Study
 
-__all__ = ["command_of", "run_study"]
+__all__ = ["agree", "command_of", "run_study"]
 
+COMMANDS = "commands.txt"
 console = Console(stderr=True, highlight=False)
 
 
@@ -39,14 +41,29 @@ def run_study(study: Study, folder: Path, overrides: Sequence[str]) -> list[Path
         The folders of the sweeps.
 
     Raises:
-        UserError: If a sweep or an evaluation fails; what was finished is kept.
+        UserError: If a sweep or an evaluation fails, what was finished is kept; or if the folder holds the runs of other
+            commands.
     """
+    agree(folder, [command_of(sweep, overrides) for sweep in study.sweeps])
     folders = [folder / f"sweep{i}" for i in range(len(study.sweeps))]
     for sweep, into in zip(study.sweeps, folders, strict=True):
         _sweep([*sweep, *overrides], into)
     if study.evaluation is not None:
         _evaluate([record.path for record in collect(folders).finished], study.evaluation)
     return folders
+
+
+def agree(folder: Path, commands: Sequence[str]) -> None:
+    """Note which commands a folder's runs are of.
+
+    Raises:
+        UserError: If it holds the runs of other ones.
+    """
+    note, text = folder / COMMANDS, "".join(f"{command}\n" for command in commands)
+    if note.is_file() and (before := note.read_text(encoding="utf-8")) != text:
+        raise UserError(f"{folder}: it holds the runs of {before.splitlines()[0]!r} and goes on with these only")
+    folder.mkdir(parents=True, exist_ok=True)
+    atomic_write(note, text)
 
 
 def _sweep(overrides: Sequence[str], folder: Path) -> None:

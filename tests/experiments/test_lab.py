@@ -10,7 +10,7 @@ from aevq.errors import UserError
 from experiments.front_page import front_page
 from experiments.lab.readme import between, put
 from experiments.lab.results import Results, Row, collect_results, has_results, read_results, write_results
-from experiments.lab.running import command_of
+from experiments.lab.running import agree, command_of
 from experiments.lab.study import EXPERIMENTS, find_study, study_names
 from experiments.lab.tables import Column, table
 from experiments.targets import TARGETS, targets_table
@@ -115,6 +115,13 @@ def test_a_command_is_kept_without_what_is_of_this_machine_alone():
     overrides = ["data.root=/somewhere", "trainer.enable_progress_bar=false", "trainer.max_steps=20"]
     kept = command_of(["experiment=loss"], overrides)
     assert kept == "python -m aevq.train -m experiment=loss trainer.max_steps=20"
+
+
+def test_a_folder_goes_on_with_the_runs_of_one_command_only(tmp_path):
+    agree(tmp_path / "study", ["python -m aevq.train -m experiment=loss"])
+    agree(tmp_path / "study", ["python -m aevq.train -m experiment=loss"])
+    with pytest.raises(UserError, match="holds the runs of 'python -m aevq.train -m experiment=loss'"):
+        agree(tmp_path / "study", ["python -m aevq.train -m experiment=loss trainer.max_steps=9"])
 
 
 def test_an_unknown_study_is_refused_with_the_nearest():
