@@ -41,7 +41,7 @@ def run_study(study: Study, folder: Path, overrides: Sequence[str]) -> list[Path
         The folders of the sweeps.
 
     Raises:
-        UserError: If a sweep or an evaluation fails, what was finished is kept; or if the folder holds the runs of other
+        UserError: If a sweep or an evaluation fails, what was finished is kept; or if the folder holds runs of other
             commands.
     """
     agree(folder, [command_of(sweep, overrides) for sweep in study.sweeps])

@@ -120,7 +120,7 @@ def test_a_command_is_kept_without_what_is_of_this_machine_alone():
 def test_a_folder_goes_on_with_the_runs_of_one_command_only(tmp_path):
     agree(tmp_path / "study", ["python -m aevq.train -m experiment=loss"])
     agree(tmp_path / "study", ["python -m aevq.train -m experiment=loss"])
-    with pytest.raises(UserError, match="holds the runs of 'python -m aevq.train -m experiment=loss'"):
+    with pytest.raises(UserError, match=r"holds the runs of 'python -m aevq\.train -m experiment=loss'"):
         agree(tmp_path / "study", ["python -m aevq.train -m experiment=loss trainer.max_steps=9"])
 
 
