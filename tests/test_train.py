@@ -144,7 +144,7 @@ def test_sample_writes_a_picture_of_a_finished_run(command, tmp_path):
     [
         (
             ["model=vea"],
-            "model=vea: unknown; did you mean 'vae'? (valid: ae, vae, vae_burda, vae_conv, vqvae, vqvae_binary)",
+            "model=vea: unknown; did you mean 'vae'? (valid: ae, ae_stacked, vae, ",
         ),
         (["model=vqvae", "model.num_codes=0"], "model.num_codes: expected an integer ≥ 1, got 0"),
         (["trainer.max_epochs=-3"], "trainer.max_epochs: expected an integer ≥ 0, or -1 for no limit, got -3"),
