@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from aevq.report.statistics import BEST, WITHIN, Estimate, Goal, marks
+from aevq.report.statistics import BEST, WITHIN, Estimate, Goal, Mark, marks
 from experiments.lab.results import Results
 
 __all__ = ["Column", "grid", "table"]
@@ -60,7 +60,7 @@ def _find(results: Results, label: str, prefix: str, column: Column) -> Estimate
     return next((value for value in found if value), None)
 
 
-def _cell(value: Estimate | None, mark: str) -> str:
+def _cell(value: Estimate | None, mark: Mark) -> str:
     if value is None:
         return "–"
     return {BEST: f"**{value}**", WITHIN: f"*{value}*"}.get(mark, str(value))
