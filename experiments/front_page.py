@@ -24,7 +24,6 @@ HEADLINE = (
     Column("probe/latent/linear", "linear probe", "higher"),
     Column("probe/latent/knn", "5-NN probe", "higher"),
     Column("parameters", "parameters"),
-    Column("minutes", "minutes"),
 )
 VECTORS = {
     "N(0, I)": "standard_normal",

@@ -78,7 +78,7 @@ class Target:
         reached = {"≤": operator.le, "≥": operator.ge}[self.better]
         met = "–" if value is None else "yes" if reached(value.mean, self.goal) else "**no**"
         shown = "not measured" if value is None else str(value)
-        return [self.what, f"{self.better} {self.goal:g}", shown, met, f"`make study NAME={self.study}`"]
+        return [self.what, f"{self.better} {self.goal:.4g}", shown, met, f"`make study NAME={self.study}`"]
 
 
 MSE, PERPLEXITY, N01, MIXTURE = (

@@ -19,7 +19,7 @@ from aevq.report.write import compare_folders
 __all__ = ["Results", "Row", "collect_results", "has_results", "read_results", "write_results"]
 
 FILE = "results.json"
-DIGITS = 6  # significant ones of a figure
+DIGITS = 6  # significant ones of a figure that is no count
 NOT_KEPT = ("latent/kl/", "seconds/")  # a number for each of many dimensions; what differs between two equal runs
 
 
@@ -144,7 +144,7 @@ def _rows(group: Group) -> list[Row]:
 
 def _kept(figures: dict[str, float]) -> dict[str, float]:
     kept = {name: value for name, value in figures.items() if not name.startswith(NOT_KEPT)}
-    return {name: float(f"{value:.{DIGITS}g}") for name, value in kept.items()}
+    return {name: value if value.is_integer() else float(f"{value:.{DIGITS}g}") for name, value in kept.items()}
 
 
 def _figures(run: Record) -> dict[str, float]:

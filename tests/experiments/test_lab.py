@@ -93,10 +93,12 @@ def test_the_best_of_a_column_is_bold_and_what_is_not_measured_a_dash():
 
 
 def test_runs_become_results_and_an_unfinished_one_is_refused(tmp_path):
-    runs = [make_run(tmp_path / f"{seed}", seed=seed) for seed in (1, 2)]
+    figures = {"reconstruction/mse": 1 / 3, "codes": 1_234_567.0}
+    runs = [make_run(tmp_path / f"{seed}", seed=seed, metrics=figures) for seed in (1, 2)]
     results = collect_results(runs, ["python -m aevq.train -m seed=1,2"])
     assert [row.seed for row in results.rows] == [1, 2]
     assert results.data[0]["name"] == "mnist5k"
+    assert [row.figures[name] for row in results.rows for name in figures] == [0.333333, 1_234_567] * 2
     failed = make_run(tmp_path / "3", seed=3, status="failed", error="boom")
     with pytest.raises(UserError, match="1 jobs have not finished, 3 among them"):
         collect_results([*runs, failed], [])
