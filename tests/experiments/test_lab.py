@@ -11,10 +11,12 @@ from experiments.front_page import front_page
 from experiments.lab.readme import between, put
 from experiments.lab.results import Results, Row, collect_results, has_results, read_results, write_results
 from experiments.lab.running import agree, command_of
-from experiments.lab.study import EXPERIMENTS, find_study, study_names
+from experiments.lab.study import EXPERIMENTS, Study, find_study, study_names
 from experiments.lab.tables import Column, table
+from experiments.study import run
 from experiments.targets import TARGETS, targets_table
 from run_folders import make_run
+from small_runs import QUICK, SMALL
 
 WITH_RESULTS = [name for name in study_names() if has_results(EXPERIMENTS / name)]
 
@@ -129,3 +131,26 @@ def test_a_folder_goes_on_with_the_runs_of_one_command_only(tmp_path):
 def test_an_unknown_study_is_refused_with_the_nearest():
     with pytest.raises(UserError, match="02_loss"):
         find_study("02_los")
+
+
+@pytest.mark.slow
+def test_a_study_runs_measures_prints_and_does_nothing_twice(tmp_path, monkeypatch, capsys):
+    overrides = [*QUICK, *SMALL["ae"]]
+    asked = ["samples=20", "probes=false", "memorisation=false", "priors=[standard_normal]"]
+    columns = [Column("reconstruction/mse", "MSE"), Column("samples/standard_normal/fd", "fd")]
+    study = Study(
+        sweeps=[["model=ae", "seed=1,2"]],
+        tables=lambda results: {"errors": table(results, "", columns, {"AE": ("AE", "")})},
+        evaluation=asked,
+    )
+    monkeypatch.setattr("experiments.study.find_study", lambda name: study)
+    monkeypatch.chdir(tmp_path)
+    run("small", overrides, keep=False)
+    results = read_results(tmp_path / "runs" / "studies" / "small")
+    assert [(row.model, row.seed) for row in results.rows] == [("AE", 1), ("AE", 2)]
+    assert str(results.get("AE", "samples/standard_normal/fd")) in capsys.readouterr().out
+    files = [path for name in ("result", "evaluation") for path in tmp_path.rglob(f"sweep0/*/{name}.json")]
+    written = {path: path.stat().st_mtime_ns for path in files}
+    assert len(written) == 4
+    run("small", overrides, keep=False)
+    assert {path: path.stat().st_mtime_ns for path in written} == written
