@@ -4,8 +4,9 @@ python -m experiments.study run 02_loss data.root=../data      train, measure, a
 python -m experiments.study run 02_loss --keep                  and put them into its folder
 python -m experiments.study write                               tables and figures of all studies, of the front page too
 
-A study runs in runs/studies/<name>; a second start goes on where the first was cut. Further arguments are overrides of
-every run, say where the data lie.
+A study runs in runs/studies/<name>; a second start goes on where the first was cut. Overrides are those of
+`python -m aevq.train`, of every run. Where the full MNIST cannot be had a study stops, unless an override names other
+data.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ console = Console(highlight=False)
 def run(name: str, overrides: list[str], keep: bool) -> None:
     """Run a study, print its tables, and keep them in its folder if that is asked for."""
     study, folder = find_study(name), Path("runs/studies") / name
+    if not any(override.partition("=")[0] in ("data", "data.fallback") for override in overrides):
+        overrides = [*overrides, "data.fallback=error"]  # 5,000 images would make other figures of the same name
     sweeps = run_study(study, folder.absolute(), overrides)
     results = collect_results(sweeps, [command_of(sweep, overrides) for sweep in study.sweeps], study.mixed)
     console.print(f"results   {write_results(results, folder)}")
@@ -72,19 +75,23 @@ def write(names: list[str]) -> None:
 
 def main() -> None:
     """Entry point."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        "python -m experiments.study", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
-    runs = commands.add_parser("run", help="train, measure, print")
-    runs.add_argument("name", metavar="NAME", help="of the study: " + ", ".join(study_names()))
+    names = "studies: " + ", ".join(study_names())
+    runs = commands.add_parser("run", help="train, measure, print", epilog=names)
+    runs.add_argument("name", metavar="NAME", nargs="?", default="", help="of the study")
+    runs.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="of every run, say data.root=../data")
     runs.add_argument("--keep", action="store_true", help="put results, tables and figures into the study's folder")
-    writes = commands.add_parser("write", help="tables and figures from the results that are there")
-    writes.add_argument("names", metavar="NAME", nargs="*", help="of the studies; all where none is named")
-    options, overrides = parser.parse_known_args()
+    writes = commands.add_parser("write", help="tables and figures from the results that are there", epilog=names)
+    writes.add_argument("names", metavar="NAME", nargs="*", help="of the studies; all that have results by default")
+    options, rest = parser.parse_known_args()  # which leaves overrides behind a flag over
     with one_line_errors(False):
+        if flags := [argument for argument in rest if argument.startswith("-")]:
+            raise UserError(f"{flags[0]}: unknown flag; there is --keep")
         if options.command == "run":
-            run(options.name, overrides, options.keep)
-        elif overrides:
-            raise UserError(f"study: write takes no {overrides[0]}")
+            run(options.name, [*options.overrides, *rest], options.keep)
         else:
             write(options.names or [name for name in study_names() if has_results(EXPERIMENTS / name)])
 

@@ -13,7 +13,7 @@ from experiments.lab.results import Results, Row, collect_results, has_results, 
 from experiments.lab.running import agree, command_of
 from experiments.lab.study import EXPERIMENTS, Study, find_study, study_names
 from experiments.lab.tables import Column, table
-from experiments.study import run
+from experiments.study import main, run
 from experiments.targets import TARGETS, targets_table
 from run_folders import make_run
 from small_runs import QUICK, SMALL
@@ -131,6 +131,38 @@ def test_a_folder_goes_on_with_the_runs_of_one_command_only(tmp_path):
 def test_an_unknown_study_is_refused_with_the_nearest():
     with pytest.raises(UserError, match="02_loss"):
         find_study("02_los")
+
+
+@pytest.mark.parametrize(
+    ("typed", "overrides"),
+    [
+        ([], ["data.fallback=error"]),
+        (["data.root=../data"], ["data.root=../data", "data.fallback=error"]),
+        (["data=mnist5k"], ["data=mnist5k"]),
+    ],
+)
+def test_a_study_is_of_the_full_data_unless_others_are_named(typed, overrides, command, monkeypatch):
+    asked = []
+    monkeypatch.setattr("experiments.study.run_study", lambda study, folder, given: asked.append(given) or [])
+    code, _, err = command(main, "run", "02_loss", "--keep", *typed)
+    assert asked == [overrides]
+    assert (code, err) == (1, "error: compare: there is no run in the folders given\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "02_los"], "study: there is no '02_los'; did you mean '02_loss'?"),
+        (["run"], "study: there is no ''; (valid: 01_ae_vae_vqvae"),
+        (["run", "02_loss", "--kep"], "--kep: unknown flag; there is --keep"),
+        (["write", "09_none"], "study: there is no '09_none'; "),
+    ],
+)
+def test_a_wrong_command_gets_one_line(arguments, message, command):
+    code, out, err = command(main, *arguments)
+    assert (code, out) == (1, "")
+    assert err.startswith(f"error: {message}")
+    assert err.count("\n") == 1
 
 
 @pytest.mark.slow
