@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from experiments.lab.figures import Panel, Point, Series, draw
-from experiments.lab.results import Results, read_results
+from experiments.lab.results import Results, has_results, read_results
 from experiments.lab.study import EXPERIMENTS, Study
 from experiments.lab.tables import Column, table
 
@@ -48,8 +48,10 @@ def _vae(results: Results, name: str) -> Series:
 def _codes() -> list[Series]:
     """The VQ-VAEs of studies 1 and 4, where these are there, by the code length of their PixelCNN."""
     points = []
-    for name in ("01_ae_vae_vqvae", "04_codebook"):
-        others = read_results(EXPERIMENTS / name)
+    for folder in (EXPERIMENTS / name for name in ("01_ae_vae_vqvae", "04_codebook")):
+        if not has_results(folder):
+            continue
+        others = read_results(folder)
         for label in others.labels:
             rate, mse = others.get(label, "rate/pixelcnn_bits"), others.get(label, MSE)
             if rate and mse:

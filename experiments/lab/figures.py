@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis, XAxis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from aevq.report.statistics import Estimate
 
@@ -90,14 +92,23 @@ def _panel(axes: Axes, panel: Panel) -> None:
         axes.annotate(name, (0.99, height), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)
     axes.set_xlabel(panel.x)
     axes.set_ylabel(panel.y)
-    axes.set_xscale("log" if panel.log_x else "linear")
-    axes.set_yscale("log" if panel.log_y else "linear")
+    for axis, log in ((axes.xaxis, panel.log_x), (axes.yaxis, panel.log_y)):
+        if log:
+            _logarithmic(axis)
     if not panel.log_y:
         axes.set_ylim(bottom=0)
     axes.grid(alpha=0.25, which="both", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     if len(panel.series) > 1:
         axes.legend(frameon=False, fontsize=8)
+
+
+def _logarithmic(axis: Axis) -> None:
+    """Ticks at 1, 2 and 5 times powers of ten, written as plain numbers."""
+    (axis.axes.set_xscale if isinstance(axis, XAxis) else axis.axes.set_yscale)("log")
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def _series(axes: Axes, series: Series, colour: str, marker: str) -> None:
