@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["UserError", "did_you_mean", "expect", "expect_int", "expect_ints", "expect_number"]
+__all__ = ["UserError", "did_you_mean", "expect", "expect_int", "expect_ints", "expect_number", "shown"]
 
 
 class UserError(ValueError):
@@ -79,6 +79,11 @@ def expect_number(name: str, value: object, interval: str) -> None:
 
 def _is_int(value: object, minimum: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= minimum
+
+
+def shown(key: str) -> str:
+    """A key that came from outside, in one line."""
+    return key if key.isprintable() else repr(key)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -20,7 +20,7 @@ from rich.progress import Progress
 from aevq.data import some_rows
 from aevq.generate import encode_all, generate, reconstruct_all
 from aevq.latents import CodeSpec, VectorSpec
-from aevq.memory import by_chunks, halving
+from aevq.memory import by_chunks
 from aevq.metrics import (
     Reference,
     anomaly_metrics,
@@ -35,7 +35,7 @@ from aevq.metrics import (
     sample_metrics,
 )
 from aevq.models import VariationalModel
-from aevq.nn.distributed import global_rank, map_chunks
+from aevq.nn.distributed import global_rank, map_rows
 from aevq.nn.feature_net import FeatureNet, feature_net_sha256, load_feature_net
 from aevq.nn.likelihood import Bernoulli
 from aevq.ops.distance import frechet_distance, moments
@@ -317,7 +317,7 @@ def code_length(prior: Prior, latents: Tensor, labels: Tensor) -> Tensor:
             return -prior.log_prob(z)
         return math.log(classes) - prior.log_prob(z, labels[rows].to(device))  # type: ignore[call-arg]
 
-    return torch.cat(map_chunks(halving(length), torch.arange(len(latents)).split(CHUNK)))
+    return map_rows(length, torch.arange(len(latents)), CHUNK)
 
 
 def is_binary(x: Tensor) -> bool:

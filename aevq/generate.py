@@ -8,8 +8,7 @@ import torch
 
 from aevq.errors import expect_int
 from aevq.latents import LatentSet
-from aevq.memory import halving
-from aevq.nn.distributed import map_chunks
+from aevq.nn.distributed import map_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,19 +40,19 @@ def generate(model: LatentModel, prior: Prior, n: int, seed: int) -> Tensor:
     """
     expect_int("n", n, 1)
     latents = prior.sample(n, torch.Generator().manual_seed(seed))
-    return torch.cat(map_chunks(halving(lambda z: model.decode(z.to(model.device))), latents.split(CHUNK)))
+    return map_rows(lambda z: model.decode(z.to(model.device)), latents, CHUNK)
 
 
 @torch.inference_mode()
 def encode_all(model: LatentModel, x: Tensor) -> Tensor:
     """Latents of images `(N, C, H, W)`, chunk by chunk: `(N, *latent_spec.shape)`, on the CPU."""
-    return torch.cat(map_chunks(halving(lambda chunk: model.encode(chunk.to(model.device))), x.split(CHUNK)))
+    return map_rows(lambda chunk: model.encode(chunk.to(model.device)), x, CHUNK)
 
 
 @torch.inference_mode()
 def reconstruct_all(model: LatentModel, x: Tensor) -> Tensor:
     """Reconstructions of images `(N, C, H, W)`, chunk by chunk: the same shape, on the CPU."""
-    return torch.cat(map_chunks(halving(lambda chunk: model.reconstruct(chunk.to(model.device))), x.split(CHUNK)))
+    return map_rows(lambda chunk: model.reconstruct(chunk.to(model.device)), x, CHUNK)
 
 
 def encode_splits(model: LatentModel, data: MNISTDataModule) -> LatentSet:

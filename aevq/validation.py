@@ -14,7 +14,7 @@ import pytorch_lightning as pl
 import torch
 
 from aevq.build import EVERYTHING, check
-from aevq.errors import UserError, did_you_mean, expect
+from aevq.errors import UserError, did_you_mean, expect, shown
 from aevq.models import LatentModel
 from aevq.schema import Count, Name, Seed, Text, check_value
 from aevq.secrets import refuse_secrets
@@ -65,7 +65,7 @@ def check_config(plain: Mapping[str, Any], trust: Iterable[str] = EVERYTHING) ->
     keys = {*VALUES, *PARTS, *FAMILIES, "trainer", "paths"}
     for key in plain:
         if key not in keys:
-            raise UserError(f"{_shown(key)}: no such key in the configuration; {did_you_mean(key, keys)}")
+            raise UserError(f"{shown(key)}: no such key in the configuration; {did_you_mean(key, keys)}")
     for key in keys:
         if key not in plain:
             raise UserError(f"{key}: missing")
@@ -93,15 +93,10 @@ def check_parts(plain: Mapping[str, Any], model: LatentModel, priors: Sequence[P
     _check_classes(plain, priors, data)
 
 
-def _shown(key: str) -> str:
-    """A key in one line."""
-    return key if key.isprintable() else repr(key)
-
-
 def _check_paths(paths: Any) -> None:
     check_value("paths", paths, dict[str, Any])
     for key in paths:
-        expect(key == "runs", f"paths.{_shown(key)}", "paths.runs, the only one", paths[key])
+        expect(key == "runs", f"paths.{shown(key)}", "paths.runs, the only one", paths[key])
     check_value("paths.runs", paths.get("runs"), Text)
 
 
@@ -114,7 +109,7 @@ def _check_kind(node: Mapping[str, Any], trust: Iterable[str], key: str, kind: t
 def _check_family(family: str, nodes: Any, given: tuple[str, ...], trust: Iterable[str]) -> None:
     check_value(family, nodes, dict[str, Any])
     for name, node in nodes.items():
-        check_value(f"{family}.{_shown(name)}", name, Name)
+        check_value(f"{family}.{shown(name)}", name, Name)
         check(node, trust, f"{family}.{name}", given)
         if family == "callbacks":
             _check_kind(node, trust, f"{family}.{name}", pl.Callback)

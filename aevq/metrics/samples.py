@@ -24,8 +24,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from aevq.memory import halving
-from aevq.nn.distributed import map_chunks
+from aevq.nn.distributed import map_rows
 from aevq.nn.feature_net import NUM_FEATURES
 from aevq.ops.distance import Moments, frechet_distance, kernel_distance, moments
 from aevq.ops.manifold import manifold_scores, nearest_distance
@@ -48,7 +47,7 @@ def features_of(net: FeatureNet, x: Tensor) -> Tensor:
     """Features of images `(N, C, 28, 28)` in [0, 1], channel by channel, in chunks: `(N, C·128)`, on the CPU."""
     device = next(net.parameters()).device
     digits = x.flatten(0, 1)[:, None]
-    features = torch.cat(map_chunks(halving(lambda chunk: net.features(chunk.to(device))), digits.split(CHUNK)))
+    features = map_rows(lambda chunk: net.features(chunk.to(device)), digits, CHUNK)
     return features.view(len(x), -1)
 
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import torch
 from torch import Tensor, distributed
+
+from aevq.memory import halving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +24,7 @@ __all__ = [
     "global_rank",
     "leave_group",
     "map_chunks",
+    "map_rows",
     "sharing_chunks",
     "world_size",
 ]
@@ -105,3 +109,17 @@ def map_chunks(function: Callable[..., T], *chunks: Sequence[Any]) -> list[T]:
         return mine
     parts = gather_objects(mine)
     return [parts[index % ranks][index // ranks] for index in range(len(items))]
+
+
+def map_rows(function: Callable[[Tensor], Tensor], x: Tensor, size: int) -> Tensor:
+    """`function` of all rows of `x`, in chunks that the ranks share and that are halved where the memory is short.
+
+    Args:
+        function: Of `(B, ...)`, gives `(B, ...)`; what it gives for a row must not depend on the others.
+        x: `(N, ...)`.
+        size: Rows of a chunk, at most.
+
+    Returns:
+        `(N, ...)`, on the CPU.
+    """
+    return torch.cat(map_chunks(halving(function), x.split(size)))

@@ -30,8 +30,7 @@ from aevq.checkpoint_io import AtomicCheckpointIO, load_plain
 from aevq.data.loader import DeviceLoader
 from aevq.data.seeding import mix
 from aevq.errors import expect, expect_int
-from aevq.memory import halving
-from aevq.nn.distributed import map_chunks
+from aevq.nn.distributed import map_rows
 from aevq.nn.pixelcnn import GatedPixelCNN
 from aevq.nn.pixelcnn_sampler import sample_codes
 from aevq.priors.base import require_codes
@@ -173,7 +172,7 @@ class PixelCNN(PixelCNNTraining):
 
         with _evaluating(self):
             rows = torch.arange(n, device=self.device)
-            return torch.cat(map_chunks(halving(draw), rows.split(CHUNK))).to(self.device)
+            return map_rows(draw, rows, CHUNK).to(self.device)
 
     def log_prob(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Score grids: log p(z), or log p(z|y) if labels are given.

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import typing_extensions
 
-from aevq.errors import UserError, did_you_mean
+from aevq.errors import UserError, did_you_mean, shown
 from aevq.schema.foreign import REFUSED, refined
 from aevq.schema.values import check_value, plain_part
 
@@ -80,8 +80,7 @@ def check_node(path: str, node: Mapping[str, Any], find: Find, given: Iterable[s
     for name, value in values.items():
         if name not in arguments and not open_ended:
             what = getattr(target, "__name__", target)
-            shown = name if name.isprintable() else repr(name)
-            raise UserError(f"{path}.{shown}: {what} has no such argument; {did_you_mean(name, arguments)}")
+            raise UserError(f"{path}.{shown(name)}: {what} has no such argument; {did_you_mean(name, arguments)}")
         if name in given:
             raise UserError(f"{path}.{name}: is not for a configuration to say, a run gives it")
         if name in arguments:
