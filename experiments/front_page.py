@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from aevq.report.statistics import Estimate
+from aevq.report.catalogue import Metric
+from aevq.report.tables import Cell
+from aevq.report.text import markdown_grid
 from experiments.lab.readme import put
 from experiments.lab.results import Results, read_results
 from experiments.lab.study import EXPERIMENTS
-from experiments.lab.tables import Column, grid, table
+from experiments.lab.tables import table
 
 __all__ = ["front_page", "write_front_page"]
 
@@ -17,13 +19,13 @@ MODELS = {
     "VQ-VAE, 7×7 of 256 codes": ("VQVAE", ""),
 }
 HEADLINE = (
-    Column("reconstruction/mse", "MSE", "lower"),
-    Column("reconstruction/sharpness", "sharpness", "one"),
-    Column("reconstruction/fd", "reconstruction fd", "lower"),
-    Column("rate/kl_bits|rate/pixelcnn_bits", "rate, bits"),
-    Column("probe/latent/linear", "linear probe", "higher"),
-    Column("probe/latent/knn", "5-NN probe", "higher"),
-    Column("parameters", "parameters"),
+    Metric("reconstruction/mse", "MSE", "lower"),
+    Metric("reconstruction/sharpness", "sharpness", "one"),
+    Metric("reconstruction/fd", "reconstruction fd", "lower"),
+    Metric("rate/kl_bits|rate/pixelcnn_bits", "rate, bits"),
+    Metric("probe/latent/linear", "linear probe", "higher"),
+    Metric("probe/latent/knn", "5-NN probe", "higher"),
+    Metric("parameters", "parameters"),
 )
 VECTORS = {
     "N(0, I)": "standard_normal",
@@ -53,14 +55,10 @@ def _samples(results: Results) -> str:
     """Priors of vectors on the left, of codes on the right."""
     head = ["samples from", "AE: fd", "coverage", "VAE: fd", "coverage", "", "VQ-VAE: fd", "coverage"]
     right = [[title, *_pair(results, "VQVAE", prior)] for title, prior in CODES.items()]
-    right.append(["floor: train images", _text(results.get("AE", "floor/fd")), ""])
+    right.append(["floor: train images", str(Cell(results.get("AE", "floor/fd"))), ""])
     left = [[title, *_pair(results, "AE", prior), *_pair(results, "VAE", prior)] for title, prior in VECTORS.items()]
-    return grid(head, [[*a, *b] for a, b in zip(left, right, strict=True)])
+    return markdown_grid(head, [[*a, *b] for a, b in zip(left, right, strict=True)])
 
 
 def _pair(results: Results, label: str, prior: str) -> list[str]:
-    return [_text(results.get(label, f"samples/{prior}/{name}")) for name in ("fd", "coverage")]
-
-
-def _text(value: Estimate | None) -> str:
-    return "–" if value is None else str(value)
+    return [str(Cell(results.get(label, f"samples/{prior}/{name}"))) for name in ("fd", "coverage")]

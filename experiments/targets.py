@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aevq.report.statistics import Estimate, estimate
+from aevq.report.text import markdown_grid
 from experiments.lab.readme import put
 from experiments.lab.results import Results, has_results, read_results
 from experiments.lab.study import EXPERIMENTS
-from experiments.lab.tables import grid
 
 __all__ = ["TARGETS", "Target", "targets_table", "write_targets"]
 
-HEADLINE, CODEBOOK, LATENT_DIM, LIKELIHOOD = "01_ae_vae_vqvae", "04_codebook", "05_latent_dim", "06_likelihood"
+HEADLINE, CODEBOOK, LIKELIHOOD = "01_ae_vae_vqvae", "04_codebook", "06_likelihood"
 Measure = Callable[[Results], Estimate | None]
 
 
@@ -35,22 +35,22 @@ def ratio(above: tuple[str, str], below: tuple[str, str]) -> Measure:
 
 def highest(name: str) -> Measure:
     """The best of all groups."""
-    return lambda results: max(_all(results, name), key=lambda value: value.mean, default=None)
+    return lambda results: max(_all(results, name, results.labels), key=lambda value: value.mean, default=None)
 
 
 def lowest(name: str, where: str, limit: float) -> Measure:
-    """The lowest of the groups of which another figure is at most a limit; of all where none is so."""
+    """The lowest of the groups of which another figure is at most a limit; None where none is so."""
 
     def measure(results: Results) -> Estimate | None:
         good = [label for label in results.labels if (value := results.get(label, where)) and value.mean <= limit]
-        found = [value for label in good if (value := results.get(label, name))]
+        found = _all(results, name, good)
         return min(found, key=lambda value: value.mean, default=None)
 
     return measure
 
 
-def _all(results: Results, name: str) -> list[Estimate]:
-    return [value for label in results.labels if (value := results.get(label, name))]
+def _all(results: Results, name: str, labels: Sequence[str]) -> list[Estimate]:
+    return [value for label in labels if (value := results.get(label, name))]
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ TARGETS = [
 def targets_table() -> str:
     """A line for each target."""
     head = ["target, two CPU cores, a run of ten minutes at most", "goal", "measured", "met", "command"]
-    return grid(head, [target.row() for target in TARGETS])
+    return markdown_grid(head, [target.row() for target in TARGETS])
 
 
 def write_targets() -> None:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from aevq.report.statistics import BEST, WITHIN
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from aevq.report.grouping import Group
     from aevq.report.tables import Cell, Row, Table
 
-__all__ = ["as_csv", "as_markdown"]
+__all__ = ["as_csv", "as_markdown", "markdown_cell", "markdown_grid"]
 
 
 def as_csv(groups: Sequence[Group]) -> str:
@@ -48,15 +48,24 @@ def _table(table: Table) -> str:
     with_priors = any(row.prior for row in table.rows)
     heads = ["", *(["prior"] if with_priors else [])]
     heads += [" ".join(filter(None, [m.title + (f", {m.unit}" if m.unit else ""), m.arrow])) for m in table.columns]
-    lines = [heads, ["---"] * len(heads), *(_row(row, with_priors) for row in table.rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown_grid(heads, [_row(row, with_priors) for row in table.rows])
+
+
+def markdown_grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table of cells as they are."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows))
 
 
 def _row(row: Row, with_priors: bool) -> list[str]:
-    return [_plain(row.label), *([_plain(row.prior)] if with_priors else []), *(_cell(cell) for cell in row.cells)]
+    return [
+        _plain(row.label),
+        *([_plain(row.prior)] if with_priors else []),
+        *(markdown_cell(cell) for cell in row.cells),
+    ]
 
 
-def _cell(cell: Cell) -> str:
+def markdown_cell(cell: Cell) -> str:
+    """A value, bold where it is best, italic where it is within the spread of the best; a dash where there is none."""
     text = {BEST: f"**{cell}**", WITHIN: f"*{cell}*"}.get(cell.mark, str(cell))
     few = f" (n = {cell.value.n})" if cell.few and cell.value else ""
     return text + few + (f" ({_plain(cell.note)})" if cell.note else "")

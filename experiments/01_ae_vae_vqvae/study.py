@@ -1,43 +1,44 @@
 """Study 1: how the three models reconstruct, and what each needs to sample."""
 
+from aevq.report.catalogue import Metric
 from experiments.lab.results import Results
 from experiments.lab.study import Picture, Study
-from experiments.lab.tables import Column, table
+from experiments.lab.tables import table
 
 MODELS = {"AE": ("AE", ""), "VAE": ("VAE", ""), "VQ-VAE": ("VQVAE", "")}
 RECONSTRUCTION = (
-    Column("reconstruction/mse", "MSE", "lower"),
-    Column("pca/mse", "PCA's MSE"),
-    Column("reconstruction/psnr", "PSNR, dB", "higher"),
-    Column("reconstruction/ssim", "SSIM", "higher"),
-    Column("reconstruction/sharpness", "sharpness", "one"),
-    Column("reconstruction/fd", "fd", "lower"),
+    Metric("reconstruction/mse", "MSE", "lower"),
+    Metric("pca/mse", "PCA's MSE"),
+    Metric("reconstruction/psnr", "PSNR, dB", "higher"),
+    Metric("reconstruction/ssim", "SSIM", "higher"),
+    Metric("reconstruction/sharpness", "sharpness", "one"),
+    Metric("reconstruction/fd", "fd", "lower"),
 )
 LATENTS = (
-    Column("rate/kl_bits", "KL, bits"),
-    Column("rate/grid_bits", "codes as they are, bits"),
-    Column("rate/pixelcnn_bits", "PixelCNN, bits"),
-    Column("codebook/perplexity", "perplexity"),
-    Column("latent/active_units", "active units"),
-    Column("probe/latent/linear", "linear probe", "higher"),
-    Column("probe/latent/knn", "5-NN probe", "higher"),
-    Column("probe/pixels/linear", "linear, on pixels"),
-    Column("probe/pixels/knn", "5-NN, on pixels"),
+    Metric("rate/kl_bits", "KL, bits"),
+    Metric("rate/grid_bits", "codes as they are, bits"),
+    Metric("rate/pixelcnn_bits", "PixelCNN, bits"),
+    Metric("codebook/perplexity", "perplexity"),
+    Metric("latent/active_units", "active units"),
+    Metric("probe/latent/linear", "linear probe", "higher"),
+    Metric("probe/latent/knn", "5-NN probe", "higher"),
+    Metric("probe/pixels/linear", "linear, on pixels"),
+    Metric("probe/pixels/knn", "5-NN, on pixels"),
 )
 COSTS = (
-    Column("parameters", "parameters", "lower"),
-    Column("train/images_per_second", "images/s", "higher"),
-    Column("minutes", "minutes in all", "lower"),
+    Metric("parameters", "parameters", "lower"),
+    Metric("train/images_per_second", "images/s", "higher"),
+    Metric("minutes", "minutes in all", "lower"),
 )
 SAMPLES = (
-    Column("fd", "fd", "lower"),
-    Column("kd", "kd", "lower"),
-    Column("precision", "precision", "higher"),
-    Column("recall", "recall", "higher"),
-    Column("density", "density", "higher"),
-    Column("coverage", "coverage", "higher"),
-    Column("class_entropy", "class entropy, nats", "higher"),
-    Column("nearest_train", "nearest train image"),
+    Metric("fd", "fd", "lower"),
+    Metric("kd", "kd", "lower"),
+    Metric("precision", "precision", "higher"),
+    Metric("recall", "recall", "higher"),
+    Metric("density", "density", "higher"),
+    Metric("coverage", "coverage", "higher"),
+    Metric("class_entropy", "class entropy, nats", "higher"),
+    Metric("nearest_train", "nearest train image"),
 )
 PRIORS = ("standard_normal", "fitted_normal", "mixture", "mixture100", "uniform", "marginals", "pixelcnn")
 

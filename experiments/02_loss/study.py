@@ -1,22 +1,23 @@
 """Study 2: MSE, L1, cross entropy."""
 
+from aevq.report.catalogue import Metric
 from experiments.lab.results import Results
 from experiments.lab.study import Picture, Study
-from experiments.lab.tables import Column, table
+from experiments.lab.tables import table
 
 LIKELIHOODS = {"Gaussian": "MSE", "Laplace": "L1", "Bernoulli": "cross entropy"}
 RECONSTRUCTION = (
-    Column("reconstruction/mse", "MSE", "lower"),
-    Column("reconstruction/l1", "L1", "lower"),
-    Column("reconstruction/cross_entropy", "cross entropy, nats", "lower"),
-    Column("reconstruction/psnr", "PSNR, dB", "higher"),
-    Column("reconstruction/ssim", "SSIM", "higher"),
-    Column("reconstruction/sharpness", "sharpness", "one"),
-    Column("reconstruction/fd", "fd", "lower"),
+    Metric("reconstruction/mse", "MSE", "lower"),
+    Metric("reconstruction/l1", "L1", "lower"),
+    Metric("reconstruction/cross_entropy", "cross entropy, nats", "lower"),
+    Metric("reconstruction/psnr", "PSNR, dB", "higher"),
+    Metric("reconstruction/ssim", "SSIM", "higher"),
+    Metric("reconstruction/sharpness", "sharpness", "one"),
+    Metric("reconstruction/fd", "fd", "lower"),
 )
 SAMPLES = (
-    Column("fd", "fd, a mixture of 10", "lower"),
-    Column("coverage", "coverage", "higher"),
+    Metric("fd", "fd, a mixture of 10", "lower"),
+    Metric("coverage", "coverage", "higher"),
 )
 
 

@@ -2,18 +2,19 @@
 
 from pathlib import Path
 
+from aevq.report.catalogue import Metric
 from experiments.lab.figures import Panel, Point, Series, draw
 from experiments.lab.results import Results, has_results, read_results
 from experiments.lab.study import EXPERIMENTS, Study
-from experiments.lab.tables import Column, table
+from experiments.lab.tables import table
 
 COLUMNS = (
-    Column("rate/kl_bits", "rate, bits"),
-    Column("reconstruction/mse", "MSE", "lower"),
-    Column("reconstruction/sharpness", "sharpness", "one"),
-    Column("latent/active_units", "active units"),
-    Column("samples/standard_normal/fd", "fd, z ~ N(0, I)", "lower"),
-    Column("samples/standard_normal/coverage", "coverage", "higher"),
+    Metric("rate/kl_bits", "rate, bits"),
+    Metric("reconstruction/mse", "MSE", "lower"),
+    Metric("reconstruction/sharpness", "sharpness", "one"),
+    Metric("latent/active_units", "active units"),
+    Metric("samples/standard_normal/fd", "fd, z ~ N(0, I)", "lower"),
+    Metric("samples/standard_normal/coverage", "coverage", "higher"),
 )
 MSE, FD = "reconstruction/mse", "samples/standard_normal/fd"
 

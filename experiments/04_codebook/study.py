@@ -2,23 +2,24 @@
 
 from pathlib import Path
 
+from aevq.report.catalogue import Metric
 from experiments.lab.figures import Panel, Point, Series, draw
 from experiments.lab.results import Results
 from experiments.lab.study import Study
-from experiments.lab.tables import Column, table
+from experiments.lab.tables import table
 
 MSE, PERPLEXITY, USAGE = "reconstruction/mse", "codebook/perplexity", "codebook/usage"
 CODEBOOK = (
-    Column(PERPLEXITY, "perplexity", "higher"),
-    Column(USAGE, "share of codes in use", "higher"),
-    Column(MSE, "MSE", "lower"),
-    Column("reconstruction/fd", "fd of reconstructions", "lower"),
+    Metric(PERPLEXITY, "perplexity", "higher"),
+    Metric(USAGE, "share of codes in use", "higher"),
+    Metric(MSE, "MSE", "lower"),
+    Metric("reconstruction/fd", "fd of reconstructions", "lower"),
 )
 RATE = (
-    Column(MSE, "MSE", "lower"),
-    Column("rate/grid_bits", "codes as they are, bits"),
-    Column("rate/pixelcnn_bits", "PixelCNN, bits", "lower"),
-    Column("samples/pixelcnn/fd", "fd of samples", "lower"),
+    Metric(MSE, "MSE", "lower"),
+    Metric("rate/grid_bits", "codes as they are, bits"),
+    Metric("rate/pixelcnn_bits", "PixelCNN, bits", "lower"),
+    Metric("samples/pixelcnn/fd", "fd of samples", "lower"),
 )
 SIZES, DIMS, COLLAPSING = (64, 256, 1024), (4, 16, 64), 512
 UPDATES = {"EMAUpdate": "moving averages", "GradientUpdate": "gradient"}

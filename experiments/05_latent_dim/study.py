@@ -2,19 +2,20 @@
 
 from pathlib import Path
 
+from aevq.report.catalogue import Metric
 from experiments.lab.figures import Panel, Point, Series, draw
 from experiments.lab.results import Results
 from experiments.lab.study import Study
-from experiments.lab.tables import Column, table
+from experiments.lab.tables import table
 
 COLUMNS = (
-    Column("pca/mse", "PCA, MSE"),
-    Column("reconstruction/mse", "MSE", "lower"),
-    Column("reconstruction/sharpness", "sharpness", "one"),
-    Column("latent/active_units", "active units"),
-    Column("rate/kl_bits", "KL, bits"),
-    Column("samples/standard_normal/fd", "fd, z ~ N(0, I)", "lower"),
-    Column("samples/mixture/fd", "fd, a mixture of 10", "lower"),
+    Metric("pca/mse", "PCA, MSE"),
+    Metric("reconstruction/mse", "MSE", "lower"),
+    Metric("reconstruction/sharpness", "sharpness", "one"),
+    Metric("latent/active_units", "active units"),
+    Metric("rate/kl_bits", "KL, bits"),
+    Metric("samples/standard_normal/fd", "fd, z ~ N(0, I)", "lower"),
+    Metric("samples/mixture/fd", "fd, a mixture of 10", "lower"),
 )
 MODELS = ("AE", "VAE")
 

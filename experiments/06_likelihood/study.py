@@ -2,9 +2,11 @@
 
 import math
 
+from aevq.report.catalogue import Metric
+from aevq.report.text import markdown_grid
 from experiments.lab.results import Results
 from experiments.lab.study import Picture, Study
-from experiments.lab.tables import Column, grid, table
+from experiments.lab.tables import table
 
 PUBLISHED = {  # nats, source
     "VAE 784-200-200-50, 3,280 epochs": (86.76, "Burda et al. 2016, arXiv:1509.00519"),
@@ -14,12 +16,12 @@ PUBLISHED = {  # nats, source
     "VAE with a convolutional ResNet": (81.08, "Kingma et al. 2016, arXiv:1606.04934"),
 }
 COLUMNS = (
-    Column("likelihood/nll|likelihood/pixelcnn_nll_bound", "−log p(x) ≤, nats", "lower"),
-    Column("likelihood/elbo", "ELBO, nats"),
-    Column("loss/distortion", "−log p(x\u2009|\u2009z), nats"),
-    Column("rate/kl_bits|rate/pixelcnn_bits", "rate, bits"),
-    Column("parameters", "parameters"),
-    Column("minutes", "minutes"),
+    Metric("likelihood/nll|likelihood/pixelcnn_nll_bound", "−log p(x) ≤, nats", "lower"),
+    Metric("likelihood/elbo", "ELBO, nats"),
+    Metric("loss/distortion", "−log p(x\u2009|\u2009z), nats"),
+    Metric("rate/kl_bits|rate/pixelcnn_bits", "rate, bits"),
+    Metric("parameters", "parameters"),
+    Metric("minutes", "minutes"),
 )
 
 
@@ -31,7 +33,7 @@ def tables(results: Results) -> dict[str, str]:
     ]
     return {
         "likelihood": table(results, "10,000 binary test images", COLUMNS, ours),
-        "published": grid(["published", "nats", "bits a pixel", "source"], published),
+        "published": markdown_grid(["published", "nats", "bits a pixel", "source"], published),
     }
 
 

@@ -3,9 +3,9 @@
 import statistics
 
 from aevq.report.statistics import Estimate, estimate
+from aevq.report.text import markdown_grid
 from experiments.lab.results import Results, Row
 from experiments.lab.study import Study
-from experiments.lab.tables import grid
 
 SCORES = {
     "AE, reconstruction error": ("AE", "reconstruction_error"),
@@ -23,7 +23,7 @@ def tables(results: Results) -> dict[str, str]:
         [title, *(_short(_auroc(results, *score, [digit])) for digit in DIGITS), str(_auroc(results, *score, DIGITS))]
         for title, score in SCORES.items()
     ]
-    return {"auroc": grid(["", *map(str, DIGITS), "mean"], rows)}
+    return {"auroc": markdown_grid(["", *map(str, DIGITS), "mean"], rows)}
 
 
 def _short(value: Estimate | None) -> str:

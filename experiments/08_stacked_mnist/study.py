@@ -1,28 +1,29 @@
 """Study 8: three digits as colour channels: how many of the 1,000 modes does each model and prior sample?"""
 
+from aevq.report.catalogue import Metric
 from experiments.lab.results import Results
 from experiments.lab.study import Picture, Study
-from experiments.lab.tables import Column, table
+from experiments.lab.tables import table
 
 MODELS = {"AE": "AE", "VAE": "VAE", "VQ-VAE": "VQVAE"}
 PRIORS = ("standard_normal", "fitted_normal", "mixture", "mixture100", "uniform", "marginals", "pixelcnn")
 RECONSTRUCTION = (
-    Column("reconstruction/mse", "MSE", "lower"),
-    Column("pca/mse", "PCA's MSE"),
-    Column("reconstruction/sharpness", "sharpness", "one"),
-    Column("reconstruction/fd", "fd", "lower"),
-    Column("rate/kl_bits|rate/pixelcnn_bits", "rate, bits"),
-    Column("codebook/perplexity", "perplexity"),
-    Column("parameters", "parameters"),
-    Column("minutes", "minutes"),
+    Metric("reconstruction/mse", "MSE", "lower"),
+    Metric("pca/mse", "PCA's MSE"),
+    Metric("reconstruction/sharpness", "sharpness", "one"),
+    Metric("reconstruction/fd", "fd", "lower"),
+    Metric("rate/kl_bits|rate/pixelcnn_bits", "rate, bits"),
+    Metric("codebook/perplexity", "perplexity"),
+    Metric("parameters", "parameters"),
+    Metric("minutes", "minutes"),
 )
 SAMPLES = (
-    Column("modes", "modes of 1,000", "higher"),
-    Column("mode_kl", "KL of the modes to uniform, nats", "lower"),
-    Column("fd", "fd", "lower"),
-    Column("precision", "precision", "higher"),
-    Column("recall", "recall", "higher"),
-    Column("coverage", "coverage", "higher"),
+    Metric("modes", "modes of 1,000", "higher"),
+    Metric("mode_kl", "KL of the modes to uniform, nats", "lower"),
+    Metric("fd", "fd", "lower"),
+    Metric("precision", "precision", "higher"),
+    Metric("recall", "recall", "higher"),
+    Metric("coverage", "coverage", "higher"),
 )
 
 

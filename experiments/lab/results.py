@@ -117,9 +117,7 @@ def collect_results(folders: Iterable[Path], commands: Sequence[str], allow_mixe
     runs = comparison.collection.finished
     return Results(
         commands=list(commands),
-        data=[
-            dict(item) for item in {json.dumps(_data(run.result.data)): _data(run.result.data) for run in runs}.values()
-        ],
+        data=list({json.dumps(data): data for data in (_data(run.result.data) for run in runs)}.values()),
         metrics_version=runs[0].measurement.metrics_version,
         commit=sorted({_commit(run.result.git) for run in runs}),
         versions=runs[0].result.versions,

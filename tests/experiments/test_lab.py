@@ -7,12 +7,13 @@ import re
 import pytest
 
 from aevq.errors import UserError
+from aevq.report.catalogue import Metric
 from experiments.front_page import front_page
 from experiments.lab.readme import between, put
 from experiments.lab.results import Results, Row, collect_results, has_results, read_results, write_results
 from experiments.lab.running import agree, command_of
 from experiments.lab.study import EXPERIMENTS, Study, find_study, study_names
-from experiments.lab.tables import Column, table
+from experiments.lab.tables import table
 from experiments.study import main, run
 from experiments.targets import TARGETS, targets_table
 from run_folders import make_run
@@ -88,9 +89,9 @@ def test_a_group_is_found_by_its_settings():
 
 def test_the_best_of_a_column_is_bold_and_what_is_not_measured_a_dash():
     rows = {"ours": ("AE", ""), "theirs": ("VAE", "")}
-    text = table(TWO_SEEDS, "", [Column("mse", "MSE", "lower"), Column("none|mse", "one of two")], rows)
+    text = table(TWO_SEEDS, "", [Metric("mse", "MSE", "lower"), Metric("none|mse", "one of two")], rows)
     assert text.splitlines()[2:] == ["| ours | **0.20 ± 0.14** | 0.20 ± 0.14 |", "| theirs | 0.25 | 0.25 |"]
-    samples = table(TWO_SEEDS, "", [Column("fd", "fd")], {name: (name, "samples/mixture/") for name in ("AE", "VAE")})
+    samples = table(TWO_SEEDS, "", [Metric("fd", "fd")], {name: (name, "samples/mixture/") for name in ("AE", "VAE")})
     assert samples.splitlines()[2:] == ["| AE | 6.0 ± 1.4 |", "| VAE | – |"]
 
 
@@ -169,7 +170,7 @@ def test_a_wrong_command_gets_one_line(arguments, message, command):
 def test_a_study_runs_measures_prints_and_does_nothing_twice(tmp_path, monkeypatch, capsys):
     overrides = [*QUICK, *SMALL["ae"]]
     asked = ["samples=20", "probes=false", "memorisation=false", "priors=[standard_normal]"]
-    columns = [Column("reconstruction/mse", "MSE"), Column("samples/standard_normal/fd", "fd")]
+    columns = [Metric("reconstruction/mse", "MSE"), Metric("samples/standard_normal/fd", "fd")]
     study = Study(
         sweeps=[["model=ae", "seed=1,2"]],
         tables=lambda results: {"errors": table(results, "", columns, {"AE": ("AE", "")})},
