@@ -16,6 +16,8 @@ COLUMNS = (
     Metric("rate/kl_bits", "KL, bits"),
     Metric("samples/standard_normal/fd", "fd, z ~ N(0, I)", "lower"),
     Metric("samples/mixture/fd", "fd, a mixture of 10", "lower"),
+    Metric("probe/latent/linear", "linear probe", "higher"),
+    Metric("probe/latent/knn", "5-NN probe", "higher"),
 )
 MODELS = ("AE", "VAE")
 
