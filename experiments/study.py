@@ -22,7 +22,7 @@ from aevq.errors import UserError
 from experiments.front_page import write_front_page
 from experiments.lab.readme import put
 from experiments.lab.results import Results, collect_results, has_results, read_results, write_results
-from experiments.lab.running import command_of, run_study
+from experiments.lab.running import commands_of, run_study
 from experiments.lab.study import EXPERIMENTS, Picture, find_study, study_names
 from experiments.targets import write_targets
 
@@ -35,7 +35,7 @@ def run(name: str, overrides: list[str], keep: bool) -> None:
     if not any(override.partition("=")[0] in ("data", "data.fallback") for override in overrides):
         overrides = [*overrides, "data.fallback=error"]  # 5,000 images would make other figures of the same name
     sweeps = run_study(study, folder.absolute(), overrides)
-    results = collect_results(sweeps, [command_of(sweep, overrides) for sweep in study.sweeps], study.mixed)
+    results = collect_results(sweeps, commands_of(study, overrides), study.mixed)
     console.print(f"results   {write_results(results, folder)}")
     for title, text in study.tables(results).items():
         console.print(f"\n[bold]{title}[/bold]\n{text}", soft_wrap=True)

@@ -17,16 +17,23 @@ from aevq.report.folders import collect
 from aevq.report.grouping import NO_PART_OF_IT
 from experiments.lab.study import Study
 
-__all__ = ["agree", "command_of", "run_study"]
+__all__ = ["agree", "commands_of", "run_study"]
 
 COMMANDS = "commands.txt"
 console = Console(stderr=True, highlight=False)
 
 
-def command_of(sweep: Sequence[str], overrides: Sequence[str]) -> str:
-    """The command line of a sweep, without what changes no figure, say where the data lie."""
-    telling = [override for override in overrides if override.partition("=")[0] not in NO_PART_OF_IT]
-    return " ".join(["python -m aevq.train -m", *sweep, *telling])
+def commands_of(study: Study, overrides: Sequence[str]) -> list[str]:
+    """The command lines of a study, without what changes no figure, say where the data lie or how many run at once."""
+    telling = [override for override in overrides if not _tells_nothing(override.partition("=")[0])]
+    commands = [["python -m aevq.train -m", *sweep, *telling] for sweep in study.sweeps]
+    if study.evaluation is not None:
+        commands.append(["python -m aevq.evaluate run=<run>", *study.evaluation])
+    return [" ".join(command) for command in commands]
+
+
+def _tells_nothing(key: str) -> bool:
+    return key in NO_PART_OF_IT or key.startswith("hydra.launcher.")
 
 
 def run_study(study: Study, folder: Path, overrides: Sequence[str]) -> list[Path]:
@@ -44,7 +51,7 @@ def run_study(study: Study, folder: Path, overrides: Sequence[str]) -> list[Path
         UserError: If a sweep or an evaluation fails, what was finished is kept; or if the folder holds runs of other
             commands.
     """
-    agree(folder, [command_of(sweep, overrides) for sweep in study.sweeps])
+    agree(folder, commands_of(study, overrides))
     folders = [folder / f"sweep{i}" for i in range(len(study.sweeps))]
     for sweep, into in zip(study.sweeps, folders, strict=True):
         _sweep([*sweep, *overrides], into)
@@ -61,7 +68,8 @@ def agree(folder: Path, commands: Sequence[str]) -> None:
     """
     note, text = folder / COMMANDS, "".join(f"{command}\n" for command in commands)
     if note.is_file() and (before := note.read_text(encoding="utf-8")) != text:
-        raise UserError(f"{folder}: it holds the runs of {before.splitlines()[0]!r} and goes on with these only")
+        other = next((command for command in before.splitlines() if command not in commands), before.splitlines()[0])
+        raise UserError(f"{folder}: it holds the runs of {other!r} and goes on with these only")
     folder.mkdir(parents=True, exist_ok=True)
     atomic_write(note, text)
 

@@ -11,7 +11,7 @@ from aevq.report.catalogue import Metric
 from experiments.front_page import front_page
 from experiments.lab.readme import between, put
 from experiments.lab.results import Results, Row, collect_results, has_results, read_results, write_results
-from experiments.lab.running import agree, command_of
+from experiments.lab.running import agree, commands_of
 from experiments.lab.study import EXPERIMENTS, Study, find_study, study_names
 from experiments.lab.tables import table
 from experiments.study import main, run
@@ -117,9 +117,12 @@ def test_text_goes_between_its_marks_and_nowhere_else(tmp_path):
 
 
 def test_a_command_is_kept_without_what_is_of_this_machine_alone():
-    overrides = ["data.root=/somewhere", "trainer.enable_progress_bar=false", "trainer.max_steps=20"]
-    kept = command_of(["experiment=loss"], overrides)
-    assert kept == "python -m aevq.train -m experiment=loss trainer.max_steps=20"
+    overrides = ["data.root=/somewhere", "hydra.launcher.n_jobs=1", "trainer.max_steps=20"]
+    study = Study(sweeps=[["experiment=loss"]], evaluation=["probes=true"], tables=lambda results: {})
+    assert commands_of(study, overrides) == [
+        "python -m aevq.train -m experiment=loss trainer.max_steps=20",
+        "python -m aevq.evaluate run=<run> probes=true",
+    ]
 
 
 def test_a_folder_goes_on_with_the_runs_of_one_command_only(tmp_path):
@@ -127,6 +130,13 @@ def test_a_folder_goes_on_with_the_runs_of_one_command_only(tmp_path):
     agree(tmp_path / "study", ["python -m aevq.train -m experiment=loss"])
     with pytest.raises(UserError, match=r"holds the runs of 'python -m aevq\.train -m experiment=loss'"):
         agree(tmp_path / "study", ["python -m aevq.train -m experiment=loss trainer.max_steps=9"])
+
+
+def test_a_folder_goes_on_with_the_same_evaluation_only(tmp_path):
+    train, evaluate = "python -m aevq.train -m experiment=loss", "python -m aevq.evaluate run=<run>"
+    agree(tmp_path / "study", [train, evaluate])
+    with pytest.raises(UserError, match=rf"holds the runs of '{evaluate}'"):
+        agree(tmp_path / "study", [train, f"{evaluate} probes=false"])
 
 
 def test_an_unknown_study_is_refused_with_the_nearest():
