@@ -33,14 +33,19 @@ class Conv:
         channels: Output channels of the stride-2 convolutions.
         residual_blocks: Number of residual blocks at the lowest resolution.
         activation: Name of the non-linearity.
+        decoder_residual_blocks: Those of the decoder, where it has another number of them than the encoder. What a code
+            tells of its surroundings a decoder can put to use at no cost in rate; an encoder's make it tell more.
 
     Raises:
         UserError: If a width is not positive, the activation is unknown, or the image does not divide into the grid.
     """
 
-    def __init__(self, channels: Counts, residual_blocks: Depth, activation: str) -> None:
+    def __init__(
+        self, channels: Counts, residual_blocks: Depth, activation: str, decoder_residual_blocks: Depth | None = None
+    ) -> None:
         self.channels = tuple(channels)
         self.residual_blocks = residual_blocks
+        self.decoder_residual_blocks = residual_blocks if decoder_residual_blocks is None else decoder_residual_blocks
         self.activation = find_activation(activation)
 
     def encoder(self, image_shape: Shape, latent_shape: Shape) -> nn.Module:
@@ -49,7 +54,8 @@ class Conv:
         layers: list[nn.Module] = []
         for c_in, c_out in pairwise((image_shape[0], *self.channels)):
             layers += [nn.Conv2d(c_in, c_out, 4, stride=2, padding=1), self.activation()]
-        return _laid_out(nn.Sequential(*layers, *self._blocks(), *_from_grid(inner, latent_shape)), latent_shape)
+        blocks = self._blocks(self.residual_blocks)
+        return _laid_out(nn.Sequential(*layers, *blocks, *_from_grid(inner, latent_shape)), latent_shape)
 
     def decoder(self, latent_shape: Shape, image_shape: Shape) -> nn.Module:
         """`(B, *latent_shape) → (B, C, H, W)`."""
@@ -57,7 +63,8 @@ class Conv:
         layers: list[nn.Module] = []
         for c_in, c_out in pairwise((*self.channels[::-1], image_shape[0])):
             layers += [self.activation(), nn.ConvTranspose2d(c_in, c_out, 4, stride=2, padding=1)]
-        return _laid_out(nn.Sequential(*_to_grid(latent_shape, inner), *self._blocks(), *layers), latent_shape)
+        blocks = self._blocks(self.decoder_residual_blocks)
+        return _laid_out(nn.Sequential(*_to_grid(latent_shape, inner), *blocks, *layers), latent_shape)
 
     def _inner_shape(self, image_shape: Shape, latent_shape: Shape) -> Shape:
         """Shape of the feature map at the lowest resolution."""
@@ -75,12 +82,12 @@ class Conv:
             )
         return inner
 
-    def _blocks(self) -> list[nn.Module]:
-        return [ResidualBlock(self.channels[-1], self.activation) for _ in range(self.residual_blocks)]
+    def _blocks(self, number: int) -> list[nn.Module]:
+        return [ResidualBlock(self.channels[-1], self.activation) for _ in range(number)]
 
 
 class ResidualBlock(nn.Module):
-    """x + conv1×1(act(conv3×3(act(x)))): `(B, C, h, w) → (B, C, h, w)`.
+    """x + conv1×1(act(conv3×3(act(x)))): `(B, C, h, w) → (B, C, h, w)`; the identity at first.
 
     Args:
         channels: C.
@@ -90,8 +97,11 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int, act: type[nn.Module]) -> None:
         super().__init__()
         self.residual = nn.Sequential(
-            act(), nn.Conv2d(channels, channels, 3, padding=1), act(), nn.Conv2d(channels, channels, 1)
+            act(), nn.Conv2d(channels, channels, 3, padding=1), act(), last := nn.Conv2d(channels, channels, 1)
         )
+        # Begun at random, two of them in a row never recovered from the first steps at a learning rate of 0.004.
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.residual(x)

@@ -68,6 +68,7 @@ PYTHAE_VQ = (
     "model=vqvae",
     "~model.network.channels",
     "~model.network.residual_blocks",
+    "~model.network.decoder_residual_blocks",
     "~model.network.activation",
     "model.network._target_=peers.ResNet",
     "model.grid=[4,4]",
