@@ -8,8 +8,8 @@ It works on vectors `(..., D)` and knows nothing of images. Three parts are inje
 - `DeadCodeRestart`: a code that is hardly used is moved onto a vector of the current batch (Dhariwal et al. 2020,
   arXiv:2005.00341, section 3.1, "random restarts").
 
-With a weight λ on the rate a code is chosen by what it costs, too: k = argmin_j ‖z_e − e_j‖² − λ log p_j, where p_j is its
-share of the assignments of late (Chou, Lookabaugh & Gray 1989, "Entropy-constrained vector quantization", IEEE Trans.
+With a weight λ on the rate a code is chosen by what it costs, too: k = argmin_j ‖z_e − e_j‖² − λ log p_j, where p_j is
+its share of the assignments of late (Chou, Lookabaugh & Gray 1989, "Entropy-constrained vector quantization", IEEE Trans.
 ASSP 37(1)).
 
 In training, `forward` records what was assigned and `step`, called once after each optimizer step, moves the codebook;
