@@ -9,8 +9,8 @@ It works on vectors `(..., D)` and knows nothing of images. Three parts are inje
   arXiv:2005.00341, section 3.1, "random restarts").
 
 With a weight λ on the rate a code is chosen by what it costs, too: k = argmin_j ‖z_e − e_j‖² − λ log p_j, where p_j is
-its share of the assignments of late (Chou, Lookabaugh & Gray 1989, "Entropy-constrained vector quantization", IEEE Trans.
-ASSP 37(1)).
+its share of the assignments of late (Chou, Lookabaugh & Gray 1989, "Entropy-constrained vector quantization", IEEE
+Trans. ASSP 37(1)).
 
 In training, `forward` records what was assigned and `step`, called once after each optimizer step, moves the codebook;
 in eval mode nothing moves. Under a process group the records of all ranks, and the vectors for a restart, are summed by
