@@ -8,7 +8,9 @@ import torch
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from aevq import validation
 from aevq.build import build
@@ -151,6 +153,30 @@ def test_an_experiment_says_question_command_and_expected_result(name):
     for word in ("# Question:", "# Command:", "# Expected:", f"experiment={name}"):
         assert word in text
     build(to_plain(composed(f"experiment={name}"))["model"])
+
+
+def swept(name: str) -> list[str]:
+    """Every value of every key that an experiment sweeps; of an interval both ends."""
+    params = OmegaConf.load(ROOT / "experiment" / f"{name}.yaml").get("hydra", {}).get("sweeper", {}).get("params", {})
+    overrides = OverridesParser.create().parse_overrides([f"{key}={value}" for key, value in params.items()])
+    values = [
+        (override.key_or_group, value)
+        for override in overrides
+        for value in (
+            (override.value().start, override.value().end)
+            if override.is_interval_sweep()
+            else override.sweep_string_iterator()
+        )
+    ]
+    return [f"{key}={value}" for key, value in values]
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name in names("experiment") for value in swept(name)])
+def test_every_value_that_an_experiment_sweeps_is_one(name, value):
+    plain = to_plain(composed(f"experiment={name}", value))
+    model = build(plain["model"])
+    priors = [build_prior(config, model.latent_spec) for config in plain["prior"].values()]
+    check_parts(plain, model, priors, build(plain["data"]))
 
 
 @pytest.mark.parametrize("name", names("debug"))

@@ -30,7 +30,7 @@ from typing_extensions import override
 from aevq.nn.distributed import all_reduce_sum, global_rank, world_size
 from aevq.ops.precision import at_least_float32, no_autocast
 from aevq.ops.quantize import code_counts, code_lengths, code_sums, nearest_code, straight_through
-from aevq.schema import Count, NonNegative, Probability, Share, checked
+from aevq.schema import Count, NonNegative, Probability, checked
 
 __all__ = ["CodebookUpdate", "DeadCodeRestart", "EMAUpdate", "GradientUpdate", "Quantized", "VectorQuantizer"]
 
@@ -129,7 +129,7 @@ class DeadCodeRestart:
         every: Steps between two looks.
     """
 
-    threshold: Share
+    threshold: Probability
     every: Count
 
 

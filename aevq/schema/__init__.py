@@ -22,7 +22,6 @@ from aevq.schema.ranges import (
     Probability,
     Says,
     Seed,
-    Share,
     Text,
     Whole,
 )
@@ -42,7 +41,6 @@ __all__ = [
     "Probability",
     "Says",
     "Seed",
-    "Share",
     "Text",
     "Whole",
     "check_node",

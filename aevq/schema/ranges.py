@@ -23,7 +23,6 @@ __all__ = [
     "Probability",
     "Says",
     "Seed",
-    "Share",
     "Text",
     "Whole",
 ]
@@ -61,6 +60,5 @@ Positive = Annotated[float, Gt(0)]
 NonNegative = Annotated[float, Ge(0)]
 Fraction = Annotated[float, Ge(0), Le(1)]
 Probability = Annotated[float, Ge(0), Lt(1)]
-Share = Annotated[float, Gt(0), Lt(1)]
 Text = Annotated[str, MinLen(1), Says("a text that is not empty")]
 Name = Annotated[str, Predicate(is_name), Says("a name of letters, digits and _ . + -")]
