@@ -148,14 +148,16 @@ class Job:
             recorder.result.device = device_name(trainer.strategy.root_device)
             recorder.result.train = _training_figures(trainer, self.callbacks)
         with recorder.stage("priors"):
-            if self.priors:
+            latents = None
+            if self.priors or self.evaluation.probes:
                 with sharing_chunks():
                     latents = encode_splits(self.model, self.data)
+            if self.priors and latents is not None:
                 self.priors = fit_priors(
                     self.priors, self.plain["prior"], latents, run, trainers, self.active, self.trust
                 )
         with recorder.stage("score"), sharing_chunks():
-            evaluator = Evaluator(self.model, self.priors, self.data, None, self.evaluation)
+            evaluator = Evaluator(self.model, self.priors, self.data, latents, self.evaluation)
             recorder.result.metrics = evaluator.run().metrics
             recorder.result.weights = run.weights_sha256
             recorder.result.metrics_version = metrics_version()

@@ -312,6 +312,12 @@ def test_a_resumed_run_may_not_name_foreign_code(command, tmp_path):
     assert not (tmp_path / "executed").exists()
 
 
+def test_probes_are_trained_at_a_runs_end_where_that_is_asked_for(command):
+    code, _, err = command(train_main, "model=vae", *QUICK, *SMALL["vae"], "prior=none", "evaluation.probes=true")
+    assert code == 0, err
+    assert {"probe/latent/linear", "probe/pixels/knn"} <= aevq.load("latest").result.metrics.keys()
+
+
 def test_the_same_seed_gives_the_same_figures_and_another_seed_others(command):
     values = []
     for seed in (1, 1, 2):

@@ -59,4 +59,9 @@ def _points(results: Results, model: str, name: str) -> list[Point]:
     return [Point(float(d), height) for d, height in found if height]
 
 
-STUDY = Study(sweeps=[["experiment=latent_dim"]], tables=tables, figures=figures)
+STUDY = Study(
+    sweeps=[["experiment=latent_dim"]],
+    evaluation=["priors=[]", "memorisation=false"],  # the probes are what is left
+    tables=tables,
+    figures=figures,
+)
