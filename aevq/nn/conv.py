@@ -100,8 +100,8 @@ class ResidualBlock(nn.Module):
             act(), nn.Conv2d(channels, channels, 3, padding=1), act(), last := nn.Conv2d(channels, channels, 1)
         )
         # Begun at random, two of them in a row never recovered from the first steps at a learning rate of 0.004.
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.residual(x)
