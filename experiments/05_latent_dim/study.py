@@ -16,8 +16,6 @@ COLUMNS = (
     Metric("rate/kl_bits", "KL, bits"),
     Metric("samples/standard_normal/fd", "fd, z ~ N(0, I)", "lower"),
     Metric("samples/mixture/fd", "fd, a mixture of 10", "lower"),
-    Metric("probe/latent/linear", "linear probe", "higher"),
-    Metric("probe/latent/knn", "5-NN probe", "higher"),
 )
 MODELS = ("AE", "VAE")
 
@@ -61,7 +59,6 @@ def _points(results: Results, model: str, name: str) -> list[Point]:
 
 STUDY = Study(
     sweeps=[["experiment=latent_dim"]],
-    evaluation=["priors=[]", "memorisation=false"],  # the probes are what is left
     tables=tables,
     figures=figures,
 )
