@@ -16,6 +16,8 @@ COLUMNS = (
     Metric("rate/kl_bits", "KL, bits"),
     Metric("samples/standard_normal/fd", "fd, z ~ N(0, I)", "lower"),
     Metric("samples/mixture/fd", "fd, a mixture of 10", "lower"),
+    Metric("probe/latent/linear", "linear probe", "higher"),
+    Metric("probe/latent/knn", "5-NN probe", "higher"),
 )
 MODELS = ("AE", "VAE")
 
@@ -58,7 +60,10 @@ def _points(results: Results, model: str, name: str) -> list[Point]:
 
 
 STUDY = Study(
-    sweeps=[["experiment=latent_dim"]],
+    sweeps=[
+        ["experiment=latent_dim"],
+        ["experiment=latent_dim", "model=ae", "model.latent_dim=256", "evaluation.probes=true"],
+    ],
     tables=tables,
     figures=figures,
 )

@@ -37,7 +37,7 @@ def tables(results: Results) -> dict[str, str]:
     }
     models = {title: (label, "") for title, label in MODELS.items()}
     return {
-        "reconstruction": table(results, "10,000 test images", RECONSTRUCTION, models),
+        "reconstruction": table(results, "26,000 test images", RECONSTRUCTION, models),
         "samples": table(results, "samples", SAMPLES, sampled, {"floor: train images": ("AE", "floor/")}),
     }
 
