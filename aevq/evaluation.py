@@ -193,11 +193,12 @@ class Evaluator:
 
     @cached_property
     def _reference(self) -> Reference:
-        n, train = self.settings.samples, self.data.images("train")
-        all_train = train if self.settings.memorisation else None
-        return Reference.of(
-            self._net, self.x[some_rows(n, len(self.x))], train[some_rows(min(n, len(self.x)), len(train))], all_train
-        )
+        test, train = self._features[some_rows(self.settings.samples, len(self.x))], self.data.images("train")
+        rows = some_rows(len(test), len(train))
+        if not self.settings.memorisation:
+            return Reference(test, features_of(self._net, train[rows]), None)
+        all_train = features_of(self._net, train)
+        return Reference(test, all_train[rows], all_train)
 
     def _reconstruction(self) -> Figures:
         figures = reconstruction_metrics(self.x, self._x_hat)

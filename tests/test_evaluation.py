@@ -14,10 +14,10 @@ from aevq.errors import UserError
 from aevq.evaluation import EvaluationSettings, Evaluator, code_length, is_binary
 from aevq.generate import encode_splits
 from aevq.latents import CodeSpec, LatentSet
-from aevq.metrics import Reference
+from aevq.metrics import Reference, features_of
 from aevq.models import VAE, VQVAE
 from aevq.nn import MLP, Bernoulli, Conv, EMAUpdate, Gaussian, GradientUpdate
-from aevq.nn.feature_net import FeatureNet
+from aevq.nn.feature_net import FeatureNet, load_feature_net
 from aevq.priors import FittedNormal, Marginals, PixelCNN, StandardNormal, Uniform
 
 DIGITS = {
@@ -151,23 +151,26 @@ def test_the_bound_of_a_vqvae_is_one_against_full_enumeration():
     assert (bound > exact + 1e-3).any()
 
 
-def test_the_images_that_samples_are_held_against_are_of_every_class(make_model):
+@pytest.mark.parametrize("memorisation", [False, True])
+def test_the_images_that_samples_are_held_against_are_of_every_class(memorisation, make_model):
     """The embedded images are sorted by class: their first sixty are zeros."""
     data = digits5k()
     data.prepare()
     chosen = {}
 
-    def remember(net, test, train, all_train=None):
+    def remember(test, train, all_train):
         chosen.update(test=test, train=train)
-        return Reference(torch.rand(60, 128), torch.rand(60, 128), None)
+        return Reference(test, train, all_train)
 
-    evaluator = Evaluator(make_model("ae").eval(), {}, data, None, SETTINGS)
+    evaluator = Evaluator(make_model("ae").eval(), {}, data, None, replace(SETTINGS, memorisation=memorisation))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("aevq.evaluation.Reference.of", remember)
+        patch.setattr("aevq.evaluation.Reference", remember)
+        patch.setattr("aevq.evaluation.load_feature_net", load_feature_net)
         evaluator.parts()["floor"]()
-    for split, images in {"val": chosen["test"], "train": chosen["train"]}.items():
-        all_images = data.images(split)
-        rows = [int((all_images == image).flatten(1).all(1).nonzero()[0]) for image in images]
+    for split, features in {"val": chosen["test"], "train": chosen["train"]}.items():
+        assert len(features) == SETTINGS.samples
+        distances, rows = torch.cdist(features, features_of(load_feature_net(), data.images(split))).min(1)
+        assert distances.max() < 0.1
         assert data.labels(split)[rows].unique().numel() == 10
 
 

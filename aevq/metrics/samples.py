@@ -65,15 +65,6 @@ class Reference:
     train: Tensor
     all_train: Tensor | None
 
-    @classmethod
-    def of(cls, net: FeatureNet, test: Tensor, train: Tensor, all_train: Tensor | None = None) -> Reference:
-        """From images: `(N, C, 28, 28)` of the test split, as many of the train split, and all of that."""
-        return cls(
-            features_of(net, test),
-            features_of(net, train),
-            features_of(net, all_train) if all_train is not None else None,
-        )
-
     @cached_property
     def test_moments(self) -> Moments:
         """Moments of `test`."""

@@ -15,9 +15,14 @@ def net():
     return FeatureNet().eval()
 
 
+def reference_of(net, test, train, all_train=None):
+    every = features_of(net, all_train) if all_train is not None else None
+    return Reference(features_of(net, test), features_of(net, train), every)
+
+
 @pytest.fixture
 def reference(net, digits):
-    return Reference.of(net, digits[::2], digits[1::2], digits[1::2])
+    return reference_of(net, digits[::2], digits[1::2], digits[1::2])
 
 
 def test_features_do_not_depend_on_the_chunk(net, digits):
@@ -38,7 +43,7 @@ def test_train_images_as_samples_show_as_memorised(net, reference, digits):
 
 
 def test_memorisation_is_absent_where_it_was_not_looked_for(net, digits):
-    reference = Reference.of(net, digits[::2], digits[1::2])
+    reference = reference_of(net, digits[::2], digits[1::2])
     assert "samples/a/nearest_train" not in sample_metrics("a", digits[::4], net, reference)
 
 
@@ -118,7 +123,7 @@ def test_one_stack_again_and_again_covers_one_mode(trained, stack):
 
 
 def test_the_test_stacks_as_samples_are_perfect(trained, stack):
-    reference = Reference.of(trained, stack[:200], stack[200:400])
+    reference = reference_of(trained, stack[:200], stack[200:400])
     figures = sample_metrics("a", stack[:200], trained, reference, mode_samples=150)
     assert figures["samples/a/fd"] == pytest.approx(0, abs=1e-4)
     assert figures["samples/a/precision"] == figures["samples/a/recall"] == figures["samples/a/coverage"] == 1
@@ -127,7 +132,7 @@ def test_the_test_stacks_as_samples_are_perfect(trained, stack):
 
 
 def test_more_samples_for_the_modes_change_no_other_figure(trained, stack):
-    reference = Reference.of(trained, stack[:200], stack[200:400])
+    reference = reference_of(trained, stack[:200], stack[200:400])
     few = sample_metrics("a", stack[400:600], trained, reference, mode_samples=200)
     many = sample_metrics("a", stack[400:], trained, reference, mode_samples=600)
     of_modes = {f"samples/a/{name}" for name in ("modes", "mode_kl", "mode_samples")}
@@ -139,6 +144,6 @@ def test_more_samples_for_the_modes_change_no_other_figure(trained, stack):
 
 def test_single_digits_have_no_modes(trained, digits):
     assert mode_metrics(features_of(trained, digits[:20]), trained) == {}
-    reference = Reference.of(trained, digits[::10], digits[1::10])
+    reference = reference_of(trained, digits[::10], digits[1::10])
     figures = sample_metrics("a", digits[2::10], trained, reference, mode_samples=100)
     assert not [name for name in figures if "mode" in name]
