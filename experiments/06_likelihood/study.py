@@ -15,7 +15,7 @@ PUBLISHED = {  # nats, source
     "PixelCNN, on the pixels": (81.30, "van den Oord et al. 2016, arXiv:1601.06759"),
     "VAE with a convolutional ResNet": (81.08, "Kingma et al. 2016, arXiv:1606.04934"),
 }
-MODELS = {"VAE 784-512-512-50": "VAE", "VQ-VAE, 7×7 of 64 codes, PixelCNN": "VQVAE"}
+MODELS = {"VAE 784-512-512-50": "VAE", "VQ-VAE, 7×7 of 8 codes, PixelCNN": "VQVAE"}
 COLUMNS = (
     Metric("likelihood/nll|likelihood/pixelcnn_nll_bound", "−log p(x) ≤, nats", "lower"),
     Metric("likelihood/elbo", "ELBO, nats"),
