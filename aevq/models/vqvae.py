@@ -62,7 +62,6 @@ class VQVAE(LatentModel):
         codebook_update: How the codebook learns, by gradient or by moving averages.
         restart: When unused codes are moved; None leaves them.
         codebook_init: `kmeans` over encoder outputs of the first batches, or `normal`.
-        rate_weight: λ of an entropy-constrained quantiser; 0 takes the nearest code.
         **parts: Likelihood, optimizer and schedule; see `LatentModel`.
     """
 
@@ -77,11 +76,10 @@ class VQVAE(LatentModel):
         codebook_update: CodebookUpdate,
         restart: DeadCodeRestart | None,
         codebook_init: Literal["kmeans", "normal"],
-        rate_weight: NonNegative = 0.0,  # of runs that were trained before there was one
         **parts: Any,
     ) -> None:
         super().__init__(**parts)
-        self.quantizer = VectorQuantizer(num_codes, code_dim, codebook_update, restart, rate_weight)
+        self.quantizer = VectorQuantizer(num_codes, code_dim, codebook_update, restart)
         self.grid = tuple(grid)
         self.commitment_cost = commitment_cost
         self.codebook_init = codebook_init

@@ -8,10 +8,6 @@ It works on vectors `(..., D)` and knows nothing of images. Three parts are inje
 - `DeadCodeRestart`: a code that is hardly used is moved onto a vector of the current batch (Dhariwal et al. 2020,
   arXiv:2005.00341, section 3.1, "random restarts").
 
-With a weight λ on the rate a code is chosen by what it costs, too: k = argmin_j ‖z_e − e_j‖² − λ log p_j, where p_j is
-its share of the assignments of late (Chou, Lookabaugh & Gray 1989, "Entropy-constrained vector quantization", IEEE
-Trans. ASSP 37(1)).
-
 In training, `forward` records what was assigned and `step`, called once after each optimizer step, moves the codebook;
 in eval mode nothing moves. Under a process group the records of all ranks, and the vectors for a restart, are summed by
 one `all_reduce`; whether there is one is asked at call time.
@@ -29,8 +25,8 @@ from typing_extensions import override
 
 from aevq.nn.distributed import all_reduce_sum, global_rank, world_size
 from aevq.ops.precision import at_least_float32, no_autocast
-from aevq.ops.quantize import code_counts, code_lengths, code_sums, nearest_code, straight_through
-from aevq.schema import Count, NonNegative, Probability, checked
+from aevq.ops.quantize import code_counts, code_sums, nearest_code, straight_through
+from aevq.schema import Count, Probability, checked
 
 __all__ = ["CodebookUpdate", "DeadCodeRestart", "EMAUpdate", "GradientUpdate", "Quantized", "VectorQuantizer"]
 
@@ -142,7 +138,6 @@ class VectorQuantizer(nn.Module):
         code_dim: D.
         update: How the codebook learns.
         restart: When unused codes are moved; None leaves them where they are.
-        rate_weight: λ, the squared distance that a nat of code length is worth; 0 takes the nearest code.
 
     Raises:
         UserError: If `num_codes` or `code_dim` is not positive.
@@ -153,19 +148,13 @@ class VectorQuantizer(nn.Module):
     share: Tensor
 
     def __init__(
-        self,
-        num_codes: Count,
-        code_dim: Count,
-        update: CodebookUpdate,
-        restart: DeadCodeRestart | None = None,
-        rate_weight: NonNegative = 0.0,
+        self, num_codes: Count, code_dim: Count, update: CodebookUpdate, restart: DeadCodeRestart | None = None
     ) -> None:
         super().__init__()
         self.num_codes = num_codes
         self.code_dim = code_dim
         self.update = update
         self.restart = restart
-        self.rate_weight = rate_weight
         self.codebook = nn.Parameter(torch.randn(num_codes, code_dim), requires_grad=update.by_gradient)
         self.register_buffer("share", torch.full((num_codes,), 1 / num_codes))
         self.steps = 0  # a plain int, kept by the extra state: a tensor would cost a synchronisation each step
@@ -183,8 +172,7 @@ class VectorQuantizer(nn.Module):
             return self._quantize(at_least_float32(z_e))
 
     def _quantize(self, z_e: Tensor) -> Quantized:
-        costs = self.rate_weight * code_lengths(self.share) if self.rate_weight else None
-        codes = nearest_code(z_e.detach(), self.codebook.detach(), costs)
+        codes = nearest_code(z_e.detach(), self.codebook.detach())
         e = self.lookup(codes).to(z_e.dtype)
         if self.training:
             self._record(z_e.detach(), codes)

@@ -14,32 +14,28 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["code_counts", "code_lengths", "code_sums", "nearest_code", "perplexity", "straight_through", "usage"]
+__all__ = ["code_counts", "code_sums", "nearest_code", "perplexity", "straight_through", "usage"]
 
 
 # Scores that are held at once on a CPU, 4 MiB that stay in its cache: of eight times as many vectors or codes, all of
 # them at once would take twice the time.
 SCORES_ON_CPU = 2**20
-SMALLEST_SHARE = 1e-6
 
 
-def nearest_code(z_e: Tensor, codebook: Tensor, costs: Tensor | None = None) -> Tensor:
-    """argmin_k ‖z_e − e_k‖² + c_k; without costs the nearest code (equation 1).
+def nearest_code(z_e: Tensor, codebook: Tensor) -> Tensor:
+    """argmin_k ‖z_e − e_k‖ (equation 1).
 
-    ‖z_e‖² is the same for all k and left out: argmin_k ½(‖e_k‖² + c_k) − z_e·e_k, one matrix product.
+    ‖z_e‖² is the same for all k and left out: argmin_k ½‖e_k‖² − z_e·e_k, one matrix product.
 
     Args:
         z_e: Encoder outputs, `(..., D)`.
         codebook: Code vectors, `(K, D)`.
-        costs: Of choosing each code, as a squared distance, `(K,)`; see `code_lengths`.
 
     Returns:
         Codes, int64 `(...)`.
     """
     codebook = codebook.to(z_e.dtype)
     half_norms = 0.5 * codebook.square().sum(1)
-    if costs is not None:
-        half_norms = half_norms + 0.5 * costs.to(half_norms)
     vectors = z_e.reshape(-1, z_e.shape[-1])
     at_once = max(1, SCORES_ON_CPU // len(codebook) if vectors.device.type == "cpu" else len(vectors))
     parts = vectors.split(at_once)
@@ -71,14 +67,6 @@ def code_sums(z_e: Tensor, codes: Tensor, num_codes: int) -> Tensor:
     """Σ of the vectors assigned to each code: `(..., D)` and int64 `(...)` → `(K, D)`."""
     vectors = z_e.reshape(-1, z_e.shape[-1])
     return vectors.new_zeros(num_codes, vectors.shape[1]).index_add_(0, codes.reshape(-1), vectors)
-
-
-def code_lengths(share: Tensor) -> Tensor:
-    """−log p_k: what an ideal code spends on each of K codes that occur with these shares, `(K,)` → `(K,)`, nats.
-
-    A code that never occurs costs as if it did once in a million times, so that it can be found again.
-    """
-    return -share.clamp(min=SMALLEST_SHARE).log()
 
 
 def perplexity(counts: Tensor) -> Tensor:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from aevq.ops.quantize import code_counts, code_lengths, code_sums, nearest_code, perplexity, straight_through, usage
+from aevq.ops.quantize import code_counts, code_sums, nearest_code, perplexity, straight_through, usage
 
 
 @pytest.mark.parametrize("shape", [(7, 3), (2, 5, 3), (2, 4, 4, 3), (0, 3)])
@@ -12,23 +12,6 @@ def test_nearest_code_is_that_of_a_full_search_in_numpy(shape):
     codes = nearest_code(z, codebook)
     assert codes.shape == shape[:-1]
     np.testing.assert_array_equal(codes.numpy(), distances.argmin(-1))
-
-
-def test_a_code_that_costs_is_chosen_where_distance_and_cost_are_least():
-    z, codebook = torch.randn(200, 3, dtype=torch.float64), torch.randn(11, 3, dtype=torch.float64)
-    costs = torch.rand(11, dtype=torch.float64)
-    total = torch.cdist(z, codebook).square() + costs
-    codes = nearest_code(z, codebook, costs)
-    assert codes.equal(total.argmin(1))
-    assert not codes.equal(nearest_code(z, codebook))
-    assert codes.equal(nearest_code(z, codebook, costs + 5))  # what all of them cost decides nothing
-
-
-def test_code_lengths_are_those_of_an_ideal_code():
-    share = torch.tensor([0.5, 0.25, 0.25, 0.0], dtype=torch.float64)
-    lengths = code_lengths(share)
-    assert (share * lengths).sum() == pytest.approx(1.5 * np.log(2))
-    assert 13 < lengths[3] < 14
 
 
 def test_a_code_vector_is_nearest_to_itself():
