@@ -52,6 +52,7 @@ def test_a_study_has_three_seeds_of_every_group_and_one_test_set(name):
 def test_a_readme_has_no_gap_and_its_pictures_are_there(name):
     text = (EXPERIMENTS / name / "README.md").read_text(encoding="utf-8")
     assert "TODO" not in text
+    assert "Not measured yet" not in text
     assert all(f"**{part}" in text for part in ("Question.", "Command", "Result.", "What it means."))
     for picture in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text):
         assert (EXPERIMENTS / name / picture).is_file(), picture
