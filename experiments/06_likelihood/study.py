@@ -19,7 +19,7 @@ MODELS = {"VAE 784-512-512-50": "VAE", "VQ-VAE, 7×7 of 8 codes, PixelCNN": "VQV
 COLUMNS = (
     Metric("likelihood/nll|likelihood/pixelcnn_nll_bound", "−log p(x) ≤, nats", "lower"),
     Metric("likelihood/elbo", "ELBO, nats"),
-    Metric("loss/distortion", "−log p(x\u2009|\u2009z), nats"),
+    Metric("loss/distortion", "distortion, nats"),
     Metric("rate/kl_bits|rate/pixelcnn_bits", "rate, bits"),
     Metric("parameters", "parameters"),
     Metric("minutes", "minutes"),
@@ -30,7 +30,7 @@ def tables(results: Results) -> dict[str, str]:
     """Ours, and what was published."""
     ours = {title: (label, "") for title, label in MODELS.items()}
     published = [
-        [title, str(nats), f"{nats / (784 * math.log(2)):.3f}", source] for title, (nats, source) in PUBLISHED.items()
+        [title, f"{nats:.2f}", f"{nats / (784 * math.log(2)):.3f}", source] for title, (nats, source) in PUBLISHED.items()
     ]
     return {
         "likelihood": table(results, "10,000 binary test images", COLUMNS, ours),
