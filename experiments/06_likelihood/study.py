@@ -30,7 +30,8 @@ def tables(results: Results) -> dict[str, str]:
     """Ours, and what was published."""
     ours = {title: (label, "") for title, label in MODELS.items()}
     published = [
-        [title, f"{nats:.2f}", f"{nats / (784 * math.log(2)):.3f}", source] for title, (nats, source) in PUBLISHED.items()
+        [title, f"{nats:.2f}", f"{nats / (784 * math.log(2)):.3f}", source]
+        for title, (nats, source) in PUBLISHED.items()
     ]
     return {
         "likelihood": table(results, "10,000 binary test images", COLUMNS, ours),
