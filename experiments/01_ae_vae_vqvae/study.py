@@ -3,7 +3,7 @@
 from aevq.report.catalogue import Metric
 from experiments.lab.results import Results
 from experiments.lab.study import Picture, Study
-from experiments.lab.tables import table
+from experiments.lab.tables import sample_rows, table
 
 MODELS = {"AE": ("AE", ""), "VAE": ("VAE", ""), "VQ-VAE": ("VQVAE", "")}
 RECONSTRUCTION = (
@@ -40,17 +40,11 @@ SAMPLES = (
     Metric("class_entropy", "class entropy, nats", "higher"),
     Metric("nearest_train", "nearest train image"),
 )
-PRIORS = ("standard_normal", "fitted_normal", "mixture", "mixture100", "uniform", "marginals", "pixelcnn")
 
 
 def tables(results: Results) -> dict[str, str]:
     """Reconstruction, latents, costs, and samples of every model and prior."""
-    sampled = {
-        f"{title}, {prior}": (label, f"samples/{prior}/")
-        for title, (label, _) in MODELS.items()
-        for prior in PRIORS
-        if results.get(label, f"samples/{prior}/fd")
-    }
+    sampled = sample_rows(results, MODELS)
     return {
         "reconstruction": table(results, "10,000 test images", RECONSTRUCTION, MODELS),
         "latents": table(results, "", LATENTS, MODELS),

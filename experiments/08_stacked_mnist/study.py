@@ -3,10 +3,9 @@
 from aevq.report.catalogue import Metric
 from experiments.lab.results import Results
 from experiments.lab.study import Picture, Study
-from experiments.lab.tables import table
+from experiments.lab.tables import sample_rows, table
 
-MODELS = {"AE": "AE", "VAE": "VAE", "VQ-VAE": "VQVAE"}
-PRIORS = ("standard_normal", "fitted_normal", "mixture", "mixture100", "uniform", "marginals", "pixelcnn")
+MODELS = {"AE": ("AE", ""), "VAE": ("VAE", ""), "VQ-VAE": ("VQVAE", "")}
 RECONSTRUCTION = (
     Metric("reconstruction/mse", "MSE", "lower"),
     Metric("pca/mse", "PCA's MSE"),
@@ -29,15 +28,9 @@ SAMPLES = (
 
 def tables(results: Results) -> dict[str, str]:
     """Reconstruction, and samples of every model and prior."""
-    sampled = {
-        f"{title}, {prior}": (label, f"samples/{prior}/")
-        for title, label in MODELS.items()
-        for prior in PRIORS
-        if results.get(label, f"samples/{prior}/fd")
-    }
-    models = {title: (label, "") for title, label in MODELS.items()}
+    sampled = sample_rows(results, MODELS)
     return {
-        "reconstruction": table(results, "26,000 test images", RECONSTRUCTION, models),
+        "reconstruction": table(results, "26,000 test images", RECONSTRUCTION, MODELS),
         "samples": table(results, "samples", SAMPLES, sampled, {"floor: train images": ("AE", "floor/")}),
     }
 

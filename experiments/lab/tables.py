@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from aevq.evaluate import FOR_CODES, FOR_VECTORS
 from aevq.report.catalogue import Metric
 from aevq.report.statistics import Estimate, marks
 from aevq.report.tables import Cell
 from aevq.report.text import markdown_cell, markdown_grid
 from experiments.lab.results import Results
 
-__all__ = ["table"]
+__all__ = ["sample_rows", "table"]
 
 Rows = Mapping[str, tuple[str, str]]
 
@@ -29,6 +30,16 @@ def table(results: Results, first: str, columns: Sequence[Metric], rows: Rows, r
     cells = [_column(results, column, rows) + _column(results, column, references or {}, False) for column in columns]
     lines = [[title, *row] for title, *row in zip([*rows, *(references or {})], *cells, strict=True)]
     return markdown_grid([first, *(column.title for column in columns)], lines)
+
+
+def sample_rows(results: Results, models: Rows) -> dict[str, tuple[str, str]]:
+    """A row for each model and prior that it was sampled with, of the models' rows."""
+    return {
+        f"{title}, {prior}": (label, f"samples/{prior}/")
+        for title, (label, _) in models.items()
+        for prior in (*FOR_VECTORS, *FOR_CODES)
+        if results.get(label, f"samples/{prior}/fd")
+    }
 
 
 def _column(results: Results, column: Metric, rows: Rows, marked: bool = True) -> list[str]:
