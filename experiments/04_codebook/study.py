@@ -33,7 +33,7 @@ def tables(results: Results) -> dict[str, str]:
     return {
         "sizes": table(results, "", CODEBOOK, sizes),
         "cures": table(results, "K = 512, D = 16", CODEBOOK, dict(sorted(cures.items(), key=lambda item: item[0]))),
-        "rates": table(results, "D = 16", RATE, rates),
+        "rates": table(results, "D = 16, two residual blocks in the decoder", RATE, rates),
     }
 
 
