@@ -35,13 +35,13 @@ from aevq.metrics import (
     sample_metrics,
 )
 from aevq.models import VariationalModel
-from aevq.nn.distributed import global_rank, map_rows
+from aevq.nn.distributed import global_rank
 from aevq.nn.feature_net import FeatureNet, feature_net_sha256, load_feature_net
 from aevq.nn.likelihood import Bernoulli
 from aevq.ops.distance import frechet_distance, moments
-from aevq.ops.image import gradient_energy
+from aevq.ops.image import gradient_energy, is_binary
 from aevq.ops.units import nats_to_bits
-from aevq.priors import Uniform
+from aevq.priors import Uniform, code_length
 from aevq.schema import Count, Says, Seed, Whole, checked
 
 if TYPE_CHECKING:
@@ -61,7 +61,6 @@ log = logging.getLogger("aevq")
 Figures = dict[str, float]
 
 CHUNK = 500
-MOST_SUMMED = 10  # classes: each costs as much as an unconditional prior
 PROTOCOL = 2  # raised whenever a figure of the same name would come out differently
 
 
@@ -302,25 +301,3 @@ def _finite(figures: Figures) -> Figures:
         if not math.isfinite(value):
             log.warning("%s is %s: left out", name, value)
     return {name: value for name, value in figures.items() if math.isfinite(value)}
-
-
-def code_length(prior: Prior, latents: Tensor, labels: Tensor) -> Tensor:
-    """−log p(z), nats; of a class-conditional prior with too many classes to sum them out, log |Y| − log p(z|y) ≥ that.
-
-    Which is what it takes to send the class first.
-    """
-    device = next(iter(prior.state_dict().values())).device  # type: ignore[attr-defined]
-    classes = getattr(prior, "num_classes", None) or 1
-
-    def length(rows: Tensor) -> Tensor:
-        z = latents[rows].to(device)
-        if classes <= MOST_SUMMED:
-            return -prior.log_prob(z)
-        return math.log(classes) - prior.log_prob(z, labels[rows].to(device))  # type: ignore[call-arg]
-
-    return map_rows(length, torch.arange(len(latents)), CHUNK)
-
-
-def is_binary(x: Tensor) -> bool:
-    """Whether all pixels are 0 or 1."""
-    return bool(((x == 0) | (x == 1)).all())

@@ -11,14 +11,14 @@ import torch
 
 from aevq.data import MNISTDataModule, StackedMNISTDataModule
 from aevq.errors import UserError
-from aevq.evaluation import EvaluationSettings, Evaluator, code_length, is_binary
+from aevq.evaluation import EvaluationSettings, Evaluator
 from aevq.generate import encode_splits
 from aevq.latents import CodeSpec, LatentSet
 from aevq.metrics import Reference, features_of
 from aevq.models import VAE, VQVAE
 from aevq.nn import MLP, Bernoulli, Conv, EMAUpdate, Gaussian, GradientUpdate
 from aevq.nn.feature_net import FeatureNet, load_feature_net
-from aevq.priors import FittedNormal, Marginals, PixelCNN, StandardNormal, Uniform
+from aevq.priors import FittedNormal, Marginals, StandardNormal, Uniform
 
 DIGITS = {
     "root": "data",
@@ -217,30 +217,6 @@ def test_probes_of_stacked_digits_ask_for_each_channels_digit():
     assert metrics["pca/mse"] > 0
 
 
-def test_a_prior_of_too_many_classes_sends_the_class_first(make_model):
-    prior = PixelCNN(CodeSpec(4, 2, 2), **SMALL_PIXELCNN, conditional=True, num_classes=12).eval()
-    z, y = torch.randint(4, (30, 2, 2)), torch.arange(30) % 12
-    nats = code_length(prior, z, y)
-    assert nats.allclose(math.log(12) - prior.log_prob(z, y))
-    assert (nats > -prior.log_prob(z)).all()
-    few = PixelCNN(CodeSpec(4, 2, 2), **SMALL_PIXELCNN, conditional=True, num_classes=3).eval()
-    assert code_length(few, z, y % 3).allclose(-few.log_prob(z), atol=1e-5)
-
-
-SMALL_PIXELCNN = {
-    "channels": 4,
-    "layers": 1,
-    "kernel": 3,
-    "dropout": 0.0,
-    "learning_rate": 1e-3,
-    "weight_decay": 0.0,
-    "batch_size": 8,
-    "max_steps": 2,
-    "val_every_steps": 2,
-    "patience": 1,
-}
-
-
 def stacked_vqvae():
     torch.manual_seed(0)
     parts = {"likelihood": Gaussian(0.2), "optimizer": torch.optim.AdamW}
@@ -258,11 +234,6 @@ def test_without_samples_nothing_of_them_is_measured(make_model):
     metrics = evaluate(make_model("ae"), VECTORS, digits5k(), replace(SETTINGS, samples=0)).metrics
     assert not [name for name in metrics if name.startswith(("samples/", "floor/")) or name.endswith("/fd")]
     assert "reconstruction/mse" in metrics
-
-
-def test_only_zeros_and_ones_are_binary(digits):
-    assert is_binary(digits.round())
-    assert not is_binary(digits)
 
 
 @pytest.mark.parametrize("bad", [{"split": "train"}, {"samples": 3}, {"importance_samples": -1}])

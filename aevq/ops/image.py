@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["gradient_energy"]
+__all__ = ["gradient_energy", "is_binary"]
 
 
 def gradient_energy(x: Tensor) -> Tensor:
@@ -15,3 +15,8 @@ def gradient_energy(x: Tensor) -> Tensor:
     vertical = (x[..., 1:, :] - x[..., :-1, :]).square().flatten(1).sum(1)
     horizontal = (x[..., 1:] - x[..., :-1]).square().flatten(1).sum(1)
     return vertical + horizontal
+
+
+def is_binary(x: Tensor) -> bool:
+    """Whether all pixels are 0 or 1."""
+    return bool(((x == 0) | (x == 1)).all())

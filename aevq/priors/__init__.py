@@ -1,6 +1,7 @@
 """Priors over latents: fit, sample, log_prob."""
 
 from aevq.priors.base import Prior
+from aevq.priors.code_length import code_length
 from aevq.priors.codes import Marginals, Uniform
 from aevq.priors.files import build_prior, fitted_to, load_prior, save_prior
 from aevq.priors.mixture import Mixture
@@ -16,6 +17,7 @@ __all__ = [
     "StandardNormal",
     "Uniform",
     "build_prior",
+    "code_length",
     "fitted_to",
     "load_prior",
     "save_prior",

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from aevq.ops.image import gradient_energy
+from aevq.ops.image import gradient_energy, is_binary
 
 
 def test_a_flat_image_has_none_and_one_edge_has_its_length():
@@ -26,3 +26,8 @@ def test_blur_lowers_it(digits):
     blurred = [F.avg_pool2d(digits, k, stride=1, padding=k // 2) for k in (1, 3, 5)]
     energies = [gradient_energy(x).mean() for x in blurred]
     assert energies[0] > energies[1] > energies[2]
+
+
+def test_only_zeros_and_ones_are_binary(digits):
+    assert is_binary(digits.round())
+    assert not is_binary(digits)
