@@ -36,6 +36,12 @@ def test_residual_blocks_begin_as_the_identity():
     assert any(p.abs().sum() > 0 for p in block.parameters())
 
 
+@pytest.mark.parametrize("latent", [(5,), (3, 7, 7)])
+def test_a_convolutional_decoder_begins_as_dark_as_digits_are(latent, digits):
+    drawn = Conv([8, 16], 0, "silu", 1).decoder(latent, IMAGE)(torch.randn(100, *latent)).sigmoid()
+    assert drawn.mean().item() == pytest.approx(digits.mean().item(), abs=0.03)
+
+
 @pytest.mark.parametrize(("in_decoder", "expected"), [(None, (1, 1)), (3, (1, 3)), (0, (1, 0))])
 def test_a_decoder_has_the_blocks_of_the_encoder_or_its_own(in_decoder, expected):
     network = Conv([4, 8], 1, "relu", in_decoder)
