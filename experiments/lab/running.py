@@ -17,9 +17,10 @@ from aevq.report.folders import collect
 from aevq.report.grouping import NO_PART_OF_IT
 from experiments.lab.study import Study
 
-__all__ = ["agree", "commands_of", "run_study"]
+__all__ = ["agree", "commands_of", "run_study", "sweep_arguments"]
 
 COMMANDS = "commands.txt"
+PLACES = ("hydra.launcher.n_jobs", "hydra.launcher.threads")
 console = Console(stderr=True, highlight=False)
 
 
@@ -54,7 +55,7 @@ def run_study(study: Study, folder: Path, overrides: Sequence[str]) -> list[Path
     agree(folder, commands_of(study, overrides))
     folders = [folder / f"sweep{i}" for i in range(len(study.sweeps))]
     for sweep, into in zip(study.sweeps, folders, strict=True):
-        _sweep([*sweep, *overrides], into)
+        _call("aevq.train", "-m", *sweep_arguments([*sweep, *overrides], into))
     if study.evaluation is not None:
         _evaluate([record.path for record in collect(folders).finished], study.evaluation)
     return folders
@@ -74,12 +75,11 @@ def agree(folder: Path, commands: Sequence[str]) -> None:
     atomic_write(note, text)
 
 
-def _sweep(overrides: Sequence[str], folder: Path) -> None:
-    if (folder / "sweep.json").is_file():
-        arguments = [f"resume_sweep={folder}"]
-    else:
-        arguments = [*overrides, f"hydra.sweep.dir={folder}"]
-    _call("aevq.train", "-m", *arguments)
+def sweep_arguments(overrides: Sequence[str], folder: Path) -> list[str]:
+    """The arguments that begin a sweep in a folder, or go on with the one that is there, as many jobs at once."""
+    if not (folder / "sweep.json").is_file():
+        return [*overrides, f"hydra.sweep.dir={folder}"]
+    return [f"resume_sweep={folder}", *(override for override in overrides if override.partition("=")[0] in PLACES)]
 
 
 def _evaluate(runs: Sequence[Path], overrides: Sequence[str]) -> None:

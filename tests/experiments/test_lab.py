@@ -11,7 +11,7 @@ from aevq.report.catalogue import Metric
 from experiments.front_page import front_page
 from experiments.lab.readme import between, put
 from experiments.lab.results import Results, Row, collect_results, has_results, read_results, write_results
-from experiments.lab.running import agree, commands_of
+from experiments.lab.running import agree, commands_of, sweep_arguments
 from experiments.lab.study import EXPERIMENTS, Study, find_study, study_names
 from experiments.lab.tables import table
 from experiments.study import main, run
@@ -139,6 +139,13 @@ def test_a_folder_goes_on_with_the_same_evaluation_only(tmp_path):
     agree(tmp_path / "study", [train, evaluate])
     with pytest.raises(UserError, match=rf"holds the runs of '{evaluate}'"):
         agree(tmp_path / "study", [train, f"{evaluate} probes=false"])
+
+
+def test_a_sweep_that_is_gone_on_with_has_as_many_jobs_at_once(tmp_path):
+    overrides = ["experiment=loss", "data.root=../data", "hydra.launcher.n_jobs=1"]
+    assert sweep_arguments(overrides, tmp_path) == [*overrides, f"hydra.sweep.dir={tmp_path}"]
+    (tmp_path / "sweep.json").touch()
+    assert sweep_arguments(overrides, tmp_path) == [f"resume_sweep={tmp_path}", "hydra.launcher.n_jobs=1"]
 
 
 def test_an_unknown_study_is_refused_with_the_nearest():
