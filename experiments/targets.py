@@ -54,6 +54,11 @@ def lowest(name: str, where: str, limit: float) -> Measure:
     return measure
 
 
+def group_with(name: str, **settings: object) -> Measure:
+    """A figure of the first group with these settings; `.` in a key is written `__`."""
+    return lambda results: next((results.get(label, name) for label in results.where(**settings)), None)
+
+
 def _all(results: Results, name: str, labels: Sequence[str]) -> list[Estimate]:
     return [value for label in labels if (value := results.get(label, name))]
 
@@ -94,6 +99,12 @@ MSE, PERPLEXITY, N01, MIXTURE = (
     *("reconstruction/mse", "codebook/perplexity"),
     *("samples/standard_normal/fd", "samples/mixture/fd"),
 )
+CURED = {
+    "model__num_codes": 512,
+    "model__codebook_update___target_": "aevq.nn.EMAUpdate",
+    "model__codebook_init": "kmeans",
+    "model__restart__threshold": 0.4,
+}
 TARGETS = [
     Target("AE, D = 32: MSE", "≤", 0.0056, HEADLINE, figure("AE", MSE)),
     Target("AE: MSE over PCA's of as many numbers", "≤", 1 / 3, HEADLINE, ratio(("AE", MSE), ("AE", "pca/mse"))),
@@ -116,8 +127,8 @@ TARGETS = [
 GPU_TARGETS = [
     Target("AE, D = 32: MSE", "≤", 0.0025, HEADLINE, figure("AE", MSE)),
     Target("VAE, binary images: NLL, nats", "≤", 81.1, LIKELIHOOD, figure("VAE", "likelihood/nll")),
-    Target("VQ-VAE, 7×7, K = 512: MSE", "≤", 0.0012, HEADLINE, nothing),
-    Target("VQ-VAE, 7×7, K = 512: perplexity", "≥", 409.6, HEADLINE, nothing),
+    Target("VQ-VAE, 7×7, K = 512: MSE", "≤", 0.0012, CODEBOOK, group_with(MSE, **CURED)),
+    Target("VQ-VAE, 7×7, K = 512: perplexity", "≥", 409.6, CODEBOOK, group_with(PERPLEXITY, **CURED)),
     Target("VQ-VAE, 8×8 on 32×32 pixels: PSNR, dB", "≥", 36.3, HEADLINE, nothing),
     Target(
         *("PixelCNN: fd of samples over fd of reconstructions", "≤", 2, HEADLINE),
