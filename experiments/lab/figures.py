@@ -97,6 +97,8 @@ def _panel(axes: Axes, panel: Panel) -> None:
             _logarithmic(axis)
     if not panel.log_y:
         axes.set_ylim(bottom=0)
+    if any(point.text for series in panel.series for point in series.points):
+        axes.margins(x=0.12)  # texts stand to the right of their points
     axes.grid(alpha=0.25, which="both", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     if len(panel.series) > 1:
