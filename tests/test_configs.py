@@ -16,7 +16,6 @@ from aevq import validation
 from aevq.build import build
 from aevq.cli import config_root
 from aevq.data import MNISTDataModule
-from aevq.data.embedded import embedded_digits
 from aevq.errors import UserError
 from aevq.fitting import check_trainer, to_plain
 from aevq.latents import CodeSpec, LatentSet, VectorSpec
@@ -61,41 +60,39 @@ PARTS = [
 ]
 
 
-@pytest.mark.parametrize(("model", "choice"), PARTS)
-def test_every_part_trains_every_model_for_two_steps(model, choice, digits):
-    model = build(to_plain(composed(f"model={model}", choice))["model"])
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = model._make_optimizer(parameters)
-    schedule = model._make_schedule(optimizer, 10)
-    before, x = [p.detach().clone() for p in parameters], digits[::100].round()
-    for _ in range(2):
+def take_steps(model, batches, total):
+    """Optimizer steps of a training of `total` steps, as Lightning takes them."""
+    optimizer = model._make_optimizer([p for p in model.parameters() if p.requires_grad])
+    schedule = model._make_schedule(optimizer, total)
+    for x in batches:
         loss = model.terms(x).objective.mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        model.after_optimizer_step()
         schedule.step()
+
+
+@pytest.mark.parametrize(("model", "choice"), PARTS)
+def test_every_part_trains_every_model_for_two_steps(model, choice, digits):
+    model = build(to_plain(composed(f"model={model}", choice))["model"])
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    before, x = [p.detach().clone() for p in parameters], digits[::100].round()
+    take_steps(model, [x, x], total=10)
     assert torch.isfinite(model.terms(x).objective).all()
     assert all(not p.equal(old) for p, old in zip(parameters, before, strict=True) if p.grad.abs().sum() > 0)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize(("name", "colours"), [("vqvae", 1), ("vqvae_stacked", 3)])
-def test_a_short_training_of_a_vqvae_soon_does_better_than_black_images(name, colours, seed):
+def test_a_short_training_of_a_vqvae_soon_does_better_than_black_images(name, colours, seed, digits):
     # With outputs that began at 0.5 some trainings of three epochs went black in the first 100 steps, for good.
-    digits = embedded_digits()[0].reshape(-1, 1, 28, 28).float() / 255
     torch.manual_seed(seed)
     overrides = f"model={name}", "model.network.channels=[16,32]", f"data.image_shape=[{colours},28,28]"
     model = build(to_plain(composed(*overrides))["model"]).train()
-    optimizer = model._make_optimizer(model.parameters())
-    schedule = model._make_schedule(optimizer, 430)
-    for _ in range(60):
-        x = digits[torch.randint(len(digits), (128,))].expand(-1, colours, -1, -1)
-        objective = model.terms(x).objective.mean()
-        optimizer.zero_grad()
-        objective.backward()
-        optimizer.step()
-        model.after_optimizer_step()
-        schedule.step()
+    batches = [digits[torch.randint(len(digits), (128,))].expand(-1, colours, -1, -1) for _ in range(60)]
+    take_steps(model, batches, total=430)
+    x = batches[-1]
     assert (model.reconstruct(x) - x).square().mean() < 0.5 * x.square().mean()
 
 

@@ -36,7 +36,7 @@ class Conv:
         residual_blocks: Number of residual blocks at the lowest resolution.
         activation: Name of the non-linearity.
         decoder_residual_blocks: Those of the decoder, where it has another number of them than the encoder. What a code
-            tells of its surroundings a decoder can put to use at no cost in rate; an encoder's make it tell more.
+            tells of its surroundings a decoder can put to use for few bits; an encoder's make it tell more.
 
     Raises:
         UserError: If a width is not positive, the activation is unknown, or the image does not divide into the grid.
