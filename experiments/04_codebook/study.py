@@ -73,5 +73,7 @@ def _point(results: Results, num_codes: int, code_dim: int, name: str) -> Point:
 
 
 STUDY = Study(
-    sweeps=[["experiment=codebook"], ["experiment=collapse"], ["experiment=rate"]], tables=tables, figures=figures
+    sweeps=[[f"experiment={name}"] for name in ("codebook", "collapse", "rate", "collapse_onset")],
+    tables=tables,
+    figures=figures,
 )
