@@ -33,7 +33,13 @@ def figures(results: Results, folder: Path) -> None:
     draw(
         folder / "beta.png",
         Panel("rate, bits per image", "reconstruction MSE", [_vae(results, MSE), *_codes()], log_x=True),
-        Panel("rate, bits per image", "fd of samples from N(0, I)", [_vae(results, FD)], log_x=True, log_y=True),
+        Panel(
+            "rate, bits per image (at the points: β)",
+            "fd of samples from N(0, I)",
+            [_vae(results, FD)],
+            log_x=True,
+            log_y=True,
+        ),
     )
 
 
@@ -43,7 +49,7 @@ def _vae(results: Results, name: str) -> Series:
         for beta, label in _by_beta(results)
         if (rate := results.get(label, "rate/kl_bits")) and (height := results.get(label, name))
     ]
-    return Series("VAE, by β: KL", points)
+    return Series("VAE, by β = 0.03 to 10: KL", points)
 
 
 def _codes() -> list[Series]:

@@ -98,7 +98,7 @@ def _panel(axes: Axes, panel: Panel) -> None:
     if not panel.log_y:
         axes.set_ylim(bottom=0)
     if any(point.text for series in panel.series for point in series.points):
-        axes.margins(x=0.12)  # texts stand to the right of their points
+        axes.margins(x=0.16)  # texts stand to the right of their points
     axes.grid(alpha=0.25, which="both", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     if len(panel.series) > 1:
@@ -134,7 +134,16 @@ def _series(axes: Axes, series: Series, colour: str, marker: str) -> None:
         label=series.name,
     )
     for point, across, up in zip(series.points, x, y, strict=True):
-        axes.annotate(point.text, (across, up), xytext=(5, 4), textcoords="offset points", fontsize=8, color=colour)
+        to_the_right = min(((a, b) for a, b in zip(x, y, strict=True) if a > across), default=(across, up))
+        rises = series.joined and to_the_right[1] > up
+        axes.annotate(
+            point.text,
+            (across, up),
+            xytext=(6, -9 if rises else 4),  # on the side of the point that the line does not take
+            textcoords="offset points",
+            fontsize=8,
+            color=colour,
+        )
 
 
 def _value(value: Estimate | float) -> tuple[float, float]:
