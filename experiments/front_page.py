@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 from aevq.report.catalogue import Metric
 from aevq.report.tables import Cell
 from aevq.report.text import markdown_grid
@@ -55,9 +57,10 @@ def _samples(results: Results) -> str:
     """Priors of vectors on the left, of codes on the right."""
     head = ["samples from", "AE: fd", "coverage", "VAE: fd", "coverage", "", "VQ-VAE: fd", "coverage"]
     right = [[title, *_pair(results, "VQVAE", prior)] for title, prior in CODES.items()]
-    right.append(["floor: train images", str(Cell(results.get("AE", "floor/fd"))), ""])
     left = [[title, *_pair(results, "AE", prior), *_pair(results, "VAE", prior)] for title, prior in VECTORS.items()]
-    return markdown_grid(head, [[*a, *b] for a, b in zip(left, right, strict=True)])
+    floor = str(Cell(results.get("AE", "floor/fd")))
+    rows = [[*a, *b] for a, b in zip_longest(left, right, fillvalue=[""] * 3)]
+    return markdown_grid(head, [*rows, ["floor: train images", *([floor, ""] * 2), "", floor, ""]])
 
 
 def _pair(results: Results, label: str, prior: str) -> list[str]:
