@@ -31,7 +31,7 @@ def tables(results: Results) -> dict[str, str]:
     sampled = sample_rows(results, MODELS)
     return {
         "reconstruction": table(results, "26,000 test images", RECONSTRUCTION, MODELS),
-        "samples": table(results, "samples", SAMPLES, sampled, {"floor: train images": ("AE", "floor/")}),
+        "samples": table(results, "samples", SAMPLES, sampled, {"real images": ("AE", "floor/")}),
     }
 
 
