@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aevq.runs import Run, load
+    from aevq.runs.run import Run, load
 
 __all__ = ["Run", "load"]
 
@@ -19,9 +19,9 @@ __all__ = ["Run", "load"]
 def __getattr__(name: str) -> Any:
     """Import `load` and `Run` when they are first asked for: they need torch, which takes seconds."""
     if name in __all__:
-        from aevq import runs
+        from aevq.runs import run
 
-        return getattr(runs, name)
+        return getattr(run, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aevq.cli import options_command
+from aevq.config.command_line import options_command
 from aevq.errors import UserError
 from aevq.files import atomic_write
-from aevq.wandb_server import answers, logged_in, wandb_server
+from aevq.training.wandb_server import answers, logged_in, wandb_server
 
 if TYPE_CHECKING:
     from wandb_workspaces.workspaces import Workspace
@@ -49,7 +49,7 @@ def dashboard(options: Options) -> str:
         UserError: If the package that builds workspaces is missing, `out` cannot be written, or W&B does not take it.
     """
     try:
-        from aevq.workspace import specification, workspace
+        from aevq.report.workspace import specification, workspace
     except ModuleNotFoundError as error:
         raise UserError(f"dashboard: {error.name} is not installed; pip install aevq[dashboard]") from error
     if options.push:

@@ -6,6 +6,7 @@ traceback.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -13,11 +14,43 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["UserError", "did_you_mean", "expect", "expect_int", "expect_ints", "expect_number", "shown"]
+__all__ = [
+    "INTERRUPTED",
+    "PREEMPTED",
+    "Stopped",
+    "UserError",
+    "did_you_mean",
+    "expect",
+    "expect_int",
+    "expect_ints",
+    "expect_number",
+    "shown",
+]
+
+
+PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: a temporary failure, to be tried again
+INTERRUPTED = 130  # what a shell reports of a command that Ctrl-C ended
 
 
 class UserError(ValueError):
     """Bad input from outside: a config value, a file, a name."""
+
+
+class Stopped(KeyboardInterrupt):
+    """The training was stopped by a signal, after it was saved.
+
+    Attributes:
+        signum: Which signal it was.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(signum).name}")
+        self.signum = signum
+
+    @property
+    def exit_code(self) -> int:
+        """What the process ends with."""
+        return INTERRUPTED if self.signum == signal.SIGINT else PREEMPTED
 
 
 def expect(ok: bool, name: str, expected: str, got: object) -> None:

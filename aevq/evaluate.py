@@ -10,21 +10,21 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from aevq.allocator import keep_freed_memory
-from aevq.cli import config_root, options_command
+from aevq.config.command_line import config_root, options_command
 from aevq.errors import UserError, did_you_mean
-from aevq.evaluation import Evaluation, EvaluationSettings, Evaluator, metrics_version
 from aevq.files import atomic_write
-from aevq.fitting import Trainers, fit_priors
-from aevq.generate import encode_splits, generate
 from aevq.latents import CodeSpec, LatentSet
-from aevq.pictures.run import draw_samples
+from aevq.metrics.generate import encode_splits, generate
+from aevq.metrics.protocol import Evaluation, EvaluationSettings, Evaluator, metrics_version
 from aevq.priors import Prior, build_prior
-from aevq.provenance import git_state, versions
-from aevq.results import SCHEMA_VERSION
-from aevq.runs import Run, load
-from aevq.sealed import seal_json, unseal_json
-from aevq.summary import figures_table, short_path
+from aevq.report.console import figures_table, short_path
+from aevq.report.plots.run import draw_samples
+from aevq.runs.provenance import git_state, versions
+from aevq.runs.result import SCHEMA_VERSION
+from aevq.runs.run import Run, load
+from aevq.runs.sealed import seal_json, unseal_json
+from aevq.training.allocator import keep_freed_memory
+from aevq.training.fitting import Trainers, fit_priors
 
 if TYPE_CHECKING:
     from pathlib import Path

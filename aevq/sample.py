@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aevq.allocator import keep_freed_memory
-from aevq.cli import options_command
+from aevq.config.command_line import options_command
 from aevq.errors import UserError, expect_int
-from aevq.pictures.grids import save_grid
-from aevq.runs import load
+from aevq.report.plots.grids import save_grid
+from aevq.runs.run import load
+from aevq.training.allocator import keep_freed_memory
 
 __all__ = ["Options", "main", "sample"]
 

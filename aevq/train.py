@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from aevq.allocator import keep_freed_memory
-from aevq.build import EVERYTHING
-from aevq.cli import hydra_command, one_line_errors, typed_overrides
+from aevq.config.command_line import hydra_command, one_line_errors, typed_overrides
+from aevq.config.instantiate import EVERYTHING
+from aevq.config.schema import check_value
+from aevq.config.terminal import quiet_libraries, terminal_logging
 from aevq.errors import UserError, did_you_mean
-from aevq.schema import check_value
-from aevq.status import TRUST_ONLY, tell
+from aevq.runs.status import TRUST_ONLY, tell
 from aevq.sweeps import RememberSweep, find_sweep, go_on, read_sweep
 from aevq.sweeps.record import SWEEP_FILE
-from aevq.terminal import quiet_libraries, terminal_logging
+from aevq.training.allocator import keep_freed_memory
 
 if TYPE_CHECKING:
-    from aevq.runs import Run
+    from aevq.runs.run import Run
 
 __all__ = ["main", "train"]
 
@@ -122,9 +122,9 @@ def train(config: DictConfig) -> float | None:
         UserError: If an argument is bad; nothing was written then.
     """
     # These need torch and Lightning, which take seconds: not for `--help`, nor for a sweep that only starts its jobs.
-    from aevq.job import Job
-    from aevq.runs import Run, find_run
-    from aevq.validation import VALUES
+    from aevq.runs.run import Run, find_run
+    from aevq.training.compatibility import VALUES
+    from aevq.training.job import Job
 
     terminal_logging()  # another launcher may have called this function and not `main`
     quiet_libraries()

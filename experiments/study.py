@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from aevq.cli import one_line_errors
+from aevq.config.command_line import one_line_errors
 from aevq.errors import UserError
 from experiments.front_page import write_front_page
 from experiments.lab.readme import put

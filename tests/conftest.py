@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from aevq.data.embedded import embedded_digits
-from figures import Figures
-from small_models import SHAPE, small_model
+from helpers.figures import Figures
+from helpers.small_models import SHAPE, small_model
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -16,8 +16,8 @@ from aevq.compare import compare
 from aevq.compare import main as compare_main
 from aevq.errors import UserError
 from aevq.train import main as train_main
-from run_folders import make_run
-from small_runs import QUICK, SMALL
+from helpers.run_folders import make_run
+from helpers.small_runs import QUICK, SMALL
 
 SAMPLED = {"reconstruction/mse": 0.01, "samples/standard_normal/fd": 3.0, "rate/kl_bits": 36.0}
 

@@ -12,16 +12,16 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from aevq import validation
-from aevq.build import build
-from aevq.cli import config_root
+from aevq.config.command_line import config_root
+from aevq.config.instantiate import build
 from aevq.data import MNISTDataModule
 from aevq.errors import UserError
-from aevq.fitting import check_trainer, to_plain
 from aevq.latents import CodeSpec, LatentSet, VectorSpec
 from aevq.models import LatentModel
 from aevq.priors import build_prior
-from aevq.validation import check_parts
+from aevq.training import compatibility as validation
+from aevq.training.compatibility import check_parts
+from aevq.training.fitting import check_trainer, to_plain
 
 ROOT = config_root()
 

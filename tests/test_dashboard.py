@@ -98,7 +98,7 @@ def test_a_folder_that_is_not_there(command):
 
 
 def test_without_the_package_the_extra_is_named(command, monkeypatch):
-    monkeypatch.delitem(sys.modules, "aevq.workspace", raising=False)
+    monkeypatch.delitem(sys.modules, "aevq.report.workspace", raising=False)
     for name in [name for name in sys.modules if name.partition(".")[0] == "wandb_workspaces"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "wandb_workspaces", None)

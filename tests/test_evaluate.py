@@ -8,9 +8,9 @@ import pytest
 
 import aevq
 from aevq.evaluate import main as evaluate_main
-from aevq.results import write_result
+from aevq.runs.result import write_result
 from aevq.train import main as train_main
-from small_runs import QUICK, SMALL
+from helpers.small_runs import QUICK, SMALL
 
 SMALL_PRIORS = "priors=[standard_normal,fitted_normal]"
 LITTLE = ["samples=20", "likelihood_images=5", "importance_samples=3", "memorisation=false", "probes=false"]

@@ -10,13 +10,13 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 import aevq
-from aevq.build import build
+from aevq.config.instantiate import build
 from aevq.models import VQVAE
 from aevq.priors import PixelCNN
+from aevq.runs.sealed import seal_yaml
 from aevq.sample import main as sample_main
-from aevq.sealed import seal_yaml
 from aevq.train import main as train_main
-from small_runs import QUICK, SMALL, STACKED
+from helpers.small_runs import QUICK, SMALL, STACKED
 
 
 @pytest.mark.parametrize("name", ["ae", "vae", "vqvae"])
@@ -217,7 +217,7 @@ def test_a_failed_run_says_so_and_why(command, monkeypatch):
     def explode(*_):
         raise RuntimeError("the power went out")
 
-    monkeypatch.setattr("aevq.job.Evaluator", explode)
+    monkeypatch.setattr("aevq.training.job.Evaluator", explode)
     with pytest.raises(RuntimeError, match="the power went out"):
         command(train_main, "model=vae", *QUICK, *SMALL["vae"])
     result = aevq.load("latest").result

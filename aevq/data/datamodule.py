@@ -15,6 +15,7 @@ import torch
 from annotated_types import Ge, Lt, Predicate
 from pytorch_lightning import LightningDataModule
 
+from aevq.config.schema import Count, ImageShape, Name, Positive, Says, Seed, Text, Whole, checked
 from aevq.data.binarize import BINARIZERS, bytes_sha256, to_unit
 from aevq.data.embedded import DIGIT_SETS, EMBEDDED_NAME, EMBEDDED_SHAPE, EMBEDDED_TRAIN_SIZE, splits_or_embedded
 from aevq.data.files import ROLES, DataFile
@@ -23,7 +24,6 @@ from aevq.data.sources import NUM_CLASSES, Source
 from aevq.data.splits import SPLIT_NAMES, Splits, fingerprint
 from aevq.errors import UserError, expect
 from aevq.ops.modes import classes_of
-from aevq.schema import Count, ImageShape, Name, Positive, Says, Seed, Text, Whole, checked
 
 if TYPE_CHECKING:
     from torch import Tensor

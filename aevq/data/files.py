@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from aevq.config.schema import Name, check_value
 from aevq.data.idx import idx_shape, is_gzip, read_content
 from aevq.errors import UserError, expect
-from aevq.schema import Name, check_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

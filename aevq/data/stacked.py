@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from typing_extensions import override
 
+from aevq.config.schema import Count, Name, Whole, checked
 from aevq.data.datamodule import MNISTDataModule
 from aevq.data.embedded import EMBEDDED_NAME
 from aevq.data.seeding import mix
 from aevq.data.splits import SPLIT_NAMES, Split, Splits
 from aevq.errors import expect
 from aevq.ops.modes import mode_of
-from aevq.schema import Count, Name, Whole, checked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from aevq.memory import by_chunks
+from aevq.nn.memory import by_chunks
 from aevq.ops.units import nats_to_bits
 
 if TYPE_CHECKING:

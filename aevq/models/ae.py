@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
+from aevq.config.schema import Count, checked
 from aevq.latents import VectorSpec
 from aevq.models.base import LatentModel, LossTerms
 from aevq.nn.network import ImageShape, Network
-from aevq.schema import Count, checked
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -20,9 +20,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from typing_extensions import override
 
-from aevq.divergence import Watch, expect_finite
 from aevq.nn.distributed import all_reduce_sum, world_size
 from aevq.nn.likelihood import Likelihood
+from aevq.ops.finite import Watch, expect_finite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from torch.optim.lr_scheduler import LambdaLR
 
+from aevq.config.schema import Fraction, Probability, checked
 from aevq.ops.schedule import warmup_cosine_factor
-from aevq.schema import Fraction, Probability, checked
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer

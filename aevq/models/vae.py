@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from typing_extensions import override
 
+from aevq.config.schema import Count, NonNegative, Whole, checked
 from aevq.latents import VectorSpec
-from aevq.memory import by_chunks
 from aevq.models.base import LatentModel, LossTerms
+from aevq.nn.memory import by_chunks
 from aevq.nn.network import ImageShape, Network
 from aevq.ops.gaussian import free_bits, kl_standard_normal, reparameterize
 from aevq.ops.importance import importance_bound, log_weights
 from aevq.ops.precision import at_least_float32
-from aevq.schema import Count, NonNegative, Whole, checked
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from typing_extensions import override
 
+from aevq.config.schema import Count, NonNegative, checked
 from aevq.latents import CodeSpec
 from aevq.models.base import LatentModel, LossTerms
 from aevq.nn.distributed import broadcast_from_first
 from aevq.nn.network import ImageShape, Network
 from aevq.nn.quantizer import CodebookUpdate, DeadCodeRestart, VectorQuantizer
 from aevq.ops.kmeans import kmeans
-from aevq.schema import Count, NonNegative, checked
 
 if TYPE_CHECKING:
     from torch import Tensor

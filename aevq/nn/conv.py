@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from aevq.config.schema import Counts, Depth, checked
 from aevq.errors import UserError
 from aevq.nn.network import Shape, find_activation
-from aevq.schema import Counts, Depth, checked
 
 if TYPE_CHECKING:
     from torch import Tensor

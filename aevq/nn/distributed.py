@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor, distributed
 
-from aevq.memory import halving
+from aevq.nn.memory import halving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -14,9 +14,9 @@ import torch
 from torch import nn
 from typing_extensions import override
 
+from aevq.config.schema import Positive, checked
 from aevq.ops.likelihood import bernoulli_nll, gaussian_nll, laplace_nll
 from aevq.ops.precision import at_least_float32, no_autocast
-from aevq.schema import Positive, checked
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from aevq.config.schema import Counts, checked
 from aevq.nn.network import Shape, find_activation
-from aevq.schema import Counts, checked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

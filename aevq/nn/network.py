@@ -10,8 +10,8 @@ from typing import Protocol
 
 from torch import nn
 
+from aevq.config.schema import ImageShape
 from aevq.errors import UserError, did_you_mean
-from aevq.schema import ImageShape
 
 __all__ = ["ImageShape", "Network", "Shape", "find_activation"]
 

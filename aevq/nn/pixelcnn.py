@@ -21,8 +21,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from aevq.config.schema import Count, Layers, Odd, Probability, checked
 from aevq.errors import expect
-from aevq.schema import Count, Layers, Odd, Probability, checked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

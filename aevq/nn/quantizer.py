@@ -23,10 +23,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
+from aevq.config.schema import Count, Probability, checked
 from aevq.nn.distributed import all_reduce_sum, global_rank, world_size
 from aevq.ops.precision import at_least_float32, no_autocast
 from aevq.ops.quantize import code_counts, code_sums, nearest_code, straight_through
-from aevq.schema import Count, Probability, checked
 
 __all__ = ["CodebookUpdate", "DeadCodeRestart", "EMAUpdate", "GradientUpdate", "Quantized", "VectorQuantizer"]
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from aevq.config.schema import Positive, checked
 from aevq.priors.base import require_codes
-from aevq.schema import Positive, checked
 
 if TYPE_CHECKING:
     from aevq.latents import LatentSet, LatentSpec

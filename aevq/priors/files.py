@@ -10,11 +10,11 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 
-from aevq.build import build
+from aevq.config.instantiate import build
 from aevq.errors import UserError
 from aevq.files import atomic_write
 from aevq.latents import spec_from_dict, spec_to_dict
-from aevq.memory import check_size
+from aevq.nn.memory import check_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,7 +37,7 @@ def build_prior(config: dict[str, Any], spec: LatentSpec, trust: Iterable[str] =
     Args:
         config: `_target_` and arguments, plain values.
         spec: What it is to draw.
-        trust: See `aevq.build.build`.
+        trust: See `aevq.config.instantiate.build`.
         path: Its key in the configuration, for errors.
 
     Raises:

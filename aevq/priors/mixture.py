@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
+from aevq.config.schema import Count, NonNegative, Seed, checked
 from aevq.errors import expect
 from aevq.priors.base import require_vectors
-from aevq.schema import Count, NonNegative, Seed, checked
 
 if TYPE_CHECKING:
     from aevq.latents import LatentSet, LatentSpec

@@ -26,16 +26,16 @@ from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
 
-from aevq.checkpoint_io import AtomicCheckpointIO, load_plain
+from aevq.config.schema import Count, Layers, NonNegative, Odd, Positive, Probability, Seed, checked
 from aevq.data.loader import DeviceLoader
 from aevq.data.seeding import mix
 from aevq.errors import expect, expect_int
+from aevq.files import load_plain
 from aevq.nn.distributed import map_rows
 from aevq.nn.pixelcnn import GatedPixelCNN
 from aevq.nn.pixelcnn_sampler import sample_codes
 from aevq.priors.base import require_codes
 from aevq.priors.pixelcnn_training import PixelCNNTraining
-from aevq.schema import Count, Layers, NonNegative, Odd, Positive, Probability, Seed, checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -246,7 +246,6 @@ def _quiet_trainer(**arguments: Any) -> pl.Trainer:
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        plugins=[AtomicCheckpointIO()],
         **arguments,
     )
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from aevq.divergence import Watch
 from aevq.latents import CodeSpec, spec_to_dict
 from aevq.nn.distributed import all_reduce_sum, world_size
+from aevq.ops.finite import Watch
 from aevq.ops.schedule import warmup_cosine_factor
 from aevq.ops.units import nats_to_bits
 

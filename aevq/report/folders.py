@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aevq.config.schema import check_value
 from aevq.errors import UserError, did_you_mean
 from aevq.report.records import Record, read_record
-from aevq.results import read_result
-from aevq.schema import check_value
-from aevq.sealed import unseal_json
+from aevq.runs.result import read_result
+from aevq.runs.sealed import unseal_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,14 +9,15 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from aevq.report import charts, images, plots
+from aevq.report import charts, images
+from aevq.report import comparison_charts as plots
 from aevq.report.charts import Chart
 from aevq.report.folders import Collection
 from aevq.report.grouping import Group
 from aevq.report.labels import value_text
 from aevq.report.records import Record
-from aevq.report.summary import best_of, summary_text, title_text
 from aevq.report.tables import Cell, cost_table, headline_table, samples_table
+from aevq.report.words import best_of, summary_text, title_text
 
 __all__ = ["Comparison", "render"]
 

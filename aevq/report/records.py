@@ -7,11 +7,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from aevq.configs import read_config
+from aevq.config.schema import check_value
 from aevq.errors import UserError
-from aevq.results import SCHEMA_VERSION, Result, read_result
-from aevq.schema import check_value
-from aevq.sealed import unseal_json
+from aevq.runs.configs import read_config
+from aevq.runs.result import SCHEMA_VERSION, Result, read_result
+from aevq.runs.sealed import unseal_json
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,9 +10,9 @@ from aevq.files import atomic_write
 from aevq.report.folders import collect
 from aevq.report.grouping import group_runs, mixture_of
 from aevq.report.page import Comparison, render
-from aevq.report.summary import summary_text, title_text
 from aevq.report.tables import headline_table, samples_table
 from aevq.report.text import as_csv, as_markdown
+from aevq.report.words import summary_text, title_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 
 from aevq.errors import UserError
 from aevq.files import point_latest
-from aevq.provenance import command_line
-from aevq.results import read_result
+from aevq.runs.provenance import command_line
+from aevq.runs.result import read_result
 from aevq.sweeps.pool import run_sweep, wait_for_the_dead
 from aevq.sweeps.record import LATEST_SWEEP, SWEEP_FILE, Sweep, SweepJob, read_sweep
 from aevq.sweeps.slots import Slots, check_places, visible_gpus

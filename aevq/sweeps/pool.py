@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from aevq.errors import UserError
-from aevq.preemption import NOTICES, Preempted
+from aevq.errors import Stopped, UserError
 from aevq.sweeps.process import JobProcess, start
 from aevq.sweeps.progress import SweepProgress
+from aevq.training.stop import NOTICES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +88,7 @@ def _terminable() -> Iterator[None]:
     """Let SIGTERM and SIGUSR1 stop it, as Ctrl-C does by itself."""
 
     def interrupt(signum: int, frame: object) -> None:
-        raise Preempted(signum)
+        raise Stopped(signum)
 
     before = {signum: signal.signal(signum, interrupt) for signum in NOTICES if signum != signal.SIGINT}
     try:

@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aevq.errors import UserError
-from aevq.preemption import INTERRUPTED, PREEMPTED
-from aevq.results import Result, read_result, write_result
-from aevq.status import JOB_INDEX, JOB_SUFFIX, STATUS_FILE, SWEEP_FOLDER, TRUST_ONLY, read_status
+from aevq.errors import INTERRUPTED, PREEMPTED, UserError
+from aevq.runs.result import Result, read_result, write_result
+from aevq.runs.status import JOB_INDEX, JOB_SUFFIX, STATUS_FILE, SWEEP_FOLDER, TRUST_ONLY, read_status
 from aevq.sweeps.record import differing
 
 if TYPE_CHECKING:

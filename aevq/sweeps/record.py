@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from aevq.config.schema import Whole, check_value
 from aevq.errors import UserError, did_you_mean, expect
 from aevq.files import atomic_write
-from aevq.schema import Whole, check_value
-from aevq.sealed import seal_json, unseal_json
+from aevq.runs.sealed import seal_json, unseal_json
 
 __all__ = ["SWEEP_FILE", "Sweep", "SweepJob", "differing", "find_sweep", "read_sweep"]
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from aevq.schema import Count, Says, check_value
+from aevq.config.schema import Count, Says, check_value
 
 __all__ = ["Slot", "Slots", "check_places"]
 

@@ -24,10 +24,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch.profiler import ProfilerActivity, profile
 
-from aevq import fitting
-from aevq.build import build
-from aevq.cli import config_root
-from aevq.fitting import Trainers, to_plain
+from aevq.config.command_line import config_root
+from aevq.config.instantiate import build
+from aevq.training import fitting
+from aevq.training.fitting import Trainers, to_plain
 
 MODELS = ("ae", "vae", "vqvae", "vqvae model/codebook_update=gradient")
 FIRST, LAST = 20, 70

@@ -19,10 +19,10 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 
-from aevq.build import build
-from aevq.callbacks import Throughput
-from aevq.cli import config_root
-from aevq.fitting import Trainers, to_plain
+from aevq.config.command_line import config_root
+from aevq.config.instantiate import build
+from aevq.training.callbacks import Throughput
+from aevq.training.fitting import Trainers, to_plain
 
 MODELS = ("ae", "vae", "vqvae")
 WAYS = {"one": 1, "two alone": 2, "ddp": 1}  # processes to be started; DDP starts its second itself

@@ -18,8 +18,8 @@ from rich.progress import track
 from torch import Tensor
 from torch.nn import functional as F
 
-from aevq.build import build
-from aevq.cli import config_root
+from aevq.config.command_line import config_root
+from aevq.config.instantiate import build
 from aevq.data import DeviceLoader, MNISTDataModule, to_unit
 from aevq.nn.feature_net import FeatureNet
 from aevq.ops.schedule import warmup_cosine_factor

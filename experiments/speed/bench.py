@@ -28,9 +28,9 @@ import torch  # noqa: E402
 from hydra import compose, initialize_config_dir  # noqa: E402
 from rich.console import Console  # noqa: E402
 
-from aevq.cli import config_root  # noqa: E402
-from aevq.provenance import git_state, versions  # noqa: E402
-from aevq.terminal import quiet_libraries  # noqa: E402
+from aevq.config.command_line import config_root  # noqa: E402
+from aevq.config.terminal import quiet_libraries  # noqa: E402
+from aevq.runs.provenance import git_state, versions  # noqa: E402
 from experiments.lab.readme import put  # noqa: E402
 from experiments.speed.nll import nll_rows  # noqa: E402
 from experiments.speed.quantizer import growth, quantizer_rows  # noqa: E402

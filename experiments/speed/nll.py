@@ -16,8 +16,8 @@ from hydra import compose, initialize_config_dir
 from torch import Tensor
 from torch.nn import functional as F
 
-from aevq.build import build
-from aevq.cli import config_root
+from aevq.config.command_line import config_root
+from aevq.config.instantiate import build
 from aevq.models import VAE
 from aevq.ops.gaussian import reparameterize
 from experiments.speed.timing import Row, alternate, compare

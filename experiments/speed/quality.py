@@ -31,17 +31,17 @@ from pythae.trainers.training_callbacks import TrainingCallback
 from torch import Tensor
 from torch.nn import functional as F
 
-from aevq.build import build
-from aevq.cli import config_root
+from aevq.config.command_line import config_root
+from aevq.config.instantiate import build
+from aevq.config.terminal import quiet_libraries
 from aevq.data import MNISTDataModule
-from aevq.fitting import Trainers, fit_model, to_plain
 from aevq.metrics.samples import features_of
 from aevq.models import VAE, LatentModel
 from aevq.nn.feature_net import load_feature_net
 from aevq.ops.distance import frechet_distance, moments
 from aevq.ops.importance import importance_bound, log_weights
-from aevq.runs import Run
-from aevq.terminal import quiet_libraries
+from aevq.runs.run import Run
+from aevq.training.fitting import Trainers, fit_model, to_plain
 from experiments.lab.readme import put
 from experiments.speed.peers import Encoded, pythae_default
 from experiments.speed.timing import silence

@@ -29,14 +29,14 @@ from torchmetrics import MeanMetric
 from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
-from aevq.allocator import keep_freed_memory
-from aevq.build import EVERYTHING, build
+from aevq.config.instantiate import EVERYTHING, build
+from aevq.config.terminal import quiet_libraries
 from aevq.data import MNISTDataModule, to_unit
-from aevq.fitting import Trainers, fit_model, to_plain
-from aevq.loggers import MetricsCSV
 from aevq.models import LatentModel
-from aevq.runs import Run
-from aevq.terminal import quiet_libraries
+from aevq.runs.run import Run
+from aevq.training.allocator import keep_freed_memory
+from aevq.training.fitting import Trainers, fit_model, to_plain
+from aevq.training.loggers import MetricsCSV
 from experiments.speed.peers import pythae_model, pythae_seconds
 from experiments.speed.timing import Laps, Row, alternate, compare, silence
 

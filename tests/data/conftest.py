@@ -14,7 +14,7 @@ from requests.adapters import BaseAdapter
 
 from aevq.data import MNISTDataModule, mirrors
 from aevq.data.embedded import embedded_digits
-from small_data import NAMES, file_entries, small_contents, zipped
+from helpers.small_data import NAMES, file_entries, small_contents, zipped
 
 MIRRORS = ["https://first.test/mnist/", "https://second.test/mnist/"]
 

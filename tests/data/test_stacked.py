@@ -6,8 +6,8 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from aevq.build import build
-from aevq.cli import config_root
+from aevq.config.command_line import config_root
+from aevq.config.instantiate import build
 from aevq.data import SPLIT_NAMES, MNISTDataModule, StackedMNISTDataModule
 from aevq.data.embedded import splits_or_embedded
 from aevq.data.stacked import stack_digits

@@ -16,8 +16,8 @@ from experiments.lab.study import EXPERIMENTS, Study, find_study, study_names
 from experiments.lab.tables import table
 from experiments.study import main, run
 from experiments.targets import GPU_TARGETS, TARGETS, targets_tables
-from run_folders import make_run
-from small_runs import QUICK, SMALL
+from helpers.run_folders import make_run
+from helpers.small_runs import QUICK, SMALL
 
 WITH_RESULTS = [name for name in study_names() if has_results(EXPERIMENTS / name)]
 

@@ -1,5 +1,5 @@
 """Finished runs, and small disks."""
 
-from broken_runs import figures, small_disk, whole
+from helpers.broken_runs import figures, small_disk, whole
 
 __all__ = ["figures", "small_disk", "whole"]

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from aevq.train import main
-from bad_input import Case, cases
+from helpers.bad_input import Case, cases
 
 QUICK = 60  # of them in the quick suite
 AS_PROCESSES = 12

@@ -14,8 +14,8 @@ from aevq.errors import UserError
 from aevq.evaluate import Options, evaluate
 from aevq.priors import load_prior
 from aevq.report.records import read_record
-from aevq.results import read_result
-from aevq.runs import Run, read_checkpoint
+from aevq.runs.result import read_result
+from aevq.runs.run import Run, read_checkpoint
 from aevq.sweeps.record import SWEEP_FILE, Sweep, SweepJob, read_sweep
 
 FLIPS, MANY_FLIPS = 60, 600
@@ -125,7 +125,7 @@ def test_files_without_a_seal_of_an_older_version_are_read(copy):
 
 
 def test_an_evaluation_of_other_weights_is_no_result_of_the_run(copy):
-    from aevq.sealed import seal_json, unseal_json
+    from aevq.runs.sealed import seal_json, unseal_json
 
     path = copy / "evaluation.json"
     path.write_text(seal_json(unseal_json(path.read_text()) | {"weights": "0" * 64}))

@@ -6,11 +6,11 @@ import subprocess
 
 import pytest
 
-import dying
-from aevq.results import read_result
-from aevq.runs import read_checkpoint
-from broken_runs import VAE, the_run
-from dying import Trouble
+from aevq.runs.result import read_result
+from aevq.runs.run import read_checkpoint
+from helpers import dying
+from helpers.broken_runs import VAE, the_run
+from helpers.dying import Trouble
 
 
 def one_line(err: str) -> str:

@@ -16,16 +16,16 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aevq.build import check
+from aevq.config.instantiate import check
 from aevq.data.idx import idx_tensor, read_content
 from aevq.errors import UserError
 from aevq.nn import DeadCodeRestart, EMAUpdate, GradientUpdate, VectorQuantizer
 from aevq.report.records import read_record
-from aevq.results import Result, read_result
-from aevq.sealed import seal_json
-from aevq.validation import check_config
-from bad_input import composed
-from run_folders import make_run
+from aevq.runs.result import Result, read_result
+from aevq.runs.sealed import seal_json
+from aevq.training.compatibility import check_config
+from helpers.bad_input import composed
+from helpers.run_folders import make_run
 
 FEW, MANY = 100, 3000
 QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]

@@ -18,19 +18,19 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 import aevq
-from aevq.build import build
 from aevq.compare import compare
+from aevq.config.instantiate import build
 from aevq.data.idx import read_content
 from aevq.errors import UserError
 from aevq.priors import load_prior
 from aevq.report.records import read_record
-from aevq.results import read_result, write_result
-from aevq.runs import Run, load_checkpoint, read_checkpoint
-from aevq.sealed import seal_json, seal_yaml
+from aevq.runs.result import read_result, write_result
+from aevq.runs.run import Run, load_checkpoint, read_checkpoint
+from aevq.runs.sealed import seal_json, seal_yaml
 from aevq.sweeps import go_on, read_sweep
 from aevq.train import main
-from broken_runs import VAE
-from run_folders import make_run, sweep_of
+from helpers.broken_runs import VAE
+from helpers.run_folders import make_run, sweep_of
 
 pytestmark = pytest.mark.hostile
 
@@ -139,8 +139,8 @@ FOREIGN = (
     "aevq.models.base.torch.utils.cpp_extension.subprocess.Popen",
     "aevq.data.sources.Path.touch",
     "aevq.data.idx.gzip.GzipFile",
-    "aevq.loggers.logging.FileHandler",
-    "aevq.callbacks.checkpoint.pl.Trainer",
+    "aevq.training.loggers.logging.FileHandler",
+    "aevq.training.callbacks.checkpoint.pl.Trainer",
     "aevq.data.sources.FileLock",
     "pytorch_lightning.callbacks.ModelCheckpoint",
     "pytorch_lightning.callbacks.OnExceptionCheckpoint",
@@ -441,7 +441,7 @@ def test_an_error_that_says_a_secret_is_stored_without_it(planted, command, monk
     def explode(*_):
         raise RuntimeError(f"no access with {SECRET}")
 
-    monkeypatch.setattr("aevq.job.Evaluator", explode)
+    monkeypatch.setattr("aevq.training.job.Evaluator", explode)
     with pytest.raises(RuntimeError):
         command(main, *VAE)
     assert "no access with [secret]" in aevq.load("latest").result.error

@@ -7,13 +7,13 @@ import signal
 
 import pytest
 
-import dying
 from aevq.errors import UserError
-from aevq.results import read_result
-from aevq.runs import Run, read_checkpoint
-from broken_runs import VAE, the_run
-from dying import Trouble
-from small_runs import QUICK, SMALL
+from aevq.runs.result import read_result
+from aevq.runs.run import Run, read_checkpoint
+from helpers import dying
+from helpers.broken_runs import VAE, the_run
+from helpers.dying import Trouble
+from helpers.small_runs import QUICK, SMALL
 
 STAGES = {
     "while its folder is new": Trouble("kill", "replace", "result.json"),
@@ -26,10 +26,10 @@ STAGES = {
     "before the second checkpoint has its name": Trouble("kill", "replace", "last.ckpt", 2),
     "after the second checkpoint has its name": Trouble("kill", "replaced", "last.ckpt", 2),
     "with half of the best checkpoint written": Trouble("kill", "half", "best.ckpt", 1),
-    "before the priors": Trouble("kill", "fit_priors", "aevq.job"),
+    "before the priors": Trouble("kill", "fit_priors", "aevq.training.job"),
     "with half of a prior written": Trouble("kill", "half", "standard_normal.safetensors"),
-    "before the scores": Trouble("kill", "Evaluator", "aevq.job"),
-    "before the pictures": Trouble("kill", "draw_run", "aevq.job"),
+    "before the scores": Trouble("kill", "Evaluator", "aevq.training.job"),
+    "before the pictures": Trouble("kill", "draw_run", "aevq.training.job"),
     "before its last result has its name": Trouble("kill", "replace", "result.json", 7),
 }
 QUICK_ONES = ("between two checkpoints", "with half of the second checkpoint written", "before the scores")

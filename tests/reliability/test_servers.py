@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from aevq import loggers
 from aevq.data import MNISTDataModule, mirrors
-from aevq.wandb_server import wandb_mode
-from small_data import file_entries, small_contents, zipped
+from aevq.training import loggers
+from aevq.training.wandb_server import wandb_mode
+from helpers.small_data import file_entries, small_contents, zipped
 
 TIMEOUT = 2.0  # seconds that a mirror may be silent, here
 

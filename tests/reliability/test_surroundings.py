@@ -11,19 +11,19 @@ import pytest
 import torch
 
 import aevq
-import dying
 from aevq.errors import UserError
 from aevq.latents import CodeSpec
-from aevq.memory import by_chunks
 from aevq.models import VAE as Model
 from aevq.nn.feature_net import FeatureNet
+from aevq.nn.memory import by_chunks
 from aevq.priors import PixelCNN, pixelcnn
 from aevq.report.folders import find_folder
-from aevq.results import read_result
+from aevq.runs.result import read_result
 from aevq.sweeps import find_sweep
 from aevq.sweeps.launch import launch
 from aevq.train import main
-from broken_runs import VAE, the_run
+from helpers import dying
+from helpers.broken_runs import VAE, the_run
 
 SAMPLED = ["evaluation.samples=100", "data.eval_batch_size=50"]
 
@@ -103,7 +103,7 @@ class Clock(datetime):
 
 @pytest.mark.fault("a clock that jumps back: no folder is written twice, and latest is the run that was made last")
 def test_a_clock_that_jumps_back_between_runs(command, monkeypatch, saw, tmp_path):
-    monkeypatch.setattr("aevq.job.datetime", Clock)
+    monkeypatch.setattr("aevq.training.job.datetime", Clock)
     paths = []
     for hour in (3, 2, 2):
         Clock.at = datetime(2026, 3, 29, hour, 30)

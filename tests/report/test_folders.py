@@ -2,7 +2,7 @@ import pytest
 
 from aevq.errors import UserError
 from aevq.report.folders import collect, find_folder
-from run_folders import make_run, sweep_of
+from helpers.run_folders import make_run, sweep_of
 
 
 def test_only_finished_runs_have_figures(tmp_path):

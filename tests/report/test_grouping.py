@@ -6,7 +6,7 @@ import pytest
 from aevq.errors import UserError
 from aevq.report.grouping import group_runs, mixture_of
 from aevq.report.records import read_record
-from run_folders import evaluate_by_hand, make_run
+from helpers.run_folders import evaluate_by_hand, make_run
 
 
 def records(*folders):

@@ -9,7 +9,7 @@ from PIL import Image
 
 from aevq.report.page import render
 from aevq.report.write import compare_folders
-from run_folders import evaluate_by_hand, make_run, sweep_of
+from helpers.run_folders import evaluate_by_hand, make_run, sweep_of
 
 EVIL = "<img src=x onerror=alert(1)>"
 SAMPLED = {

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from aevq.runs import Run
-from same_runs import assert_same
-from small_runs import QUICK, SMALL
+from aevq.runs.run import Run
+from helpers.same_runs import assert_same
+from helpers.small_runs import QUICK, SMALL
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from aevq.preemption import PREEMPTED
-from aevq.results import Result, read_result, write_result
+from aevq.errors import PREEMPTED
+from aevq.runs.result import Result, read_result, write_result
 from aevq.sweeps.process import JobProcess, _suffix, resume_override
 from aevq.sweeps.record import Sweep, SweepJob
 

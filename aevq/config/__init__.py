@@ -1,0 +1,1 @@
+"""Configuration: types and checks, instantiation from yaml, and the shell of the command line."""

@@ -1,0 +1,1 @@
+"""Training a model and fitting its priors: the Trainer, its callbacks, checkpoints, stop signals, loggers."""

@@ -1,0 +1,1 @@
+"""Helpers of the tests: small models, small runs, processes that die."""

@@ -1,0 +1,32 @@
+"""Whether two runs came to the same, bit by bit: weights, figures, curves, samples."""
+
+from __future__ import annotations
+
+import torch
+
+from aevq.runs.run import Run
+
+
+def assert_same(run: Run, other: Run, samples: int = 4) -> None:
+    """Whatever a run computes; times and its name may differ."""
+    assert run.result.status == other.result.status == "finished"
+    assert run.result.metrics == other.result.metrics
+    for name in ("steps", "epochs"):
+        assert run.result.train[name] == other.result.train[name]
+    for path in sorted(run.path.rglob("*.ckpt")):
+        weights = [
+            torch.load(each.path / path.relative_to(run.path), weights_only=True)["state_dict"] for each in (run, other)
+        ]
+        assert weights[0].keys() == weights[1].keys()
+        for key, value in weights[0].items():
+            same = value.equal(weights[1][key]) if torch.is_tensor(value) else value == weights[1][key]
+            assert same, f"{path.name}: {key}"
+    assert curves(run) == curves(other)
+    for prior in run.prior_names():
+        assert run.sample(samples, prior).equal(other.sample(samples, prior)), prior
+
+
+def curves(run: Run) -> list[str]:
+    """The rows of metrics.csv but for speeds, in an order of their own: a resumed run may write them in another."""
+    rows = (run.path / "metrics.csv").read_text().splitlines()
+    return sorted(row for row in rows if "images_per_second" not in row)

@@ -1,0 +1,244 @@
+"""The protocol on small untrained models and real digits."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+
+from aevq.data import MNISTDataModule, StackedMNISTDataModule
+from aevq.errors import UserError
+from aevq.latents import CodeSpec, LatentSet
+from aevq.metrics import Reference, features_of
+from aevq.metrics.generate import encode_splits
+from aevq.metrics.protocol import EvaluationSettings, Evaluator
+from aevq.models import VAE, VQVAE
+from aevq.nn import MLP, Bernoulli, Conv, EMAUpdate, Gaussian, GradientUpdate
+from aevq.nn.feature_net import FeatureNet, load_feature_net
+from aevq.priors import FittedNormal, Marginals, StandardNormal, Uniform
+
+DIGITS = {
+    "root": "data",
+    "folder": "MNIST",
+    "files": {},
+    "mirrors": [],
+    "timeout": 1.0,
+    "fallback": "embedded",
+    "val_size": 500,
+    "split_seed": 0,
+    "batch_size": 100,
+    "eval_batch_size": 500,
+    "seed": 0,
+}
+
+
+def digits5k(binarize="none", leave_out=None):
+    return MNISTDataModule(name="mnist5k", **DIGITS, binarize=binarize, leave_out=leave_out)
+
+
+SETTINGS = EvaluationSettings(
+    split="val", samples=60, importance_samples=3, likelihood_images=20, memorisation=False, probes=False, seed=0
+)
+
+
+@pytest.fixture(autouse=True)
+def _untrained_features(monkeypatch):
+    torch.manual_seed(0)
+    net = FeatureNet().eval().requires_grad_(False)
+    monkeypatch.setattr("aevq.metrics.protocol.load_feature_net", lambda: net)
+
+
+def evaluate(model, priors, data, settings=SETTINGS):
+    data.prepare()
+    latents = encode_splits(model.eval(), data)
+    fitted = {name: prior(model.latent_spec) for name, prior in priors.items()}
+    for prior in fitted.values():
+        prior.fit(latents)
+    return Evaluator(model, fitted, data, latents, settings).run()
+
+
+VECTORS = {"standard_normal": StandardNormal, "fitted_normal": FittedNormal}
+CODES = {"uniform": Uniform, "marginals": partial(Marginals, pseudo_count=0.5)}
+ABSENT = {
+    "ae": ("likelihood/", "rate/", "codebook/", "latent/active"),
+    "vae": ("likelihood/", "codebook/", "rate/grid"),
+    "vqvae": ("likelihood/", "latent/active", "pca/", "rate/kl"),
+}
+
+
+@pytest.mark.parametrize("name", ["ae", "vae", "vqvae"])
+def test_a_figure_that_a_model_does_not_have_is_absent(name, make_model):
+    model = make_model(name)
+    priors = CODES if isinstance(model.latent_spec, CodeSpec) else VECTORS
+    metrics = evaluate(model, priors, digits5k()).metrics
+    assert not [figure for figure in metrics if figure.startswith(ABSENT[name])]
+    for prior in priors:
+        assert {f"samples/{prior}/{f}" for f in ("fd", "kd", "precision", "recall", "coverage")} <= set(metrics)
+    assert {"floor/fd", "reconstruction/fd", "reconstruction/sharpness", "reconstruction/mse"} <= set(metrics)
+
+
+def test_the_kl_of_the_dimensions_adds_up_to_that_of_the_image(make_model):
+    metrics = evaluate(make_model("vae"), {}, digits5k(), replace(SETTINGS, samples=0)).metrics
+    kl = [value for name, value in metrics.items() if name.startswith("latent/kl/")]
+    assert len(kl) == 4
+    assert sum(kl) == pytest.approx(metrics["loss/kl"], rel=1e-4)
+
+
+def test_no_more_samples_than_there_are_images_to_hold_them_against(make_model, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "aevq.metrics.protocol.generate", lambda m, p, n, s: drawn.append(n) or torch.rand(n, 1, 28, 28)
+    )
+    evaluate(make_model("ae"), {"standard_normal": StandardNormal}, digits5k(), replace(SETTINGS, samples=10_000))
+    assert drawn == [500]
+
+
+def test_the_same_call_gives_the_same_figures(make_model):
+    first, second = (evaluate(make_model_seeded(make_model, "vae"), VECTORS, digits5k()) for _ in range(2))
+    assert first.metrics == second.metrics
+    assert set(first.seconds) == set(second.seconds)
+
+
+def make_model_seeded(make_model, name):
+    torch.manual_seed(0)
+    return make_model(name)
+
+
+def test_a_bernoulli_vae_has_a_likelihood_on_binary_images_only():
+    torch.manual_seed(0)
+    parts = {"beta": 1.0, "kl_warmup_steps": 0, "free_bits": 0.0, "optimizer": torch.optim.AdamW}
+    model = VAE((1, 28, 28), 4, MLP([32], "silu"), **parts, likelihood=Bernoulli())
+    assert "likelihood/nll" not in evaluate(model, {}, digits5k()).metrics
+    metrics = evaluate(model, {}, digits5k("threshold")).metrics
+    assert metrics["likelihood/nll"] > 0
+    assert metrics["likelihood/elbo"] == pytest.approx(-metrics["loss/distortion"] - metrics["loss/kl"])
+
+
+def tiny_vqvae():
+    """Four code grids of 2×1 codes with K = 2 on images of 4×2."""
+    torch.manual_seed(0)
+    return VQVAE(
+        (1, 4, 2),
+        (2, 1),
+        2,
+        3,
+        0.25,
+        Conv([4], 0, "silu"),
+        GradientUpdate(),
+        None,
+        "normal",
+        likelihood=Bernoulli(),
+        optimizer=torch.optim.AdamW,
+    ).eval()
+
+
+def test_the_bound_of_a_vqvae_is_one_against_full_enumeration():
+    """−log p(x) = −log Σ_z p(z) p(x|z) over all four grids never exceeds −log p(z*) − log p(x|z*)."""
+    model, x = tiny_vqvae(), torch.rand(50, 1, 4, 2).round()
+    codes = model.encode(x)
+    prior = Marginals(model.latent_spec, pseudo_count=1.0)
+    labels = torch.zeros(50, dtype=torch.long)
+    prior.fit(LatentSet(codes, labels, codes, labels))
+    grids = torch.cartesian_prod(torch.arange(2), torch.arange(2)).view(4, 2, 1)
+    outputs = model.decoder(model.quantizer.lookup(grids).movedim(-1, 1))
+    joint = [
+        prior.log_prob(grids[i : i + 1]) - model.likelihood.nll(x, outputs[i].expand(50, 1, 4, 2)) for i in range(4)
+    ]
+    exact = -torch.stack(joint).logsumexp(0)
+    bound = model.terms(x).distortion - prior.log_prob(codes)
+    assert (bound >= exact - 1e-4).all()
+    assert (bound > exact + 1e-3).any()
+
+
+@pytest.mark.parametrize("memorisation", [False, True])
+def test_the_images_that_samples_are_held_against_are_of_every_class(memorisation, make_model):
+    """The embedded images are sorted by class: their first sixty are zeros."""
+    data = digits5k()
+    data.prepare()
+    chosen = {}
+
+    def remember(test, train, all_train):
+        chosen.update(test=test, train=train)
+        return Reference(test, train, all_train)
+
+    evaluator = Evaluator(make_model("ae").eval(), {}, data, None, replace(SETTINGS, memorisation=memorisation))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("aevq.metrics.protocol.Reference", remember)
+        patch.setattr("aevq.metrics.protocol.load_feature_net", load_feature_net)
+        evaluator.parts()["floor"]()
+    for split, features in {"val": chosen["test"], "train": chosen["train"]}.items():
+        assert len(features) == SETTINGS.samples
+        distances, rows = torch.cdist(features, features_of(load_feature_net(), data.images(split))).min(1)
+        assert distances.max() < 0.1
+        assert data.labels(split)[rows].unique().numel() == 10
+
+
+def test_a_digit_left_out_is_scored_as_an_anomaly(make_model):
+    auroc = {}
+    for name in ("ae", "vae", "vqvae"):
+        model = make_model(name)
+        priors = CODES if isinstance(model.latent_spec, CodeSpec) else VECTORS
+        metrics = evaluate(model, priors, digits5k(leave_out=1), replace(SETTINGS, split="test")).metrics
+        auroc[name] = {n.split("/")[1]: v for n, v in metrics.items() if n.startswith("anomaly/")}
+        assert not [n for n in evaluate(model, priors, digits5k()).metrics if n.startswith("anomaly/")]
+    assert set(auroc["ae"]) == {"reconstruction_error"}
+    assert set(auroc["vae"]) == {"reconstruction_error", "elbo"}
+    assert set(auroc["vqvae"]) == {"reconstruction_error", "marginals_code_length"}  # uniform codes tell nothing
+    assert all(0 <= value <= 1 for scores in auroc.values() for value in scores.values())
+
+
+def stacks5k():
+    sizes = {"train_stacks": 300, "val_stacks": 120, "test_stacks": 100}
+    return StackedMNISTDataModule(name="stacked_mnist5k", **DIGITS, **sizes, stack_seed=0, binarize="none")
+
+
+def test_of_stacked_digits_modes_are_counted_too_beside_those_of_the_real_images():
+    model = stacked_vqvae()
+    metrics = evaluate(model, CODES, stacks5k(), replace(SETTINGS, mode_samples=100)).metrics
+    for prior in ("samples/uniform", "samples/marginals", "floor"):
+        assert 1 <= metrics[f"{prior}/modes"] <= 100
+        assert 0 < metrics[f"{prior}/mode_kl"] <= math.log(1000)
+        assert metrics[f"{prior}/mode_samples"] == 100
+    assert {"floor/fd", "reconstruction/fd", "samples/marginals/coverage"} <= set(metrics)
+    without = evaluate(model, {}, stacks5k(), replace(SETTINGS, mode_samples=0)).metrics
+    assert not [name for name in without if "mode" in name.split("/")[-1]]
+    assert without["floor/fd"] == metrics["floor/fd"]
+
+
+def test_modes_are_counted_on_no_more_samples_than_there_are_real_images():
+    metrics = evaluate(stacked_vqvae(), {"uniform": Uniform}, stacks5k(), SETTINGS).metrics
+    assert metrics["samples/uniform/mode_samples"] == metrics["floor/mode_samples"] == 120
+
+
+def test_probes_of_stacked_digits_ask_for_each_channels_digit():
+    metrics = evaluate(stacked_vae(), {}, stacks5k(), replace(SETTINGS, samples=0, probes=True)).metrics
+    assert 0.3 < metrics["probe/pixels/linear"] <= 1  # of 1,000 classes, 300 images would tell nothing
+    assert metrics["pca/mse"] > 0
+
+
+def stacked_vqvae():
+    torch.manual_seed(0)
+    parts = {"likelihood": Gaussian(0.2), "optimizer": torch.optim.AdamW}
+    conv = Conv([4, 8], 0, "silu")
+    return VQVAE((3, 28, 28), (7, 7), 16, 4, 0.25, conv, EMAUpdate(0.9), None, "normal", **parts)
+
+
+def stacked_vae():
+    torch.manual_seed(0)
+    parts = {"beta": 1.0, "kl_warmup_steps": 0, "free_bits": 0.0, "optimizer": torch.optim.AdamW}
+    return VAE((3, 28, 28), 4, MLP([32], "silu"), **parts, likelihood=Gaussian(0.3))
+
+
+def test_without_samples_nothing_of_them_is_measured(make_model):
+    metrics = evaluate(make_model("ae"), VECTORS, digits5k(), replace(SETTINGS, samples=0)).metrics
+    assert not [name for name in metrics if name.startswith(("samples/", "floor/")) or name.endswith("/fd")]
+    assert "reconstruction/mse" in metrics
+
+
+@pytest.mark.parametrize("bad", [{"split": "train"}, {"samples": 3}, {"importance_samples": -1}])
+def test_bad_settings_are_named(bad):
+    with pytest.raises(UserError, match=next(iter(bad))):
+        EvaluationSettings(**vars(SETTINGS) | bad)

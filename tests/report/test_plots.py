@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from aevq.report.plots.grids import one_of_each, save_grid, save_rows, save_strip
+from aevq.report.plots.latent import project, save_code_maps, save_codebook_usage, save_manifold, save_scatter
+
+
+def brightness(path):
+    image = Image.open(path)
+    assert image.width > 100
+    assert image.height > 100
+    return np.asarray(image.convert("L")).std()
+
+
+def test_one_of_each_takes_the_classes_in_turn():
+    labels = torch.tensor([1, 0, 2, 0, 1, 2, 2])
+    assert one_of_each(labels, 2).tolist() == [1, 0, 2, 3, 4, 5]
+    assert one_of_each(torch.tensor([0, 0, 1]), 2).tolist() == [0, 2]
+
+
+def test_a_grid_shows_its_images_and_equal_pictures_are_equal_files(tmp_path, digits):
+    for name, images in {"a": digits[:16], "b": digits[:16], "c": digits[16:32]}.items():
+        save_grid(images, 8, "samples", tmp_path / f"{name}.png")
+    a, b, c = ((tmp_path / f"{name}.png").read_bytes() for name in "abc")
+    assert a == b != c
+    assert brightness(tmp_path / "a.png") > 20
+
+
+def test_a_strip_is_the_images_pixel_for_pixel(tmp_path, digits):
+    path = tmp_path / "strips" / "samples.png"
+    save_strip(digits[:20], 8, path)
+    image = Image.open(path)
+    assert (image.mode, image.size) == ("L", (8 * 28, 3 * 28))
+    pixels = torch.from_numpy(np.asarray(image) / 255).float()
+    assert pixels[28:56, 56:84].allclose(digits[10, 0])
+    assert not pixels[56:, 4 * 28 :].any()
+
+
+def test_a_strip_of_stacked_digits_keeps_its_colours(tmp_path, digits):
+    stacks = digits[:60].view(20, 3, 28, 28)
+    path = tmp_path / "strips" / "samples.png"
+    save_strip(stacks, 8, path)
+    image = Image.open(path)
+    assert (image.mode, image.size) == ("RGB", (8 * 28, 3 * 28))
+    pixels = torch.from_numpy(np.asarray(image) / 255).float().movedim(-1, 0)
+    assert pixels[:, 28:56, 56:84].allclose(stacks[10])
+
+
+def test_titled_pictures_of_stacked_digits_are_in_colour(tmp_path, digits):
+    red = torch.cat([digits[:20], torch.zeros(20, 2, 28, 28)], 1)
+    save_grid(red, 10, "grid", tmp_path / "grid.png")
+    save_rows({"original": red[:10], "reconstruction": red[10:]}, "rows", tmp_path / "rows.png")
+    save_code_maps(red[:10], torch.zeros(10, 7, 7).long(), 16, "codes", tmp_path / "codes.png")
+    for path in tmp_path.iterdir():
+        pixels = np.asarray(Image.open(path).convert("RGB")).astype(int)
+        assert ((pixels[..., 0] > 200) & (pixels[..., 1:].max(-1) < 40)).sum() > 50, path.name
+
+
+def test_rows_are_named(tmp_path, digits):
+    save_rows({"original": digits[:10], "reconstruction": digits[10:20]}, "rows", tmp_path / "rows.png")
+    assert brightness(tmp_path / "rows.png") > 20
+
+
+def test_two_coordinates_are_shown_as_they_are_and_more_are_projected():
+    z = torch.randn(60, 2)
+    assert project(z) == (z, "z")
+    xy, method = project(torch.randn(60, 80))
+    assert xy.shape == (60, 2)
+    assert method == "t-SNE"
+
+
+@pytest.mark.parametrize("value", [1.0, float("nan"), float("inf")])
+def test_latents_that_are_all_alike_or_not_finite_are_one_point(value):
+    xy, method = project(torch.full((60, 8), value))
+    assert xy.equal(torch.zeros(60, 2))
+    assert method == "nothing to tell apart"
+
+
+def test_a_projection_keeps_clusters_apart():
+    labels = torch.arange(3).repeat_interleave(30)
+    xy, _ = project(10 * torch.eye(6)[labels] + torch.randn(90, 6))
+    nearest = torch.cdist(xy, xy).fill_diagonal_(torch.inf).argmin(1)
+    assert (labels[nearest] == labels).float().mean() > 0.95
+
+
+def test_latent_pictures_are_written(tmp_path, digits, make_model):
+    codes = torch.randint(0, 16, (10, 7, 7))
+    save_scatter(torch.randn(50, 2), torch.arange(50) % 10, "map", tmp_path / "map.png")
+    save_codebook_usage(codes, 16, "usage", tmp_path / "usage.png")
+    save_code_maps(digits[:10], codes, 16, "codes", tmp_path / "codes.png")
+    for path in tmp_path.iterdir():
+        assert brightness(path) > 5
+
+
+def test_one_image_has_a_code_map_too(tmp_path, digits):
+    save_code_maps(digits[:1], torch.randint(0, 16, (1, 7, 7)), 16, "codes", tmp_path / "codes.png")
+    assert (tmp_path / "codes.png").is_file()
+
+
+@pytest.mark.parametrize("side", [5])
+def test_the_manifold_is_decoded_from_a_plane(tmp_path, side):
+    class Plane:
+        device = torch.device("cpu")
+
+        def decode(self, z):
+            return z.sum(1).sigmoid().view(-1, 1, 1, 1).expand(-1, 1, 28, 28)
+
+    save_manifold(Plane(), torch.randn(200, 2), "plane", tmp_path / "plane.png", side)
+    assert brightness(tmp_path / "plane.png") > 5

@@ -1,0 +1,160 @@
+"""The workspace beside what small runs of the three models really leave in W&B, read with W&B's own reader."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import aevq
+from aevq.report.rows import COLUMNS
+from aevq.report.workspace import specification, workspace
+from aevq.train import main as train_main
+from helpers.small_runs import QUICK, SMALL
+
+GOLDEN = Path(__file__).parent / "golden" / "dashboard.json"
+BINARY = ["model/likelihood=bernoulli", "data.binarize=threshold"]
+VAE_LIKELIHOOD = ["evaluation.importance_samples=2", "evaluation.likelihood_images=5"]
+EVERY_PRIOR = {
+    "ae": ["prior=[standard_normal,fitted_normal,mixture]", *SMALL["ae"]],
+    "vae": [*SMALL["vae"], *BINARY, *VAE_LIKELIHOOD],
+    "vqvae": ["prior=[uniform,marginals,pixelcnn]", *SMALL["vqvae"], *BINARY],
+}
+SWEEP = {"vae": "2026-01-01_12-00-00", "vqvae": "2026-01-01_12-00-00"}  # the AE is run by itself
+LIMITS = ["evaluation.samples=20", "pictures.samples=8", "logger=many", "tags=[mine]"]
+
+
+class OfflineRun:
+    """A finished run and what it left for W&B."""
+
+    def __init__(self, folder):
+        self.run = aevq.load(str(folder))
+        (self.folder,) = (folder / "wandb").glob("offline-run-*")
+        (self.file,) = self.folder.glob("*.wandb")
+        self.records = [json.loads(line) for line in self._inspect().splitlines()]
+        self.seen = json.loads(self._inspect("--summary"))
+
+    def _inspect(self, *options):
+        command = [sys.executable, "-m", "wandb", "leet", "inspect", *options, "--json", str(self.file)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    @property
+    def first(self):
+        return next(record["run"] for record in self.records if record["type"] == "run")
+
+    @property
+    def table(self):
+        path = self.folder / "files" / self.seen["summary"]["comparison"]["path"]
+        return json.loads(path.read_text())
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    found = {}
+    for name, overrides in EVERY_PRIOR.items():
+        folder = tmp_path_factory.mktemp(name)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            patch.setenv("WANDB_MODE", "offline")
+            patch.delenv("WANDB_RUN_GROUP", raising=False)
+            if name in SWEEP:
+                patch.setenv("WANDB_RUN_GROUP", SWEEP[name])
+            patch.setattr(sys, "argv", ["aevq", f"model={name}", *QUICK, *overrides, *LIMITS])
+            train_main()
+        found[name] = OfflineRun((folder / "runs" / "latest").resolve())
+    return found
+
+
+def board():
+    return workspace("", "aevq", "aevq")
+
+
+def names_in(panel):
+    """Every metric and every picture that a panel shows."""
+    if panel.__class__.__name__ == "WeavePanelSummaryTable":
+        return {panel.table_name}
+    keys = ("x", "y", "metrics", "media_keys")
+    values = [getattr(panel, key) for key in keys if getattr(panel, key, None)]
+    return {str(name) for value in values for name in (value if isinstance(value, list) else [value])}
+
+
+def test_the_specification_is_the_golden_one():
+    """After an intended change: python -m aevq.dashboard out=tests/report/golden/dashboard.json, then read the diff."""
+    assert specification(board()) == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_every_name_in_the_workspace_is_one_that_a_run_logs(runs):
+    logged = set().union(*(run.seen["summary"] for run in runs.values()))
+    panels = [panel for section in board().sections for panel in section.panels]
+    shown = set().union(*map(names_in, panels))
+    assert shown - logged == set()
+    assert len(shown) > 60
+
+
+def test_panel_ids_differ():
+    ids = [panel._id for section in board().sections for panel in section.panels]
+    assert len(set(ids)) == len(ids)
+
+
+def test_curves_are_drawn_over_the_optimizer_step(runs):
+    curves = [p for s in board().sections for p in s.panels if p.__class__.__name__ == "LinePlot"]
+    assert {curve.x for curve in curves} == {"trainer/global_step"}
+    metric = [record["metric"] for record in runs["vae"].records if record["type"] == "metric"]
+    assert {m.get("step_metric") for m in metric if m.get("glob_name") == "*"} == {"trainer/global_step"}
+
+
+def test_runs_are_grouped_by_sweep_and_by_setting(runs):
+    groups = [(key.section, key.name) for key in board()._to_model().spec.section.run_sets[0].grouping]
+    assert groups == [("run", "group"), ("config", "setting.value")]
+    assert {name: run.first.get("run_group") for name, run in runs.items()} == {"ae": None} | SWEEP
+    assert {name: run.seen["config"]["setting"] for name, run in runs.items()} == {
+        name: f"{name}_mnist5k" for name in runs
+    }
+
+
+def test_runs_are_tagged_and_have_a_job_type(runs):
+    for name, run in runs.items():
+        assert set(run.seen["tags"]) == {"mine", name, "mnist5k"}
+        assert run.first["job_type"] == "train"
+        assert run.first["project"] == "aevq"
+
+
+def test_the_summary_holds_the_runs_figures(runs):
+    for run in runs.values():
+        result, summary = run.run.result, run.seen["summary"]
+        assert {name: summary[name] for name in result.metrics} == pytest.approx(result.metrics)
+        assert summary["cost/parameters"] == result.model["parameters"]
+        assert summary["cost/seconds"] == pytest.approx(result.train["seconds"])
+
+
+def test_the_table_has_one_row_for_each_prior(runs):
+    for name, run in runs.items():
+        assert run.table["columns"] == list(COLUMNS)
+        rows = [dict(zip(COLUMNS, row, strict=True)) for row in run.table["data"]]
+        assert sorted(row["prior"] for row in rows) == sorted(run.run.prior_names())
+        metrics = run.run.result.metrics
+        for row in rows:
+            assert row["samples/fd"] == pytest.approx(metrics[f"samples/{row['prior']}/fd"])
+            assert row["reconstruction/mse"] == pytest.approx(metrics["reconstruction/mse"])
+            assert (row["rate_bits"] is None) == (name == "ae")
+
+
+def test_the_pictures_are_beside_the_run(runs):
+    for run in runs.values():
+        media = run.folder / "files" / "media" / "images"
+        final = {path.name.rsplit("_", 2)[0] for path in (media / "final").glob("*.png")}
+        assert final == {path.stem for path in run.run.images.glob("*.png")}
+        assert len(list((media / "val").glob("reconstructions_*.png"))) == 2
+    with_samples = [name for name, r in runs.items() if "val/samples_standard_normal" in r.seen["summary"]]
+    assert with_samples == ["ae", "vae"]
+
+
+def test_wandb_would_upload_each_run(runs):
+    for run in runs.values():
+        command = [sys.executable, "-m", "wandb", "sync", "--dry-run", str(run.folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert "Would sync 1 run(s)" in done.stdout + done.stderr
+        assert run.file.name in done.stdout + done.stderr

@@ -1,0 +1,148 @@
+import pytest
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from aevq.data import DeviceLoader
+from aevq.ops.quantize import code_counts, perplexity
+from aevq.training.callbacks import CodebookHealth, SamplePanel, SelfDescribing, Throughput
+from aevq.training.callbacks.progress import StepProgress
+from aevq.training.checkpoint_io import AtomicCheckpointIO
+
+
+class Memory(Logger):
+    name = version = "memory"
+
+    def __init__(self):
+        super().__init__()
+        self.seen = {}
+
+    def log_metrics(self, metrics, step=None):
+        for name, value in metrics.items():
+            self.seen.setdefault(name, []).append((step, value))
+
+    def log_hyperparams(self, *_):
+        pass
+
+
+def fit(model, digits, tmp_path, callbacks, **changes):
+    memory, labels = Memory(), torch.zeros(len(digits), dtype=torch.long)
+    arguments = {
+        "max_steps": 6,
+        "max_epochs": -1,
+        "val_check_interval": 3,
+        "check_val_every_n_epoch": None,
+        "log_every_n_steps": 2,
+        "num_sanity_val_steps": 0,
+        "logger": memory,
+    }
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        devices=1,
+        default_root_dir=tmp_path,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        enable_progress_bar=any(isinstance(callback, StepProgress) for callback in callbacks),
+        callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()],
+        **arguments | changes,
+    )
+    train, val = DeviceLoader((digits, labels), 100, shuffle=True), DeviceLoader((digits[:250], labels[:250]), 100)
+    trainer.fit(model, train, val)
+    return trainer, memory.seen
+
+
+def test_terms_are_logged_as_means_since_the_last_time(make_model, digits, tmp_path):
+    model, losses = make_model("ae"), []
+    step = model.training_step
+    model.training_step = lambda *batch: losses.append(step(*batch)) or losses[-1]
+    _, seen = fit(model, digits, tmp_path, [])
+    logged = [value for _, value in seen["train/objective"]]
+    expected = torch.stack(losses).detach().view(3, 2).mean(1)
+    assert logged == pytest.approx(expected.tolist(), rel=1e-5)
+
+
+def test_throughput_counts_training_images_and_seconds(make_model, digits, tmp_path):
+    throughput = Throughput()
+    _, seen = fit(make_model("ae"), digits, tmp_path, [throughput])
+    assert throughput.images == 600
+    assert throughput.seconds > 0
+    assert throughput.images_per_second == pytest.approx(600 / throughput.seconds)
+    assert all(rate > 0 for _, rate in seen["train/images_per_second"])
+    again = Throughput()
+    again.load_state_dict(throughput.state_dict())
+    assert again.images_per_second == throughput.images_per_second
+
+
+def test_codebook_health_is_that_of_the_whole_validation_split(make_model, digits, tmp_path):
+    model = make_model("vqvae")
+    _, seen = fit(model, digits, tmp_path, [CodebookHealth()])
+    counts = code_counts(model.eval().encode(digits[:250]), 16)
+    assert seen["val/codebook_perplexity"][-1][1] == pytest.approx(perplexity(counts).item(), rel=1e-5)
+    _, seen = fit(make_model("ae"), digits, tmp_path, [CodebookHealth()])
+    assert "val/codebook_perplexity" not in seen
+
+
+def test_the_last_step_is_validated_wherever_it_falls(make_model, digits, tmp_path):
+    _, seen = fit(make_model("ae"), digits, tmp_path, [], max_steps=5)
+    assert [step for step, _ in seen["val/objective"]] == [2, 4]
+
+
+def test_validation_draws_the_same_noise_and_leaves_that_of_the_training(make_model, digits, tmp_path):
+    """With and without validations, the weights of a VAE come out the same."""
+    weights = []
+    for interval in (2, 6):
+        torch.manual_seed(0)
+        model = make_model("vae")
+        fit(model, digits, tmp_path, [], val_check_interval=interval)
+        weights.append(model.encoder[1].weight)
+    assert weights[0].equal(weights[1])
+
+
+@pytest.mark.parametrize(("name", "steps"), [("ae", [3, 6]), ("vae", [3, 6]), ("vqvae", [])])
+def test_samples_are_shown_after_each_validation_where_a_standard_normal_fits(
+    name, steps, make_model, digits, tmp_path
+):
+    logger = TensorBoardLogger(str(tmp_path), name="", version="events")
+    fit(make_model(name), digits, tmp_path, [SamplePanel(20, seed=0)], logger=logger)
+    events = EventAccumulator(str(tmp_path / "events")).Reload()
+    tags = events.Tags()["images"]
+    assert tags == (["val/samples_standard_normal"] if steps else [])
+    shown = [image for tag in tags for image in events.Images(tag)]
+    assert [image.step for image in shown] == steps
+    assert len({image.encoded_image_string for image in shown}) == len(steps)  # the model has learned in between
+
+
+def test_samples_shown_leave_the_training_as_it_was(make_model, digits, tmp_path):
+    weights = []
+    for callbacks in ([], [SamplePanel(20, seed=0)]):
+        torch.manual_seed(0)
+        model = make_model("vae")
+        fit(model, digits, tmp_path, callbacks, logger=TensorBoardLogger(str(tmp_path), name="", version=None))
+        weights.append(model.encoder[1].weight)
+    assert weights[0].equal(weights[1])
+
+
+def test_a_checkpoint_describes_itself_in_plain_values(make_model, digits, tmp_path):
+    config = {"model": {"_target_": "aevq.models.AE", "latent_dim": 4}}
+    trainer, _ = fit(make_model("ae"), digits, tmp_path, [SelfDescribing(config)])
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    assert torch.load(tmp_path / "a.ckpt", weights_only=True)["config"] == config
+    assert not list(tmp_path.glob(".a.ckpt*"))
+
+
+def test_without_a_terminal_progress_is_ten_lines(make_model, digits, tmp_path, capsys):
+    fit(make_model("ae"), digits, tmp_path, [StepProgress("AE on digits")], max_steps=40)
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert len(lines) == 10
+    assert lines[-1].startswith("AE on digits: step 40/40  objective ")
+
+
+def test_on_a_terminal_progress_is_a_bar_over_all_steps(make_model, digits, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "140")
+    fit(make_model("ae"), digits, tmp_path, [StepProgress("AE on digits")], max_steps=40)
+    out = capsys.readouterr().out
+    assert "40/40" in out
+    assert "objective" in out

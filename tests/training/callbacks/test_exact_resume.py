@@ -1,0 +1,137 @@
+"""A training that is stopped after each of its steps, one after the other, is the training that never was."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+
+from aevq.data.loader import DeviceLoader
+from aevq.errors import Stopped
+from aevq.training.callbacks import ExactResume, Preemption
+from aevq.training.callbacks.preemption import leave_signals_to_us
+from aevq.training.checkpoint_io import AtomicCheckpointIO
+from aevq.training.stop import Notice
+
+pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists:UserWarning")
+
+BATCHES = 4  # an epoch
+
+
+class Noisy(LightningModule):
+    """Its weight depends on batches, noise, optimizer and schedule; `seen` says what happened when."""
+
+    def __init__(self, worse_from: int = 99):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(3))
+        self.worse_from = worse_from
+        self.seen = []
+
+    def training_step(self, batch, batch_idx):
+        self.seen.append(("train", self.global_step, self.current_epoch, batch_idx, tuple(batch[0].tolist())))
+        return (self.weight * (batch[0].float() + torch.randn(3))).square().sum()
+
+    def validation_step(self, batch, batch_idx):
+        self.seen.append(("val", self.global_step, tuple(batch[0].tolist())))
+        loss = self.global_step if self.global_step >= self.worse_from else 1 / (1 + self.global_step)
+        self.log("val", float(loss))
+
+    def configure_optimizers(self):
+        optimizer = torch.optim.AdamW(self.parameters(), lr=0.1)
+        schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+    def train_dataloader(self):
+        return DeviceLoader((torch.arange(3 * BATCHES),), 3, seed=3, shuffle=True)
+
+    def val_dataloader(self):
+        return DeviceLoader((torch.arange(4),), 2)
+
+
+class StopAt(Callback):
+    def __init__(self, notice, step):
+        self.notice, self.step = notice, step
+
+    def on_train_batch_start(self, trainer, *_):
+        if trainer.global_step == self.step - 1:
+            self.notice.received = 15
+
+
+def fit(folder, stop_at, module, **options):
+    """Fit, or go on; stopped after step `stop_at`."""
+    notice, last = Notice(), folder / "last.ckpt"
+    trainer = Trainer(
+        accelerator="cpu",
+        devices=1,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+        num_sanity_val_steps=0,
+        plugins=[AtomicCheckpointIO()],
+        callbacks=[
+            ExactResume(),
+            StopAt(notice, stop_at),
+            Preemption(notice, last),
+            EarlyStopping("val", patience=2, mode="min"),
+            ModelCheckpoint(folder, "last", save_top_k=1, enable_version_counter=False),
+        ],
+        **{"max_steps": 11, "max_epochs": -1, "val_check_interval": 3, "check_val_every_n_epoch": None, **options},
+    )
+    leave_signals_to_us(trainer)
+    torch.manual_seed(0)
+    try:
+        with notice.deferred():
+            trainer.fit(module, ckpt_path=last if last.exists() else None)
+    except Stopped:
+        return trainer, False
+    return trainer, True
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"val_check_interval": 4},  # at the end of each epoch
+        {"val_check_interval": 2},
+        {"val_check_interval": 1.0, "check_val_every_n_epoch": 1},
+        {"val_check_interval": 2, "check_val_every_n_epoch": 2},
+        {"limit_train_batches": 3, "val_check_interval": 3},
+        {"limit_val_batches": 0},
+        {"accumulate_grad_batches": 2, "val_check_interval": 2, "max_steps": 5},
+        {"max_steps": -1, "max_epochs": 3},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("worse_from", [99, 4], ids=["to the end", "stopped early"])
+def test_stopped_after_each_step_it_is_the_uninterrupted_training(options, worse_from, tmp_path):
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "cut").mkdir()
+    whole = Noisy(worse_from)
+    uncut, _ = fit(tmp_path / "whole", 0, whole, **options)
+    seen, step = [], 0
+    while True:
+        step += 1
+        module = Noisy(worse_from)
+        trainer, finished = fit(tmp_path / "cut", step, module, **options)
+        seen += module.seen
+        if finished:
+            break
+        assert trainer.global_step == step
+    assert step > 4
+    assert seen == whole.seen
+    assert module.weight.equal(whole.weight)
+    assert trainer.current_epoch == uncut.current_epoch
+    assert trainer.global_step == uncut.global_step
+
+
+def test_what_a_callback_stopped_early_goes_on_if_told_to(tmp_path):
+    """Of a training that ended for good nothing is left that would end it again."""
+    trainer, finished = fit(tmp_path, 0, Noisy(worse_from=4), val_check_interval=2)
+    assert finished
+    ended = trainer.global_step
+    trainer.should_stop = False
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    again, _ = fit(tmp_path, 0, Noisy(worse_from=4), val_check_interval=2)
+    assert ended < again.global_step < 11

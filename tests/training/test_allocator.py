@@ -1,0 +1,44 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from aevq.training.allocator import USERS_OWN
+
+FAULTS = """
+import resource, sys
+from aevq.training.allocator import keep_freed_memory
+done = keep_freed_memory() if sys.argv[1] == "keep" else None
+def work():
+    for _ in range(20):
+        blocks = [bytearray(2**23) for _ in range(4)]
+        for block in blocks:
+            block[::4096] = bytes(2**11)
+work()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+work()
+print(done, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def faults(mode: str, **environment: str) -> tuple[str, int]:
+    command = [sys.executable, "-c", FAULTS, mode]
+    own = {name: value for name, value in os.environ.items() if name not in USERS_OWN}
+    done, count = subprocess.run(
+        command, check=True, capture_output=True, text=True, env=own | environment
+    ).stdout.split()
+    return done, int(count)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="of glibc")
+def test_memory_that_is_freed_and_taken_again_costs_no_page_faults():
+    done, kept = faults("keep")
+    if done == "False":
+        pytest.skip("the C library is not glibc")
+    _, given_back = faults("leave")
+    assert kept < given_back / 20
+
+
+def test_a_users_own_setting_is_left_alone():
+    assert faults("keep", MALLOC_TRIM_THRESHOLD_="131072")[0] == "False"

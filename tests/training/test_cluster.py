@@ -1,0 +1,81 @@
+"""What a process makes of the environment that a scheduler gives it."""
+
+from __future__ import annotations
+
+import pytest
+
+from aevq.errors import UserError
+from aevq.training.cluster import job_name, made_elsewhere, requeue
+
+CONFIG = {"model": {"latent_dim": 2}, "seed": 0}
+VARIABLES = ("SLURM_JOB_ID", "SLURM_NTASKS", "SLURM_JOB_NAME", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID")
+SLURM = {"SLURM_JOB_ID": "31", "SLURM_NTASKS": "2", "SLURM_JOB_NAME": "aevq"}
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    for name in (*VARIABLES, "TORCHELASTIC_RUN_ID"):
+        monkeypatch.delenv(name, raising=False)
+
+    def give(**values):
+        for name, value in values.items():
+            monkeypatch.setenv(name, value)
+
+    return give
+
+
+def test_without_a_scheduler_there_is_no_name(environment):
+    assert job_name(CONFIG) is None
+    assert not made_elsewhere()
+
+
+def test_a_job_of_slurm_has_the_same_name_at_each_start_and_in_each_process(environment):
+    environment(**SLURM, SLURM_PROCID="0")
+    first = job_name(CONFIG)
+    environment(SLURM_PROCID="1", SLURM_RESTART_COUNT="1")
+    assert job_name(dict(reversed(CONFIG.items()))) == first
+    assert first.startswith("slurm-31-")
+    assert made_elsewhere()
+
+
+def test_two_commands_of_one_job_are_two_runs(environment):
+    environment(**SLURM)
+    assert job_name(CONFIG) != job_name(CONFIG | {"seed": 1})
+
+
+def test_a_job_of_an_array_is_named_after_array_and_number(environment):
+    environment(**SLURM, SLURM_ARRAY_JOB_ID="30", SLURM_ARRAY_TASK_ID="4")
+    assert job_name(CONFIG).startswith("slurm-30-4-")
+
+
+@pytest.mark.parametrize("name", ["bash", "interactive"])
+def test_an_allocation_in_which_somebody_types_is_no_job(name, environment):
+    environment(**SLURM | {"SLURM_JOB_NAME": name})
+    assert job_name(CONFIG) is None
+    assert not made_elsewhere()
+
+
+def test_torchrun_names_its_job_or_is_asked_to(environment):
+    environment(TORCHELASTIC_RUN_ID="job7")
+    assert job_name(CONFIG).startswith("job7-")
+    assert made_elsewhere()
+    environment(TORCHELASTIC_RUN_ID="none")
+    with pytest.raises(UserError, match=r"torchrun: expected --rdzv-id=<a name of the job> .* got none"):
+        job_name(CONFIG)
+
+
+def test_only_a_job_of_slurm_is_put_back_into_its_queue(environment, tmp_path, monkeypatch):
+    log = tmp_path / "log"
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text(f'#!/bin/sh\necho "$@" >> {log}\n[ "$2" = 31 ] || {{ echo no such job >&2; exit 1; }}\n')
+    scontrol.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert requeue() is None
+    assert not log.exists()
+    environment(**SLURM)
+    assert requeue() is None
+    assert log.read_text() == "requeue 31\n"
+    environment(SLURM_JOB_ID="32")
+    assert requeue() == "no such job"
+    monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
+    assert requeue() == "scontrol: No such file or directory"

@@ -1,0 +1,135 @@
+"""Two and four processes are one: the same losses, gradients, codebooks and figures as one process on the joined batch.
+
+In float64 to 1e-9. In float32 sums are rounded differently, and Adam divides small gradients by small gradients: after
+twelve steps weights may differ by 1e-3 of the largest (a learning rate of 1e-3 moves them by at most 1.2e-2), losses
+by 1e-4 of themselves.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import distributed
+
+from aevq.errors import UserError
+from aevq.train import main
+from aevq.training.job import Job
+from helpers.ddp_scenarios import everything
+from helpers.ranks import on_ranks
+
+MODELS = ["ae", "vae", "vqvae", "vqvae_gradient", "pixelcnn"]
+DOUBLE, SINGLE = "64-true", "32-true"
+TOLERANCES = {DOUBLE: (1e-9, 1e-9), SINGLE: (1e-4, 1e-3)}  # of losses and of weights
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        (DOUBLE, 2),
+        pytest.param((DOUBLE, 4), marks=pytest.mark.slow),
+        pytest.param((SINGLE, 2), marks=pytest.mark.slow),
+        pytest.param((SINGLE, 4), marks=pytest.mark.slow),
+    ],
+    ids=lambda param: f"{param[0]}, {param[1]} ranks",
+)
+def both(request, tmp_path_factory):
+    """What one process gives, what each of several gives, and the tolerances."""
+    precision, ranks = request.param
+    folder = tmp_path_factory.mktemp("ranks")
+    # The one is a process of its own too: these trainings replace the VAE's noise.
+    (alone,) = on_ranks(folder / "alone", 1, everything, precision, folder / "one")
+    return alone, on_ranks(folder / "together", ranks, everything, precision, folder / "several"), TOLERANCES[precision]
+
+
+def close(values, expected, tolerance):
+    assert values.keys() == expected.keys()
+    for name, value in expected.items():
+        scale = max(1.0, float(value.abs().max()))
+        torch.testing.assert_close(
+            values[name], value, rtol=0, atol=tolerance * scale, msg=lambda m, n=name: f"{n}: {m}"
+        )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_ranks_are_one_process(name, both):
+    alone, together, (of_losses, of_weights) = both
+    one, several = alone[name], [results[name] for results in together]
+    losses = torch.stack([result["losses"] for result in several]).mean(0)
+    torch.testing.assert_close(losses, one["losses"], rtol=of_losses, atol=0)
+    assert len(one["gradients"]) == 2
+    close(several[0]["gradients"][0], one["gradients"][0], of_losses)
+    close(several[0]["gradients"][1], one["gradients"][1], of_weights)
+    close(several[0]["weights"], one["weights"], of_weights)
+    close(several[0]["validation"], one["validation"], of_weights)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_ranks_are_bit_identical(name, both):
+    first, *others = (results[name] for results in both[1])
+    for other in others:
+        for part in ("weights", "validation"):
+            assert first[part].keys() == other[part].keys()
+            assert all(value.equal(other[part][key]) for key, value in first[part].items())
+
+
+def test_k_means_starts_all_from_the_same_codebook(both):
+    alone, together, _ = both
+    start = alone["vqvae"]["start"]["quantizer.codebook"]
+    assert start.unique(dim=0).shape == start.shape
+    assert all(results["vqvae"]["start"]["quantizer.codebook"].equal(start) for results in together)
+
+
+def test_dead_codes_were_revived_in_all_of_them_alike(both):
+    counts = [results["vqvae_gradient"]["revived"] for results in (both[0], *both[1])]
+    assert counts[0] > 0
+    assert len(set(counts)) == 1
+
+
+@pytest.mark.parametrize("name", ["vqvae", "vqvae_gradient"])
+def test_perplexity_is_that_of_the_whole_split(name, both):
+    figures = [results[name]["validation"] for results in (both[0], *both[1])]
+    assert figures[0]["val/codebook_perplexity"] > 1
+    for key in ("val/codebook_perplexity", "val/codebook_usage"):
+        expected = pytest.approx(float(figures[0][key]), rel=both[2][1])
+        assert all(float(figure[key]) == expected for figure in figures)
+
+
+def test_the_quantiser_needs_one_all_reduce_a_step(both):
+    """Also where it restarts codes, at steps 5 and 10. Others: at step 10 whether to stop, at each fourth the log."""
+    for results in both[1]:
+        for name, own in (("ae", 0), ("vqvae", 1), ("vqvae_gradient", 1)):
+            expected = [own + (step % 10 == 0) + (step % 4 == 0) for step in range(1, 13)]
+            assert [calls.get("all_reduce", 0) for calls in results[name]["in_steps"]] == expected
+            assert all(set(calls) <= {"all_reduce"} for calls in results[name]["in_steps"])
+
+
+def test_nothing_is_broadcast_at_each_step(both):
+    """Lightning would, to learn of signals; here only the codebook of k-means is, once."""
+    for results in both[1]:
+        assert [results[name]["broadcasts"] for name in ("ae", "vae", "vqvae", "vqvae_gradient")] == [0, 0, 1, 0]
+
+
+def test_noise_differs_between_ranks(both):
+    draws = [tuple(results["ae"]["noise"].tolist()) for results in both[1]]
+    assert len(set(draws)) == len(draws)
+
+
+def test_a_shared_evaluation_is_that_of_one_process(both):
+    expected = both[0]["evaluation"]
+    assert {"reconstruction/fd", "samples/pixelcnn/fd", "rate/pixelcnn_bits"} <= set(expected["metrics"])
+    for results in both[1]:
+        assert results["evaluation"]["train"].equal(expected["train"])
+        assert results["evaluation"]["metrics"] == expected["metrics"]
+
+
+def test_a_job_ends_its_part_in_the_process_group(command, tmp_path, monkeypatch):
+    """Whatever becomes of it; or a thread of gloo may abort the process at its exit, after everything was done."""
+
+    def fails(self, old):
+        raise UserError("it fails")
+
+    monkeypatch.setattr(Job, "_run", fails)
+    distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1)
+    code, _, err = command(main, "model=vae", "data=mnist5k")
+    assert (code, err) == (1, "error: it fails\n")
+    assert not distributed.is_initialized()
