@@ -1,0 +1,238 @@
+"""Types of arguments, and constructors that check and remember them.
+
+A class that a yaml can build inherits from `Configurable`. Its constructor then checks its arguments by their
+annotations (pydantic, strict: `"8"`, `8.0` and `true` are not integers), from a yaml and from Python alike, and
+`to_config` returns the yaml node that builds the same object again.
+
+    class Uniform(Configurable):
+        def __init__(self, low: float = 0.0, high: PositiveFloat = 1.0) -> None: ...
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import Ge, Le, Lt, MinLen
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Strict,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    validate_call,
+)
+from pydantic.dataclasses import dataclass as pydantic_dataclass
+
+from aevq.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+__all__ = [
+    "ArgumentError",
+    "Configurable",
+    "Fraction",
+    "ImageShape",
+    "Name",
+    "NonNegativeFloat",
+    "NonNegativeInt",
+    "OddInt",
+    "PositiveFloat",
+    "PositiveInt",
+    "PositiveInts",
+    "Probability",
+    "Seed",
+    "Text",
+    "argument_error",
+    "settings",
+    "to_config",
+    "validate",
+]
+
+STRICT = ConfigDict(strict=True, arbitrary_types_allowed=True, allow_inf_nan=False)
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError("should be odd")
+    return value
+
+
+OddInt = Annotated[PositiveInt, AfterValidator(_odd)]
+Seed = Annotated[int, Ge(0), Lt(2**32)]
+Fraction = Annotated[float, Ge(0), Le(1)]
+Probability = Annotated[float, Ge(0), Lt(1)]
+Text = Annotated[str, MinLen(1)]
+Name = Annotated[str, StringConstraints(pattern=r"^\w[\w.+-]*$")]  # of a file or folder, and no path
+# A yaml has lists and no tuples.
+PositiveInts = Annotated[tuple[PositiveInt, ...], Strict(False), MinLen(1)]
+ImageShape = Annotated[tuple[PositiveInt, PositiveInt, PositiveInt], Strict(False)]
+
+settings = functools.partial(pydantic_dataclass, frozen=True, config=STRICT)
+"""Decorator: a frozen dataclass whose constructor checks its fields."""
+
+
+class ArgumentError(UserError):
+    """A constructor was called with a bad argument.
+
+    Attributes:
+        argument: Name of the argument, and where it is nested the keys or indices below it: `betas.0`.
+        problem: What was expected and what came.
+        instead: The value that came where an object was expected.
+    """
+
+    def __init__(self, argument: str, problem: str, owner: str = "", instead: object = None) -> None:
+        super().__init__(f"{owner}.{argument}: {problem}".lstrip("."))
+        self.argument = argument
+        self.problem = problem
+        self.instead = instead
+
+
+class Configurable:
+    """Base of the classes that a yaml can build: their constructors check their arguments and remember them."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = _checked(cls.__init__)  # type: ignore[method-assign]  # the point of this class
+
+
+def to_config(part: Any) -> Any:
+    """Return the plain values from which `instantiate` builds `part` again.
+
+    Args:
+        part: A `Configurable`, a dataclass, a `functools.partial` of a class, a container of these, or a plain value.
+
+    Raises:
+        TypeError: If an argument is none of these.
+
+    >>> from aevq.latents import VectorSpec
+    >>> to_config(VectorSpec(2))
+    {'_target_': 'aevq.latents.VectorSpec', 'dim': 2}
+    """
+    if part is None or isinstance(part, bool | int | float | str):
+        return part
+    if isinstance(part, Mapping):
+        return {str(key): to_config(value) for key, value in part.items()}
+    if isinstance(part, list | tuple):
+        return [to_config(value) for value in part]
+    if isinstance(part, functools.partial):
+        return {"_target_": _full_name(part.func), "_partial_": True, **to_config(part.keywords)}
+    if isinstance(part, Configurable):
+        arguments = vars(part).get("_arguments", {})
+    elif is_dataclass(part) and not isinstance(part, type):
+        arguments = {field.name: getattr(part, field.name) for field in fields(part)}
+    else:
+        raise TypeError(f"{type(part).__name__} is no Configurable, so a configuration cannot hold it")
+    return {"_target_": _full_name(type(part)), **to_config(arguments)}
+
+
+def validate(name: str, value: object, annotation: Any) -> Any:
+    """Return `value`, checked against a type annotation.
+
+    Args:
+        name: Its key, as the user writes it.
+        value: Any value.
+        annotation: For example `PositiveInt | None`.
+
+    Raises:
+        UserError: If it does not fit; the message names the key, what was expected and what came.
+    """
+    try:
+        return _adapter(annotation).validate_python(value)
+    except ValidationError as error:
+        raise argument_error(error, owner=name) from error
+
+
+def argument_error(error: ValidationError, known: Iterable[str] = (), owner: str = "") -> ArgumentError:
+    """Return the first problem that pydantic found, as one line.
+
+    Args:
+        error: Raised by pydantic.
+        known: Names of the arguments that exist, to suggest one for a misspelt name.
+        owner: Name of the class or key whose arguments were checked.
+    """
+    problems = error.errors(include_url=False)
+    first = problems[0]
+    argument = ".".join(str(part) for i, part in enumerate(first["loc"]) if i == 0 or isinstance(part, int))
+    problem = _problem([one for one in problems if one["loc"][:1] == first["loc"][:1]], known)
+    instead = first["input"] if first["type"] == "is_instance_of" else None
+    return ArgumentError(argument, problem, owner, instead) if argument else ArgumentError(owner, problem)
+
+
+def _checked(construct: Callable[..., None]) -> Callable[..., None]:
+    signature = inspect.signature(construct)
+
+    @functools.cache
+    def validated() -> Callable[..., None]:  # at the first call: until then not all annotations may exist
+        return validate_call(config=STRICT)(construct)
+
+    @functools.wraps(construct)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            validated()(self, *args, **kwargs)
+        except ValidationError as error:
+            raise argument_error(error, _argument_names(type(self)), type(self).__name__) from error
+        # The constructors of base classes have set theirs before; the outermost is the one that was called.
+        vars(self)["_arguments"] = _named(signature, self, args, kwargs)
+
+    return __init__
+
+
+def _named(signature: inspect.Signature, self: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a call by name, those collected by `**kwargs` among them."""
+    found: dict[str, Any] = {}
+    for name, value in list(signature.bind(self, *args, **kwargs).arguments.items())[1:]:
+        collects = signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD
+        found |= value if collects else {name: value}
+    return found
+
+
+def _argument_names(cls: type) -> list[str]:
+    """Return the arguments that a class takes, with those it passes on to its bases."""
+    constructors = [vars(base)["__init__"] for base in cls.__mro__ if base is not object and "__init__" in vars(base)]
+    parameters = [p for construct in constructors for p in list(inspect.signature(construct).parameters.values())[1:]]
+    return list(dict.fromkeys(p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)))
+
+
+def _problem(problems: list[ErrorDetails], known: Iterable[str]) -> str:
+    """Return what is wrong with one argument; of a union each branch has its say."""
+    first = problems[0]
+    if first["type"] == "unexpected_keyword_argument":
+        return f"no such argument; {did_you_mean(str(first['loc'][-1]), known)}"
+    if first["type"].startswith("missing"):
+        return "missing, and it has no default" if len(first["loc"]) == 1 else "missing: the list is too short"
+    messages = dict.fromkeys(
+        problem["msg"].removeprefix("Input ").removeprefix("Value error, ") for problem in problems
+    )
+    expected = first.get("ctx", {}).get("expected", "") if first["type"] == "literal_error" else ""
+    choices = re.findall("'([^']*)'", expected)
+    hint = f"; {did_you_mean(first['input'], choices)}" if choices and isinstance(first["input"], str) else ""
+    return f"{' or '.join(messages)}, got {_shown(first['input'])}{hint}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float) and math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}…"
+
+
+@functools.lru_cache(maxsize=256)
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(annotation, config=STRICT)
+
+
+def _full_name(target: Any) -> str:
+    return f"{target.__module__}.{target.__qualname__}"
