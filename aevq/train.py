@@ -1,4 +1,4 @@
-"""`python -m aevq.train`: train a model, fit its priors, score, draw, and leave a run folder.
+"""`python -m aevq.train`: train a model, fit its priors, evaluate, plot, and leave a run folder.
 
 python -m aevq.train model=vae
 python -m aevq.train model=vqvae model.num_codes=512 trainer.max_steps=8000
@@ -14,103 +14,128 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from aevq.config.command_line import hydra_command, one_line_errors, typed_overrides
+from aevq.config.command_line import compose, hydra_command, one_line_errors
 from aevq.config.instantiate import EVERYTHING
-from aevq.config.schema import check_value
 from aevq.config.terminal import quiet_libraries, terminal_logging
-from aevq.errors import UserError, did_you_mean
-from aevq.runs.status import TRUST_ONLY, tell
-from aevq.sweeps import RememberSweep, find_sweep, go_on, read_sweep
-from aevq.sweeps.record import SWEEP_FILE
-from aevq.training.allocator import keep_freed_memory
+from aevq.errors import UserError
+from aevq.runs.folder import SWEEP_FILE, find_run
+from aevq.runs.status import TRUST_ONLY, report_status
+from aevq.runs.sweep_record import read_sweep
+from aevq.sweeps import RememberSweep, resume_sweep
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from aevq.runs.run import Run
+    from aevq.training.run_folder import SweepJobPlace
 
-__all__ = ["main", "train"]
-
+__all__ = ["fit", "main", "train"]
 
 RESUME_SWEEP = "resume_sweep="
-BEFORE = {"steps_at_once": 1}  # what a run did that is older than the key
+NOT_CHANGES = ("resume", "debug", "trust", "paths.runs")  # keys that do not change a resumed run
+
+
+def fit(*overrides: str) -> Run:
+    """Train from Python, as `python -m aevq.train <overrides>` does.
+
+    Args:
+        *overrides: For example `"model=vae", "trainer.max_steps=100"`.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        UserError: If an override is wrong.
+    """
+    return train(compose(*overrides))
+
+
+def train(
+    config: DictConfig,
+    resumed: Run | None = None,
+    trust: Iterable[str] = EVERYTHING,
+    place: SweepJobPlace | None = None,
+) -> Run:
+    """Do one run: train a model, fit its priors, evaluate, plot and record.
+
+    Args:
+        config: The whole configuration, as Hydra composes it.
+        resumed: A run to resume with this configuration; None starts a new one.
+        trust: Packages whose classes the configuration may name besides those of aevq.
+        place: Where in the sweep of another launcher the run stands, if in one.
+
+    Returns:
+        The run; finished, unless this is not the first of several processes.
+
+    Raises:
+        UserError: If the configuration is wrong; nothing is written then.
+        Stopped: If the process was asked to stop; the run can be resumed.
+    """
+    # torch and Lightning take seconds to import: not for `--help`, nor for a sweep that only starts its jobs.
+    from aevq.config.rank import rank
+    from aevq.metrics.generate import encode_splits
+    from aevq.metrics.protocol import Evaluator
+    from aevq.nn.distributed import sharing_chunks
+    from aevq.report.console import print_summary
+    from aevq.report.plots.run import draw_run
+    from aevq.training.fit import fit_model, fit_priors, model_trainer
+    from aevq.training.parts import build_parts, to_plain
+    from aevq.training.recording import record_metrics, record_training, recording
+    from aevq.training.run_folder import open_run
+    from aevq.training.stop import stoppable
+
+    parts = build_parts(to_plain(config), trust)  # checks everything, writes nothing
+    data, model, priors, trainers = parts.data, parts.model, parts.priors, parts.trainers
+    trainer = model_trainer(trainers, parts.callbacks, f"{type(model).__name__} on {data.name}")
+    with stoppable(trainers.stop):
+        data.prepare()
+        run = resumed or open_run(parts, place)
+        if resumed is None and run.finished:  # a scheduler has started the job again
+            return run
+        with recording(parts, run) as recorder:
+            with recorder.stage("train"):
+                fit_model(trainer, parts, run)
+                record_training(recorder.result, trainer, parts.callbacks)
+            with recorder.stage("priors"):
+                with sharing_chunks():
+                    latents = encode_splits(model, data) if priors or parts.evaluation.probes else None
+                if latents is not None:
+                    fit_priors(priors, latents, run, trainers, trust)
+            with recorder.stage("score"), sharing_chunks():
+                metrics = Evaluator(model, priors, data, latents, parts.evaluation).run().metrics
+                record_metrics(recorder.result, metrics, run, config.objective)
+            if rank() == 0:
+                with recorder.stage("pictures"):
+                    images = draw_run(model, priors, data, run.images, parts.plots)
+                for logger in trainers.loggers:
+                    logger.publish(recorder.result, priors, images)
+    if rank() == 0:
+        print_summary(run.result, run.path)
+    return run
 
 
 def main() -> None:
     """Entry point of the command line."""
     terminal_logging()
-    if any(argument.startswith(RESUME_SWEEP) for argument in sys.argv[1:]):
-        with one_line_errors(show_traceback=False):
-            resume_sweep(sys.argv[1:])
-        return
     try:
-        hydra_command(train, "train")
+        if any(argument.startswith(RESUME_SWEEP) for argument in sys.argv[1:]):
+            with one_line_errors(show_traceback=False):
+                resume_sweep(sys.argv[1:])
+        else:
+            hydra_command(task, "train")
     finally:
         folder, RememberSweep.folder = RememberSweep.folder, None
         if folder is not None and folder.is_dir():
             end_sweep(folder)
 
 
-def resume_sweep(arguments: list[str]) -> None:
-    """Run what a sweep has left.
-
-    Args:
-        arguments: `resume_sweep=<folder, name or latest>`, and optionally `-m`, `paths.runs=…`,
-            `hydra.launcher.n_jobs=…`, `hydra.launcher.threads=…`, `trust=[…]` and `--config-dir …`.
-
-    Raises:
-        UserError: If there is no such sweep, or an argument would make another one.
-    """
-    options: dict[str, Any] = {
-        "paths.runs": "runs",
-        "hydra.launcher.n_jobs": "auto",
-        "hydra.launcher.threads": "auto",
-        "trust": [],
-    }
-    config_dirs, rest = _config_dirs(arguments)
-    for argument in rest:
-        name, _, value = argument.partition("=")
-        if argument not in ("-m", "--multirun") and name not in ("resume_sweep", *options):
-            raise UserError(f"resume_sweep: {name} would make another sweep; {did_you_mean(name, options)}")
-        options[name] = OmegaConf.from_dotlist([f"value={value}"]).value
-    sweep = read_sweep(find_sweep(str(options["resume_sweep"]), Path(options["paths.runs"])))
-    try:
-        places = (options["hydra.launcher.n_jobs"], options["hydra.launcher.threads"])
-        go_on(sweep, list(options["trust"]), *places, config_dirs)
-    finally:
-        end_sweep(sweep.path)
-
-
-def _config_dirs(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """The folders said by `--config-dir <folder>`, and the other arguments."""
-    folders, rest = list[str](), list[str]()
-    for before, argument in zip(["", *arguments], arguments, strict=False):
-        if before == "--config-dir":
-            folders.append(argument)
-        elif argument != "--config-dir":
-            rest.append(argument)
-    return folders, rest
-
-
-def end_sweep(folder: Path) -> None:
-    """Write the report of a sweep, say what became of its jobs, and exit non-zero where one failed."""
-    from aevq.compare import compare  # its templates and charts are for sweeps only
-
-    try:
-        compare([folder])
-    except UserError as error:
-        print(f"no report: {error}", file=sys.stderr)
-    if not (folder / SWEEP_FILE).is_file():
-        return  # another launcher's, which has said it itself
-    sweep = read_sweep(folder)
-    if sweep.status != "finished":
-        print(f"python -m aevq.train -m resume_sweep={folder} runs what is left", file=sys.stderr)
-    if any(job.status == "failed" for job in sweep.jobs):
-        sys.exit(1)
-
-
-def train(config: DictConfig) -> float | None:
-    """Do one run, new or resumed.
+def task(config: DictConfig) -> float | None:
+    """Do one run of the command line, new or resumed.
 
     Args:
         config: As composed by Hydra.
@@ -119,44 +144,77 @@ def train(config: DictConfig) -> float | None:
         The value of the metric `objective`, for a sweeper; None where the run has no such metric.
 
     Raises:
-        UserError: If an argument is bad; nothing was written then.
+        UserError: If an argument is wrong; nothing is written then.
     """
-    # These need torch and Lightning, which take seconds: not for `--help`, nor for a sweep that only starts its jobs.
-    from aevq.runs.run import Run, find_run
-    from aevq.training.compatibility import VALUES
-    from aevq.training.job import Job
+    from aevq.runs.run import Run
+    from aevq.training.allocator import keep_freed_memory
 
-    terminal_logging()  # another launcher may have called this function and not `main`
+    terminal_logging()  # another launcher may call this function and not `main`
     quiet_libraries()
     keep_freed_memory()
     if config.resume is None:
-        # What was typed may name any class; a job read from a sweep's folder only those that are trusted.
+        # What was typed may name any class; a job read from the folder of a sweep only trusted ones.
         trust = tuple(config.trust) if os.environ.get(TRUST_ONLY) else EVERYTHING
-        return Job(config, trust).run(None).objective_value
-    check_value("resume", config.resume, VALUES["resume"])
-    run = Run(find_run(str(config.resume), Path(config.paths.runs), "resume"))
+        return train(config, None, trust, _place(config)).result.objective_value
+    run = Run(find_run(str(config.resume), Path(config.paths.runs), "resume"), config.trust)
     changes = _changes()
     if run.result.status == "finished" and not changes:
-        tell(folder=str(run.path))
+        report_status(folder=str(run.path))
         print(f"{run.path.name} is finished; nothing to resume")
         return run.result.objective_value
-    return Job(_resumed_config(run, config, changes), tuple(config.trust)).run(run).objective_value
+    return train(_resumed_config(run, config, changes), run, tuple(config.trust)).result.objective_value
+
+
+def end_sweep(folder: Path) -> None:
+    """Write the report of a sweep, say how to resume it, and exit non-zero where a job failed."""
+    from aevq.compare import compare  # its templates and charts are for sweeps only
+
+    try:
+        compare([folder])
+    except UserError as error:
+        print(f"no report: {error}", file=sys.stderr)
+    if not (folder / SWEEP_FILE).is_file():
+        return  # another launcher's, which reports for itself
+    sweep = read_sweep(folder)
+    if sweep.status != "finished":
+        print(f"to run the remaining jobs: python -m aevq.train -m resume_sweep={folder}", file=sys.stderr)
+    if any(job.status == "failed" for job in sweep.jobs):
+        sys.exit(1)
+
+
+def _place(config: DictConfig) -> SweepJobPlace | None:
+    """Return where in the sweep of another launcher this run stands; our own starts each job as a single run.
+
+    Raises:
+        UserError: If the job needs several processes: the first would start the others by the command line, which under
+            -m is the whole sweep.
+    """
+    from aevq.training.cluster import externally_launched
+    from aevq.training.run_folder import SweepJobPlace
+
+    hydra = HydraConfig.get()
+    if hydra.mode != RunMode.MULTIRUN:
+        return None
+    several = config.trainer.get("devices") not in (1, "1", "auto") or config.trainer.get("num_nodes", 1) > 1
+    if several and not externally_launched():
+        raise UserError("trainer.devices: the jobs of a sweep inside one process have one device each; use devices=1")
+    return SweepJobPlace(Path(hydra.sweep.dir).absolute(), int(hydra.job.num))
 
 
 def _changes() -> list[str]:
-    """Keys that the command line of a resumed run changes."""
-    return [key for o in typed_overrides() if (key := o.key_or_group) not in ("resume", "debug", "trust", "paths.runs")]
+    """Return the keys that the command line of a resumed run changes, as typed."""
+    typed: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    keys = (override.key_or_group for override in OverridesParser.create().parse_overrides(typed))
+    return [key for key in keys if key not in NOT_CHANGES]
 
 
 def _resumed_config(run: Run, config: DictConfig, changes: list[str]) -> DictConfig:
-    """The run's own configuration with the values that the command line changes.
+    """Return the run's own configuration with the values that the command line changes.
 
     Raises:
-        UserError: If the command line changes more than a single value: that would be another run.
+        UserError: If the command line changes more than single values: that would be another run.
     """
     stored = run.config
-    for key in set(config) - set(stored):  # younger than the run
-        stored[key] = BEFORE.get(key, config[key])
     for key in changes:
         if "/" in key or OmegaConf.is_config(OmegaConf.select(stored, key)):
             raise UserError(f"resume: {key} would make another run; only single values can change")

@@ -93,7 +93,7 @@ class ArgumentError(UserError):
     """
 
     def __init__(self, argument: str, problem: str, owner: str = "", instead: object = None) -> None:
-        super().__init__(f"{owner}.{argument}: {problem}".lstrip("."))
+        super().__init__(": ".join(filter(None, [f"{owner}.{argument}".strip("."), problem])))
         self.argument = argument
         self.problem = problem
         self.instead = instead

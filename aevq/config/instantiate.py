@@ -1,42 +1,45 @@
 """Objects from configuration, and which classes a configuration may name.
 
-A config that comes with a run folder or a checkpoint was written by whoever wrote that, and Hydra's `instantiate`
-calls whatever its `_target_` names. So such a config is built only if each `_target_` in it, however deep, is a class
-that was written in one of this package's parts, an optimizer of torch, a harmless callback of Lightning, or in a
-package that the caller says to trust. Where a class was written counts, not the name it is reached by: every module has
-names of other modules' classes in it. The config of a new run is the user's own and trusts `EVERYTHING`.
+Hydra's `instantiate` calls whatever a `_target_` names, and the configuration of a run folder or a checkpoint was
+written by whoever wrote that. So every `_target_` in a node, however deep, is checked before anything is built: it has
+to be a class defined in one of the modules below, an optimizer of torch, a harmless callback of Lightning, or in a
+package that the caller trusts. The module that defines a class counts, not the name it is reached by. The configuration
+of a new run is the user's own and trusts `EVERYTHING`.
 """
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
+from hydra.utils import instantiate as hydra_instantiate
 from omegaconf import DictConfig, OmegaConf
+from pydantic import ValidationError
 
-from aevq.config.schema import check_node
+from aevq.config.checks import ArgumentError, argument_error
 from aevq.errors import UserError, did_you_mean
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+__all__ = ["EVERYTHING", "check_targets", "instantiate"]
 
-__all__ = ["EVERYTHING", "build", "check", "full_message"]
+T = TypeVar("T")
 
 EVERYTHING = ("",)
 
+# Modules whose classes a configuration may name, by the beginning of their names.
 TRUSTED = (
-    "aevq.training.callbacks.",
     "aevq.data.",
+    "aevq.latents.",
     "aevq.metrics.protocol.",
-    "aevq.training.loggers.",
     "aevq.models.",
     "aevq.nn.",
-    "aevq.report.plots.",
     "aevq.priors.",
+    "aevq.report.plots.",
+    "aevq.training.callbacks.",
+    "aevq.training.loggers.",
     "pytorch_lightning.callbacks.early_stopping.",
     "pytorch_lightning.callbacks.gradient_accumulation_scheduler.",
     "pytorch_lightning.callbacks.lr_monitor.",
@@ -45,103 +48,102 @@ TRUSTED = (
     "pytorch_lightning.callbacks.weight_averaging.",
     "torch.optim.",
 )
-# A class only makes an object; a function of a trusted module could do anything, so these are named one by one.
-TRUSTED_FUNCTIONS = ("aevq.training.loggers.tensorboard", "aevq.training.loggers.weights_and_biases")
-# Packages that the names of trusted classes begin with: nothing else is imported to see what it is.
+# To look at a class, its module is imported; nothing outside these packages is imported for that.
 TRUSTED_PACKAGES = ("aevq.", "pytorch_lightning.callbacks.", "torch.optim.")
 
 
-def build(config: DictConfig | dict[str, Any], trust: Iterable[str] = (), path: str = "config", **kwargs: Any) -> Any:
-    """Instantiate `config` after checking every `_target_` and every argument in it.
+def instantiate(
+    node: Mapping[str, Any] | DictConfig,
+    path: str,
+    kind: type[T] = object,  # type: ignore[assignment]  # a default for a type variable, which Python 3.11 lacks
+    *,
+    trust: Iterable[str] = (),
+    **arguments: Any,
+) -> T:
+    """Build the object that a configuration node describes.
 
     Args:
-        config: A node with a `_target_`.
-        trust: Beginnings of further names that are trusted, say `mypackage.`.
+        node: `_target_` and arguments, resolved.
         path: The node's key in the whole configuration, for errors.
-        **kwargs: Further arguments of the class.
-
-    Returns:
-        The object.
+        kind: The class that the object has to be an instance of.
+        trust: Packages whose classes the node may name besides those of aevq, for example `("mypackage.",)`.
+        **arguments: Arguments that aevq sets itself.
 
     Raises:
-        UserError: If a `_target_` is not trusted, does not exist, or refuses its arguments.
+        UserError: If a `_target_` is not trusted or does not exist, or if a class refuses its arguments.
     """
-    plain: Any = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig) else config
-    check(plain, trust, path, given=kwargs)
+    plain = OmegaConf.to_container(node, resolve=True) if isinstance(node, DictConfig) else node
+    if not (isinstance(plain, dict) and "_target_" in plain):
+        raise UserError(f"{path}: expected a mapping with a _target_, got {plain!r}{_group_hint(path, plain)}")
+    check_targets(plain, path, trust)
+    for name in arguments:
+        if name in plain:
+            raise UserError(f"{path}.{name}: is set by aevq; remove it from the configuration")
+    config = OmegaConf.create()
+    OmegaConf.update(config, path, plain)  # at its place, so that Hydra's errors name the whole key
     try:
-        make = instantiate(plain, _partial_=True)
-        return make(**kwargs)  # not through `instantiate`, which would turn a dataclass into a config
+        # Children first, then the call: Hydra would turn a dataclass among `arguments` into a configuration.
+        make = hydra_instantiate(OmegaConf.select(config, path), _convert_="all", _partial_=True)
+        made = make(**arguments)
     except InstantiationException as error:
-        if isinstance(error.__cause__, UserError):
-            raise error.__cause__ from error
-        raise UserError(full_message(error)) from error
-    except (TypeError, ValueError, RuntimeError, MemoryError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{path}: {plain['_target_']} cannot be made ({' '.join(str(error).split())})") from error
+        key = str(error).rpartition("full_key: ")[2].strip() or path
+        raise _as_user_error(error.__cause__ or error, key) from error
+    except (ArgumentError, ValidationError, TypeError, ValueError, RuntimeError, MemoryError) as error:
+        raise _as_user_error(error, path) from error
+    if not isinstance(made, kind):
+        raise UserError(f"{path}._target_: expected a {kind.__name__}, got {plain['_target_']}")
+    return made
 
 
-def check(node: Any, trust: Iterable[str] = (), path: str = "config", given: Iterable[str] = ()) -> None:
-    """Check a node without building it: trust first, which imports nothing foreign, then the arguments.
-
-    Args:
-        node: With a `_target_` and arguments, plain values.
-        trust: As in `build`.
-        path: As in `build`.
-        given: Arguments of the class that do not come from the configuration.
+def check_targets(node: Any, path: str, trust: Iterable[str] = ()) -> None:
+    """Refuse any `_target_` in `node`, however deep, that is not trusted. Nothing is built.
 
     Raises:
-        UserError: As in `build`.
+        UserError: If there is one, or if it does not exist.
     """
-    if not (isinstance(node, dict) and "_target_" in node):
-        raise UserError(f"{path}: expected a part with a _target_, got {node!r}")
-    _check_targets(node, path, tuple(trust))
-    check_node(path, node, _find, given)
-
-
-def full_message(error: InstantiationException) -> str:
-    """Hydra's message and its cause on one line."""
-    return " ".join(str(error).split())
-
-
-def _check_targets(node: Any, path: str, trust: tuple[str, ...]) -> None:
-    """Refuse any `_target_` in `node` that is not trusted."""
+    trust = tuple(trust)
     if isinstance(node, dict):
         if "_target_" in node:
             _check_target(node["_target_"], path, trust)
         for key, value in node.items():
-            _check_targets(value, f"{path}.{key}", trust)
+            check_targets(value, f"{path}.{key}", trust)
     elif isinstance(node, list):
         for index, value in enumerate(node):
-            _check_targets(value, f"{path}[{index}]", trust)
+            check_targets(value, f"{path}.{index}", trust)
 
 
 def _check_target(target: Any, path: str, trust: tuple[str, ...]) -> None:
     if not (isinstance(target, str) and target.startswith((*TRUSTED_PACKAGES, *trust))):
-        raise UserError(
-            f"{path}._target_: {target!r} is no part of aevq; refused, unless you name its package in trust"
-        )
-    found = _find(target, path)
-    if not _is_trusted(found, target, trust):
-        raise UserError(f"{path}._target_: expected a class of aevq's parts, got {target!r}; refused")
-
-
-def _is_trusted(found: Any, target: str, trust: tuple[str, ...]) -> bool:
-    home = f"{getattr(found, '__module__', '')}.{getattr(found, '__qualname__', '')}"
-    if trust and home.startswith(trust):
-        return callable(found)
-    return target in TRUSTED_FUNCTIONS or (inspect.isclass(found) and home.startswith(TRUSTED))
-
-
-def _find(target: str, path: str) -> Any:
+        raise UserError(f"{path}._target_: {target!r} is not a class of aevq; refused, unless trust names its package")
     try:
-        return resolve_name(target)
+        found = resolve_name(target)
     except Exception as error:
-        raise UserError(f"{path}._target_: there is no {target!r}{_nearest(target)}") from error
+        raise UserError(f"{path}._target_: {target!r} does not exist{_nearest(target)}") from error
+    home = f"{getattr(found, '__module__', '')}.{getattr(found, '__qualname__', '')}"
+    trusted_by_caller = bool(trust) and home.startswith(trust) and callable(found)
+    if not (trusted_by_caller or (inspect.isclass(found) and home.startswith(TRUSTED))):
+        raise UserError(f"{path}._target_: expected a class that a configuration may name, got {target!r}; refused")
+
+
+def _as_user_error(error: BaseException, path: str) -> UserError:
+    """Return the error as one line that begins with the key in the configuration."""
+    if isinstance(error, ValidationError):
+        error = argument_error(error)
+    if isinstance(error, ArgumentError):
+        key = f"{path}.{error.argument}".rstrip(".")
+        return UserError(f"{key}: {error.problem}{_group_hint(key, error.instead)}")
+    if isinstance(error, UserError):
+        return error
+    return UserError(f"{path}: {' '.join(str(error).split())}")
+
+
+def _group_hint(key: str, value: Any) -> str:
+    """Return a hint for `model.likelihood=laplace`, which puts a name where an object belongs."""
+    return f"; to choose from a group write {key.replace('.', '/')}={value}" if isinstance(value, str) else ""
 
 
 def _nearest(target: str) -> str:
-    """The nearest class of the module that was meant, if there is such a module."""
+    """Return the nearest class of the module that was meant, if there is such a module."""
     module, _, name = target.rpartition(".")
     try:
         names: Mapping[str, Any] = vars(import_module(module))

@@ -1,13 +1,10 @@
-"""What a command says on the terminal: this package's messages and Hydra's, and nothing that nobody could mend.
+"""What a command prints on the terminal: messages of this package and of Hydra, with text from outside made harmless.
 
-On a terminal that has no UTF-8 signs are written out, and no text from outside can steer it.
-
-Imports neither torch nor Lightning: a command that trains nothing, say `--help`, does without them.
+Imports neither torch nor Lightning: a command that trains nothing, such as `--help`, does without them.
 """
 
 from __future__ import annotations
 
-import codecs
 import logging
 import sys
 import warnings
@@ -15,88 +12,59 @@ from typing import TextIO
 
 from typing_extensions import override
 
-__all__ = ["harmless", "quiet_libraries", "take_any_terminal", "terminal_logging"]
+__all__ = ["accept_any_encoding", "harmless", "quiet_libraries", "terminal_logging"]
 
-# What Lightning and torch say among themselves; nothing that a user of aevq could mend.
+# Messages of Lightning and torch about which a user of aevq can do nothing.
 ADVICE = (
     ".*treespec, LeafSpec.*",
     ".*does not have many workers.*",
     ".*is smaller than the logging interval.*",
     "Grad strides do not match bucket view strides.*",
-    "The `srun` command is available.*",  # on the front machine of a cluster, from which sweeps are submitted
+    "The `srun` command is available.*",  # on the login node of a cluster, from which sweeps are submitted
 )
-# What our own texts use; any other sign becomes a question mark.
-WRITTEN_OUT = {
-    "≥": ">=",
-    "≤": "<=",
-    "×": "x",
-    "–": "-",
-    "—": "-",
-    "…": "...",
-    "±": "+-",
-    "→": "->",
-    "·": "*",
-    "σ": "sigma",
-    "β": "beta",
-    "α": "alpha",
-    "μ": "mu",
-    "−": "-",
-    "↓": "(lower)",
-    "↑": "(higher)",
-    "∞": "inf",
-    "²": "^2",
-}
-HANDLER = "aevq_written_out"
 
 
 def terminal_logging() -> None:
-    """Send the messages of this package and of Hydra to the terminal; of several processes only those of the first."""
+    """Send the messages of this package and of Hydra to the terminal; of several processes only those of rank 0."""
     root = logging.getLogger()
     if any(isinstance(handler, _Terminal) for handler in root.handlers):
         return
     handler = _Terminal()
     handler.setLevel(logging.INFO)
-    handler.addFilter(lambda record: record.name.startswith(("aevq", "hydra")) and _is_first())
+    handler.addFilter(lambda record: record.name.startswith(("aevq", "hydra")) and _is_rank_zero())
     handler.setFormatter(_Plain())
     root.addHandler(handler)
     logging.getLogger("aevq").setLevel(logging.DEBUG)
 
 
 def quiet_libraries() -> None:
-    """Keep the advice of Lightning and torch to themselves; to be called when they are imported."""
+    """Hide the advice of Lightning and torch. To be called when they are imported."""
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in ADVICE:
         warnings.filterwarnings("ignore", message=message)
 
 
-def _is_first() -> bool:
-    """Whether this is rank 0, as far as Lightning is imported and has said so."""
-    module = sys.modules.get("lightning_utilities.core.rank_zero")  # where Lightning keeps it
-    return getattr(getattr(module, "rank_zero_only", None), "rank", 0) == 0
-
-
-def take_any_terminal() -> None:
-    """Let stdout and stderr take every text, whatever their encoding."""
-    codecs.register_error(HANDLER, _write_out)
+def accept_any_encoding() -> None:
+    """Let stdout and stderr accept every text; characters that their encoding lacks are written as escapes."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors=HANDLER)
-
-
-def _write_out(error: UnicodeError) -> tuple[str, int]:
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    return "".join(WRITTEN_OUT.get(sign, "?") for sign in error.object[error.start : error.end]), error.end
+            stream.reconfigure(errors="backslashreplace")
 
 
 def harmless(text: str) -> str:
-    """A name from a file without the signs that move a terminal's cursor or change its colours."""
-    return "".join(sign if sign.isprintable() or sign in "\n\t" else "�" for sign in text)
+    """Return a text from a file without the characters that move a terminal's cursor or change its colours."""
+    return "".join(char if char.isprintable() or char in "\n\t" else "�" for char in text)
+
+
+def _is_rank_zero() -> bool:
+    """Whether this is rank 0, as far as Lightning is imported and knows."""
+    module = sys.modules.get("lightning_utilities.core.rank_zero")  # where Lightning keeps the rank
+    return getattr(getattr(module, "rank_zero_only", None), "rank", 0) == 0
 
 
 class _Plain(logging.Formatter):
-    """The message; a warning is called one."""
+    """The message; a warning is marked as one."""
 
     @override
     def format(self, record: logging.LogRecord) -> str:
@@ -104,8 +72,8 @@ class _Plain(logging.Formatter):
         return f"WARNING: {message}" if record.levelno >= logging.WARNING else message
 
 
-class _Terminal(logging.StreamHandler):
-    """Writes to whatever `sys.stderr` is at the time: a program may exchange it."""
+class _Terminal(logging.StreamHandler[TextIO]):
+    """Writes to whatever `sys.stderr` is at the time: a program may replace it."""
 
     @property
     def stream(self) -> TextIO:
@@ -113,4 +81,4 @@ class _Terminal(logging.StreamHandler):
 
     @stream.setter
     def stream(self, value: TextIO) -> None:
-        """Nothing to keep."""
+        """Ignore it: there is nothing to keep."""

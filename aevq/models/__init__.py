@@ -1,4 +1,7 @@
-"""The models. A fourth one is a file here and a yaml in `conf/model`."""
+"""The models: what each encodes to, decodes from and minimises. A new model is one file here and one in `conf/model`.
+
+Networks, likelihoods and the quantizer are in `aevq.nn`; where samples come from is the business of `aevq.priors`.
+"""
 
 from aevq.models.ae import AE
 from aevq.models.base import LatentModel, LossTerms, VariationalModel

@@ -1,33 +1,30 @@
-"""What every model is to the outside, and all that its training step shares with the others.
+"""What every model offers; `aevq.models.training` holds the steps in which all of them are trained.
 
-    LatentModel:   encode(x) → latent      decode(latent) → x̂      latent_spec      terms(x) → LossTerms
+    LatentModel:   encode(x) → latent      decode(latent) → x̂      latent_spec      loss_terms(x) → LossTerms
 
-A model computes its loss terms per image, in nats, summed over pixels or latent dimensions. This file alone averages
-them over the batch, logs them, builds the optimizer and takes its steps: one for each batch that Lightning brings, or
-several for a `Chunk` of batches (`automatic_optimization = False`), with the same results.
+A model computes its loss terms per image, in nats, summed over pixels or latent dimensions.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 from typing_extensions import override
 
-from aevq.nn.distributed import all_reduce_sum, world_size
-from aevq.nn.likelihood import Likelihood
-from aevq.ops.finite import Watch, expect_finite
+from aevq.config.checks import Configurable, to_config
+from aevq.config.instantiate import instantiate
+from aevq.files import load_plain
+from aevq.models.schedule import WarmupCosine
+from aevq.models.training import ADAMW, MakeOptimizer, MakeSchedule, TrainingSteps
+from aevq.nn.likelihood import Gaussian, Likelihood
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from aevq.data.chunks import Chunk
     from aevq.latents import LatentSpec
 
 __all__ = ["LatentModel", "LossTerms", "VariationalModel"]
@@ -46,51 +43,35 @@ class LossTerms:
     distortion: Tensor
 
     def by_name(self) -> dict[str, Tensor]:
-        """Each term, `(B,)`, detached."""
+        """Return each term, `(B,)`, detached."""
         return {field.name: getattr(self, field.name).detach() for field in fields(self)}
 
     def means(self) -> dict[str, Tensor]:
-        """Mean over the batch of each term, by name: `()`, detached."""
+        """Return the mean of each term over the batch, `()`, detached."""
         return {name: value.mean() for name, value in self.by_name().items()}
 
 
-@runtime_checkable
-class VariationalModel(Protocol):
-    """A model whose latent has a posterior, so that log p(x) can be bounded."""
+class LatentModel(Configurable, TrainingSteps, ABC):
+    """Base of AE, VAE, VQVAE and of the models you add.
 
-    def importance_nll(self, x: Tensor, samples: int, generator: torch.Generator | None = None) -> Tensor:
-        """Importance-weighted upper bound of −log p(x): `(B, C, H, W)` → `(B,)`, nats per image."""
-
-    def kl_per_dimension(self, x: Tensor) -> Tensor:
-        """D_KL(q(z_d|x) ‖ p(z_d)): `(B, C, H, W)` → `(B, D)`, nats."""
-
-
-class LatentModel(pl.LightningModule, ABC):
-    """Base of AE, VAE, VQVAE and of the model you add.
-
-    A subclass builds its parts in `__init__`, states its `latent_spec`, and writes `encode`, `decode` and `terms`.
+    A subclass builds its parts in `__init__`, states its `latent_spec`, and implements `encode`, `decode` and
+    `loss_terms`.
 
     Args:
-        likelihood: p(x|z), applied to the decoder's output.
-        optimizer: Given the parameters, makes the optimizer.
-        schedule: Given the optimizer and the number of steps of the whole training, makes the learning rate schedule;
+        likelihood: p(x|z), applied to the decoder's output; by default a Gaussian.
+        optimizer: Makes the optimizer from the parameters.
+        schedule: Makes the learning rate schedule from the optimizer and the number of steps of the whole training;
             None keeps the rate constant.
     """
 
     def __init__(
         self,
-        likelihood: Likelihood,
-        optimizer: Callable[[Iterable[Tensor]], Optimizer],
-        schedule: Callable[[Optimizer, int], LRScheduler] | None = None,
+        likelihood: Likelihood | None = None,
+        optimizer: MakeOptimizer = ADAMW,
+        schedule: MakeSchedule | None = WarmupCosine(),  # noqa: B008 (it has no state)
     ) -> None:
-        super().__init__()
-        self.likelihood = likelihood
-        self._make_optimizer = optimizer
-        self._make_schedule = schedule
-        self._sums: Tensor | None = None
-        self._steps_summed = 0
-        self._watch = Watch()
-        self._rng_state: Tensor | None = None
+        super().__init__(optimizer, schedule)
+        self.likelihood = likelihood or Gaussian()
 
     @property
     @abstractmethod
@@ -99,127 +80,55 @@ class LatentModel(pl.LightningModule, ABC):
 
     @abstractmethod
     def encode(self, x: Tensor) -> Tensor:
-        """Images `(B, C, H, W)` in [0, 1] → latents `(B, *latent_spec.shape)`, without randomness."""
+        """Return the latents of images, without randomness: `(B, C, H, W)` in [0, 1] → `(B, *latent_spec.shape)`."""
 
     @abstractmethod
     def decode(self, latent: Tensor) -> Tensor:
-        """Latents `(B, *latent_spec.shape)` → mean images `(B, C, H, W)` in [0, 1]."""
+        """Return the mean images of latents: `(B, *latent_spec.shape)` → `(B, C, H, W)` in [0, 1]."""
 
     @abstractmethod
-    def terms(self, x: Tensor) -> LossTerms:
-        """Images `(B, C, H, W)` in [0, 1] → loss terms, each `(B,)`, nats per image."""
+    def loss_terms(self, x: Tensor) -> LossTerms:
+        """Return the loss terms of images `(B, C, H, W)` in [0, 1], each `(B,)`, nats per image."""
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        """x̂ = decode(encode(x)): `(B, C, H, W)` → the same."""
+        """Return x̂ = decode(encode(x)): `(B, C, H, W)` → the same shape."""
         return self.decode(self.encode(x))
 
     def embed(self, latent: Tensor) -> Tensor:
-        """Latents as vectors of floats, `(B, F)`, for projections and probes."""
+        """Return latents as float vectors, `(B, F)`, for projections and probes."""
         return latent.flatten(1)
 
     @override
-    def training_step(self, batch: tuple[Tensor, Tensor] | Chunk, batch_idx: int) -> Tensor | None:
-        if self.automatic_optimization:
-            return self._loss(cast("tuple[Tensor, Tensor]", batch))
-        for one in batch:
-            self._optimize(cast("tuple[Tensor, Tensor]", one))
-        self.trainer.fit_loop.epoch_loop._batches_that_stepped += len(batch) - 1  # the step in Lightning's own logs
-        return None
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["model"] = to_config(self)
 
-    def after_optimizer_step(self) -> None:
-        """What a model does once after each optimizer step."""
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]  # Lightning's has arguments for what a checkpoint here carries
+        cls, checkpoint_path: str | Path, *, trust: Iterable[str] = ()
+    ) -> Self:
+        """Return the model of a checkpoint, on the CPU. The checkpoint holds plain values and says how to build it.
 
-    @override
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        super().optimizer_step(*args, **kwargs)
-        self.after_optimizer_step()
+        Args:
+            checkpoint_path: Written by a Trainer.
+            trust: Packages whose classes it may name besides those of aevq and of this class.
 
-    @override
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        x = batch[0]
-        values = self.terms(x).means() | {"mse": (self.reconstruct(x) - x).square().mean()}
-        numbers = zip(values, torch.stack(list(values.values())).tolist(), strict=True)
-        expect_finite(numbers, f"training diverged by the validation at step {self.global_step}")
-        self.log_dict({f"val/{name}": value for name, value in values.items()}, batch_size=len(x), sync_dist=True)
-
-    @override
-    def on_validation_epoch_start(self) -> None:
-        # Validation draws the same noise each time and leaves the noise of the training as it was.
-        self._rng_state = torch.get_rng_state()
-        torch.manual_seed(0)
-
-    @override
-    def on_validation_epoch_end(self) -> None:
-        if self._rng_state is not None:
-            torch.set_rng_state(self._rng_state)
-
-    @override
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        # Lightning validates when it is told to stop, but not when it reaches `max_steps`; the last weights count.
-        if self.global_step >= self.trainer.estimated_stepping_batches:
-            self.trainer.should_stop = True
-
-    @override
-    def configure_optimizers(self) -> Any:
-        optimizer = self._make_optimizer([p for p in self.parameters() if p.requires_grad])
-        if self._make_schedule is None:
-            return optimizer
-        schedule = self._make_schedule(optimizer, int(self.trainer.estimated_stepping_batches))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def _optimize(self, batch: tuple[Tensor, Tensor]) -> None:
-        """One of the optimizer steps that Lightning takes as one."""
-        optimizer = cast("Optimizer", self.optimizers(use_pl_optimizer=False))
-        loss = self._loss(batch)
-        optimizer.zero_grad()
-        with torch.autocast(self.device.type, enabled=False):  # as where Lightning calls backward
-            loss.backward()
-        optimizer.step()
-        self.after_optimizer_step()
-        torch.clear_autocast_cache()  # of the weights before this step
-        if (schedule := self.lr_schedulers()) is not None:
-            cast("LRScheduler", schedule).step()
-        # Lightning counts the steps of its own optimizer wrapper, whose hooks cost more than all else here.
-        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
-        progress.increment_ready()
-        progress.increment_completed()
-
-    def _loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """The objective's mean over the batch, `()`."""
-        terms = self.terms(batch[0])
-        self._record(terms)
-        return terms.objective.mean()
-
-    def rank_state(self) -> dict[str, Any]:
-        """What this process has added up since it was logged last."""
-        return {"sums": None if self._sums is None else self._sums.cpu(), "steps": self._steps_summed}
-
-    def set_rank_state(self, state: dict[str, Any]) -> None:
-        """Go on adding."""
-        self._sums = None if state["sums"] is None else state["sums"].to(self.device)
-        self._steps_summed = state["steps"]
-
-    def _record(self, terms: LossTerms) -> None:
-        """Add up the terms on the device and log their means once every `log_every_n_steps`.
-
-        A `self.log` a step costs more than a step of a small network.
+        Raises:
+            UserError: If a class is not trusted, or the weights do not fit.
+            ValueError: If the file cannot be read.
         """
-        means = terms.means()
-        self._watch.names = tuple(means)
-        values = torch.stack(list(means.values()))
-        self._sums = values if self._sums is None else self._sums + values
-        self._steps_summed += 1
-        self._watch.see(self.global_step + 1, values)
-        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            self._log_means([f"train/{name}" for name in means])
+        checkpoint = load_plain(Path(checkpoint_path))
+        model = instantiate(checkpoint["model"], "model", cls, trust=(*trust, f"{cls.__module__}."))
+        model.load_state_dict(checkpoint["state_dict"])
+        return model
 
-    def _log_means(self, names: list[str]) -> None:
-        """Log what was added up, straight to the loggers: Lightning would do it once more at an epoch's end."""
-        assert self._sums is not None
-        self._watch.settle()
-        means = all_reduce_sum(self._sums / self._steps_summed) / world_size()
-        figures = dict(zip(names, means.tolist(), strict=True))
-        self.log("train/objective", figures["train/objective"], prog_bar=True, logger=False)
-        for logger in self.loggers:
-            logger.log_metrics(figures, self.global_step)
-        self._sums, self._steps_summed = None, 0
+
+class VariationalModel(LatentModel):
+    """A model with a posterior q(z|x), so that log p(x) can be bounded."""
+
+    @abstractmethod
+    def importance_nll(self, x: Tensor, samples: int, generator: torch.Generator | None = None) -> Tensor:
+        """Return the importance-weighted upper bound of −log p(x): `(B, C, H, W)` → `(B,)`, nats per image."""
+
+    @abstractmethod
+    def kl_per_dimension(self, x: Tensor) -> Tensor:
+        """Return D_KL(q(z_d|x) ‖ p(z_d)): `(B, C, H, W)` → `(B, D)`, nats."""

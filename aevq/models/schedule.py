@@ -1,4 +1,4 @@
-"""Learning rate schedules over the optimizer steps of one training."""
+"""Learning rate schedules over the optimizer steps of a training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch.optim.lr_scheduler import LambdaLR
 
-from aevq.config.schema import Fraction, Probability, checked
+from aevq.config.checks import Configurable, Fraction, Probability
 from aevq.ops.schedule import warmup_cosine_factor
 
 if TYPE_CHECKING:
@@ -16,20 +16,19 @@ if TYPE_CHECKING:
 __all__ = ["WarmupCosine"]
 
 
-@checked("model.schedule")
-class WarmupCosine:
-    """Builds the schedule `warmup_cosine_factor` for an optimizer.
+class WarmupCosine(Configurable):
+    """A linear warm-up, then half a cosine: `aevq.ops.schedule.warmup_cosine_factor`.
 
     Args:
-        warmup: Part of the steps spent on the way up, in [0, 1).
+        warmup: Share of the steps in which the rate rises, in [0, 1).
         final: Factor on the learning rate at the end, in [0, 1].
     """
 
-    def __init__(self, warmup: Probability, final: Fraction) -> None:
+    def __init__(self, warmup: Probability = 0.1, final: Fraction = 0.0) -> None:
         self.warmup = warmup
         self.final = final
 
     def __call__(self, optimizer: Optimizer, total_steps: int) -> LambdaLR:
-        """The schedule of `optimizer` over `total_steps` optimizer steps."""
+        """Return the schedule of `optimizer` over `total_steps` optimizer steps."""
         factor = partial(warmup_cosine_factor, total_steps=total_steps, warmup=self.warmup, final=self.final)
         return LambdaLR(optimizer, lambda step: factor(step))

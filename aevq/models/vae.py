@@ -1,11 +1,11 @@
-"""The variational autoencoder: a distribution over codes, pulled to N(0, I).
+"""The variational autoencoder: a distribution over latents, pulled towards N(0, I).
 
 The encoder gives q(z|x) = N(μ, diag σ²), and the loss is the negative ELBO
 
     −log p(x|z) + β·D_KL(q(z|x) ‖ N(0, I)),      z = μ + σ·ε,  ε ~ N(0, I).
 
-The KL is **added**: it is the price, in nats, of telling z. It pulls the codes to N(0, I), so z ~ N(0, I) decodes to
-digits; what it costs is blur.
+The KL is **added**: it is the cost of encoding z, in nats. It pulls the latents towards N(0, I), so z ~ N(0, I) decodes
+to digits; the price is blur.
 
 Source: Kingma & Welling 2013, arXiv:1312.6114, equation 10; β: Higgins et al. 2017; warm-up: Bowman et al. 2016,
 arXiv:1511.06349; free bits: Kingma et al. 2016, arXiv:1606.04934.
@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from typing_extensions import override
 
-from aevq.config.schema import Count, NonNegative, Whole, checked
+from aevq.config.checks import ImageShape, NonNegativeFloat, NonNegativeInt, PositiveInt
 from aevq.latents import VectorSpec
-from aevq.models.base import LatentModel, LossTerms
+from aevq.models.base import LossTerms, VariationalModel
+from aevq.nn.backbone import Backbone
+from aevq.nn.likelihood import Gaussian, Likelihood
 from aevq.nn.memory import by_chunks
-from aevq.nn.network import ImageShape, Network
+from aevq.nn.mlp import MLP
 from aevq.ops.gaussian import free_bits, kl_standard_normal, reparameterize
 from aevq.ops.importance import importance_bound, log_weights
 from aevq.ops.precision import at_least_float32
@@ -33,8 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["VAE", "Posterior", "VAETerms"]
 
-# Images decoded at once for the importance-weighted bound: on an accelerator what its memory holds, on a CPU what its
-# cache holds, which is twice as fast as thousands.
+# Images decoded at once for the importance-weighted bound. On an accelerator memory is the limit; on a CPU hundreds fit
+# into the cache and are twice as fast as thousands.
 MAX_DECODED, MAX_DECODED_ON_CPU = 20_000, 400
 
 
@@ -57,37 +59,40 @@ class Posterior:
     log_var: Tensor
 
 
-@checked("model")
-class VAE(LatentModel):
+class VAE(VariationalModel):
     """A VAE with a standard normal prior.
 
     Args:
         image_shape: (C, H, W).
         latent_dim: D.
-        network: Builds encoder and decoder.
-        beta: Weight of the KL.
-        kl_warmup_steps: Optimizer steps over which the weight grows linearly from 0 to `beta`.
-        free_bits: λ, nats per latent dimension that cost nothing.
-        **parts: Likelihood, optimizer and schedule; see `LatentModel`.
+        network: Builds the encoder and the decoder; by default an `MLP`.
+        beta: β, the weight of the KL.
+        kl_warmup_steps: Optimizer steps over which the weight grows linearly from 0 to β.
+        free_bits: λ, nats of each latent dimension that are not penalised.
+        likelihood: p(x|z); by default a Gaussian with σ = 0.3, wider than the AE's: reconstructions are blurrier, and
+            z ~ N(0, I) decodes to better digits.
+        **parts: Optimizer and schedule; see `LatentModel`.
     """
 
     def __init__(
         self,
-        image_shape: ImageShape,
-        latent_dim: Count,
-        network: Network,
-        beta: NonNegative,
-        kl_warmup_steps: Whole,
-        free_bits: NonNegative,
+        image_shape: ImageShape = (1, 28, 28),
+        latent_dim: PositiveInt = 16,
+        network: Backbone | None = None,
+        beta: NonNegativeFloat = 1.0,
+        kl_warmup_steps: NonNegativeInt = 0,
+        free_bits: NonNegativeFloat = 0.0,
+        likelihood: Likelihood | None = None,
         **parts: Any,
     ) -> None:
-        super().__init__(**parts)
+        super().__init__(likelihood=likelihood or Gaussian(0.3), **parts)
+        network = network or MLP()
         self.latent_dim = latent_dim
         self.beta = beta
         self.kl_warmup_steps = kl_warmup_steps
         self.free_bits = free_bits
-        self.encoder = network.encoder(tuple(image_shape), (2 * latent_dim,))
-        self.decoder = network.decoder((latent_dim,), tuple(image_shape))
+        self.encoder = network.encoder(image_shape, (2 * latent_dim,))
+        self.decoder = network.decoder((latent_dim,), image_shape)
 
     @property
     @override
@@ -95,20 +100,22 @@ class VAE(LatentModel):
         return VectorSpec(self.latent_dim)
 
     def posterior(self, x: Tensor) -> Posterior:
-        """q(z|x): `(B, C, H, W)` → its μ and log σ²."""
+        """Return q(z|x): `(B, C, H, W)` → its μ and log σ²."""
         mu, log_var = at_least_float32(self.encoder(x)).chunk(2, dim=1)
         return Posterior(mu, log_var)
 
+    @override
     def encode(self, x: Tensor) -> Tensor:
-        """The mean of q(z|x): `(B, C, H, W)` → `(B, D)`."""
+        """Return the mean of q(z|x): `(B, C, H, W)` → `(B, D)`."""
         return self.posterior(x).mu
 
+    @override
     def decode(self, latent: Tensor) -> Tensor:
-        """E[x|z]: `(B, D)` → `(B, C, H, W)`."""
+        """Return E[x|z]: `(B, D)` → `(B, C, H, W)`."""
         return self.likelihood.mean(self.decoder(latent))
 
     @override
-    def terms(self, x: Tensor) -> VAETerms:
+    def loss_terms(self, x: Tensor) -> VAETerms:
         q = self.posterior(x)
         z = reparameterize(q.mu, q.log_var)
         distortion = self.likelihood.nll(x, self.decoder(z))
@@ -117,15 +124,17 @@ class VAE(LatentModel):
         return VAETerms(objective=objective, distortion=distortion, kl=kl.sum(1))
 
     @torch.no_grad()
+    @override
     def importance_nll(self, x: Tensor, samples: int, generator: torch.Generator | None = None) -> Tensor:
-        """−log 1/S Σ_s p(x|z_s) p(z_s) / q(z_s|x): an upper bound of −log p(x) in expectation, tighter than the ELBO.
+        """Return −log 1/S Σ_s p(x|z_s) p(z_s) / q(z_s|x), in expectation an upper bound of −log p(x).
 
-        Batched over images and samples; a likelihood of binary `x` makes it one of the images.
+        It is tighter than the negative ELBO and says something about the images only where p(x|z) is a distribution of
+        them, as a Bernoulli of binary ones. Computed in batches over images and samples.
 
         Args:
             x: Images, `(B, C, H, W)`.
             samples: S.
-            generator: Of the samples.
+            generator: Source of the samples.
 
         Returns:
             `(B,)`, nats per image.
@@ -138,18 +147,19 @@ class VAE(LatentModel):
 
         at_once = max(1, (MAX_DECODED_ON_CPU if x.device.type == "cpu" else MAX_DECODED) // len(x))
 
-        def some(numbers: Tensor) -> Tensor:
-            return log_weights(q.mu, q.log_var, log_likelihood, len(numbers), generator)
+        def chunk(indices: Tensor) -> Tensor:
+            return log_weights(q.mu, q.log_var, log_likelihood, len(indices), generator)
 
-        return -importance_bound(by_chunks(some, torch.arange(samples), at_once))
+        return -importance_bound(by_chunks(chunk, torch.arange(samples), at_once))
 
+    @override
     def kl_per_dimension(self, x: Tensor) -> Tensor:
-        """D_KL(q(z_d|x) ‖ N(0, 1)): `(B, C, H, W)` → `(B, D)`, nats; which dimensions the code really uses."""
+        """Return D_KL(q(z_d|x) ‖ N(0, 1)): `(B, C, H, W)` → `(B, D)`, nats. An unused dimension has 0."""
         q = self.posterior(x)
         return kl_standard_normal(q.mu, q.log_var)
 
     def kl_weight(self) -> float:
-        """β, or what the warm-up has reached of it; validation always weighs by β, so its curve is comparable."""
+        """Return β, or during the warm-up its share so far. Validation always uses β, so its values are comparable."""
         if not self.training or self.kl_warmup_steps == 0:
             return self.beta
         return self.beta * min(1.0, (self.global_step + 1) / self.kl_warmup_steps)

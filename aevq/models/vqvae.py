@@ -1,32 +1,37 @@
 """The VQ-VAE: an autoencoder whose latent is a grid of codes from a learned codebook.
 
-Each position of an h×w grid of encoder outputs is replaced by the nearest of K code vectors,
+Each position of the encoder's h×w output grid is replaced by the nearest of K code vectors,
 
     z_q = e_k,  k = argmin_j ‖z_e − e_j‖,
 
-the gradient passes straight through from z_q to z_e, and the loss is (equation 3)
+the gradient is passed straight through from z_q to z_e, and the loss is (equation 3)
 
     −log p(x|z_q) + ‖sg[z_e] − e‖² + β‖z_e − sg[e]‖².
 
-The middle term is absent where the codebook follows moving averages. Sampling needs a prior over code grids.
+The middle term is absent where the codebook follows moving averages. Sampling needs a prior over grids of codes.
 
 Source: van den Oord, Vinyals & Kavukcuoglu 2017, "Neural Discrete Representation Learning", arXiv:1711.00937.
 """
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
+from pydantic import Strict
 from typing_extensions import override
 
-from aevq.config.schema import Count, NonNegative, checked
+from aevq.config.checks import ImageShape, NonNegativeFloat, PositiveInt
 from aevq.latents import CodeSpec
 from aevq.models.base import LatentModel, LossTerms
-from aevq.nn.distributed import broadcast_from_first
-from aevq.nn.network import ImageShape, Network
-from aevq.nn.quantizer import CodebookUpdate, DeadCodeRestart, VectorQuantizer
+from aevq.models.training import ADAMW, MakeOptimizer
+from aevq.nn.backbone import Backbone
+from aevq.nn.conv import Conv
+from aevq.nn.distributed import broadcast_from_first, gather_objects, world_size
+from aevq.nn.quantizer import CodebookUpdate, DeadCodeRestart, EMAUpdate, VectorQuantizer
 from aevq.ops.kmeans import kmeans
 
 if TYPE_CHECKING:
@@ -48,7 +53,6 @@ class VQVAETerms(LossTerms):
     commitment: Tensor
 
 
-@checked("model")
 class VQVAE(LatentModel):
     """A VQ-VAE whose latent is a grid of codes.
 
@@ -58,58 +62,64 @@ class VQVAE(LatentModel):
         num_codes: K.
         code_dim: D.
         commitment_cost: β.
-        network: Builds encoder and decoder.
-        codebook_update: How the codebook learns, by gradient or by moving averages.
-        restart: When unused codes are moved; None leaves them.
-        codebook_init: `kmeans` over encoder outputs of the first batches, or `normal`.
-        **parts: Likelihood, optimizer and schedule; see `LatentModel`.
+        network: Builds the encoder and the decoder; by default a `Conv` with one residual block in the decoder.
+        codebook_update: How the codebook learns, by moving averages (the default) or by gradient.
+        restart: When unused codes are moved; None never moves them.
+        codebook_init: `kmeans` of the encoder's outputs on the first train batches, or `normal`.
+        optimizer: Makes the optimizer from the parameters.
+        **parts: Likelihood and schedule; see `LatentModel`.
     """
 
     def __init__(
         self,
-        image_shape: ImageShape,
-        grid: tuple[Count, Count],
-        num_codes: Count,
-        code_dim: Count,
-        commitment_cost: NonNegative,
-        network: Network,
-        codebook_update: CodebookUpdate,
-        restart: DeadCodeRestart | None,
-        codebook_init: Literal["kmeans", "normal"],
+        image_shape: ImageShape = (1, 28, 28),
+        grid: Annotated[tuple[PositiveInt, PositiveInt], Strict(False)] = (7, 7),
+        num_codes: PositiveInt = 256,
+        code_dim: PositiveInt = 16,
+        commitment_cost: NonNegativeFloat = 0.25,
+        network: Backbone | None = None,
+        codebook_update: CodebookUpdate | None = None,
+        restart: DeadCodeRestart | None = DeadCodeRestart(),  # noqa: B008 (it has no state)
+        codebook_init: Literal["kmeans", "normal"] = "kmeans",
+        optimizer: MakeOptimizer = partial(ADAMW, lr=4e-3),  # noqa: B008 (it has no state)
         **parts: Any,
     ) -> None:
-        super().__init__(**parts)
-        self.quantizer = VectorQuantizer(num_codes, code_dim, codebook_update, restart)
-        self.grid = tuple(grid)
+        super().__init__(optimizer=optimizer, **parts)
+        network = network or Conv(decoder_residual_blocks=1)
+        self.quantizer = VectorQuantizer(num_codes, code_dim, codebook_update or EMAUpdate(), restart)
+        self.grid = grid
         self.commitment_cost = commitment_cost
         self.codebook_init = codebook_init
-        latent_shape = (code_dim, *self.grid)
-        self.encoder = network.encoder(tuple(image_shape), latent_shape)
-        self.decoder = network.decoder(latent_shape, tuple(image_shape))
+        latent_shape = (code_dim, *grid)
+        self.encoder = network.encoder(image_shape, latent_shape)
+        self.decoder = network.decoder(latent_shape, image_shape)
 
     @property
     @override
     def latent_spec(self) -> CodeSpec:
         return CodeSpec(self.quantizer.num_codes, *self.grid)
 
+    @override
     def encode(self, x: Tensor) -> Tensor:
-        """Nearest codes: `(B, C, H, W)` → int64 `(B, h, w)`."""
+        """Return the nearest codes: `(B, C, H, W)` → int64 `(B, h, w)`."""
         return self.quantizer(self.vectors(x)).codes
 
+    @override
     def decode(self, latent: Tensor) -> Tensor:
-        """Codes, int64 `(B, h, w)` → `(B, C, H, W)`."""
+        """Return the images of codes: int64 `(B, h, w)` → `(B, C, H, W)`."""
         return self.likelihood.mean(self.decoder(channels_first(self.quantizer.lookup(latent))))
 
+    @override
     def embed(self, latent: Tensor) -> Tensor:
-        """The code vectors of a grid: int64 `(B, h, w)` → `(B, h·w·D)`."""
+        """Return the code vectors of a grid: int64 `(B, h, w)` → `(B, h·w·D)`."""
         return self.quantizer.lookup(latent).flatten(1)
 
     def vectors(self, x: Tensor) -> Tensor:
-        """z_e: `(B, C, H, W)` → `(B, h, w, D)`."""
+        """Return z_e: `(B, C, H, W)` → `(B, h, w, D)`."""
         return channels_last(self.encoder(x))
 
     @override
-    def terms(self, x: Tensor) -> VQVAETerms:
+    def loss_terms(self, x: Tensor) -> VQVAETerms:
         quantized = self.quantizer(self.vectors(x))
         distortion = self.likelihood.nll(x, self.decoder(channels_first(quantized.z_q)))
         codebook = quantized.codebook_loss.sum((1, 2))
@@ -122,22 +132,33 @@ class VQVAE(LatentModel):
         self.quantizer.step()
 
     @torch.no_grad()
+    @override
     def on_train_start(self) -> None:
-        """Before the first step, put the codebook onto the centres of the encoder's outputs."""
+        """Before the first step, put the codes onto the k-means centres of the encoder's outputs."""
         if self.codebook_init == "normal" or self.global_step > 0:
             return
-        images = self.trainer.datamodule.images("train")[: 40 * self.quantizer.num_codes // self.grid[0]]  # type: ignore[attr-defined]
-        chunks = images.to(self.dtype).split(256)
-        vectors = torch.cat([self.vectors(x.to(self.device)).flatten(0, 2) for x in chunks])
-        # Machines of one job may round differently; all ranks begin with the centres of the first.
+        images = self._first_train_images(40 * self.quantizer.num_codes // self.grid[0])
+        vectors = torch.cat([self.vectors(x.to(self.device, self.dtype)).flatten(0, 2) for x in images.split(256)])
+        # The machines of one job may round differently, so all ranks start from the centres of the first.
         self.quantizer.start(broadcast_from_first(kmeans(vectors, self.quantizer.num_codes, seed=0)))
+
+    def _first_train_images(self, count: int) -> Tensor:
+        """Return the first images of the first epoch, over all ranks: `(count, C, H, W)`, on the CPU."""
+        images: list[Tensor] = []
+        with torch.random.fork_rng(devices=[]):  # a shuffling DataLoader draws from the training's stream
+            for batch in copy(self.trainer.train_dataloader):  # the loader itself stays at its start
+                images.append(batch[0].cpu())
+                if sum(map(len, images)) * world_size() >= count:
+                    break
+        # Rank r of n has the images r, r + n, … of the batches that a single process would have.
+        return torch.stack(gather_objects(torch.cat(images)), 1).flatten(0, 1)[:count]
 
 
 def channels_last(grid: Tensor) -> Tensor:
-    """`(B, D, h, w)` → `(B, h, w, D)`."""
+    """Move the channels last: `(B, D, h, w)` → `(B, h, w, D)`."""
     return grid.movedim(1, -1)
 
 
 def channels_first(grid: Tensor) -> Tensor:
-    """`(B, h, w, D)` → `(B, D, h, w)`."""
+    """Move the channels first: `(B, h, w, D)` → `(B, D, h, w)`."""
     return grid.movedim(-1, 1)

@@ -1,14 +1,19 @@
-"""Networks, likelihoods and the quantiser: modules that know tensors but no experiment."""
+"""Neural networks: backbones, likelihoods, the quantizer, autoregressive networks, the feature net.
 
+They know tensors and process groups, but no data set, model or run.
+"""
+
+from aevq.nn.backbone import Backbone
 from aevq.nn.conv import Conv
 from aevq.nn.likelihood import Bernoulli, Gaussian, Laplace, Likelihood
 from aevq.nn.mlp import MLP
-from aevq.nn.network import Network
-from aevq.nn.quantizer import DeadCodeRestart, EMAUpdate, GradientUpdate, VectorQuantizer
+from aevq.nn.quantizer import CodebookUpdate, DeadCodeRestart, EMAUpdate, GradientUpdate, VectorQuantizer
 
 __all__ = [
     "MLP",
+    "Backbone",
     "Bernoulli",
+    "CodebookUpdate",
     "Conv",
     "DeadCodeRestart",
     "EMAUpdate",
@@ -16,6 +21,5 @@ __all__ = [
     "GradientUpdate",
     "Laplace",
     "Likelihood",
-    "Network",
     "VectorQuantizer",
 ]

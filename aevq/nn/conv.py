@@ -12,79 +12,79 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from aevq.config.schema import Counts, Depth, checked
-from aevq.errors import UserError
-from aevq.nn.network import Shape, find_activation
+from aevq.config.checks import ArgumentError, NonNegativeInt, PositiveInts
+from aevq.nn.backbone import Backbone, Shape, find_activation
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["Conv"]
 
-LOGIT_OF_MEAN = -2.0  # sigmoid makes 0.12 of it; the mean pixel of MNIST is 0.13, of KMNIST 0.19, of Fashion-MNIST 0.29
+# sigmoid(−2) is 0.12; the mean pixel of MNIST is 0.13, of KMNIST 0.19, of Fashion-MNIST 0.29.
+LOGIT_OF_MEAN = -2.0
 
 
-@checked("model.network")
-class Conv:
+class Conv(Backbone):
     """Image → one stride-2 convolution per entry of `channels` → residual blocks → latent, and back.
 
-    A grid latent `(D, h, w)` is read off by a 1×1 convolution, so `h = H / 2^len(channels)`; a vector `(D,)` by a
-    linear layer.
+    A grid latent `(D, h, w)` comes from a 1×1 convolution, so `h = H / 2^len(channels)`; a vector `(D,)` from a linear
+    layer.
 
     Args:
         channels: Output channels of the stride-2 convolutions.
-        residual_blocks: Number of residual blocks at the lowest resolution.
+        residual_blocks: Residual blocks of the encoder and of the decoder, at the lowest resolution.
         activation: Name of the non-linearity.
-        decoder_residual_blocks: Those of the decoder, where it has another number of them than the encoder. What a code
-            tells of its surroundings a decoder can put to use for few bits; an encoder's make it tell more.
+        decoder_residual_blocks: Residual blocks of the decoder, if their number differs. In a VQ-VAE blocks in the
+            decoder reduce the error at nearly the same rate; blocks in the encoder raise the rate.
 
     Raises:
-        UserError: If a width is not positive, the activation is unknown, or the image does not divide into the grid.
+        UserError: If the activation is unknown, or the image cannot be halved that often.
     """
 
     def __init__(
-        self, channels: Counts, residual_blocks: Depth, activation: str, decoder_residual_blocks: Depth | None = None
+        self,
+        channels: PositiveInts = (32, 64),
+        residual_blocks: NonNegativeInt = 0,
+        activation: str = "silu",
+        decoder_residual_blocks: NonNegativeInt | None = None,
     ) -> None:
-        self.channels = tuple(channels)
+        self.channels = channels
         self.residual_blocks = residual_blocks
         self.decoder_residual_blocks = residual_blocks if decoder_residual_blocks is None else decoder_residual_blocks
         self.activation = find_activation(activation)
 
     def encoder(self, image_shape: Shape, latent_shape: Shape) -> nn.Module:
-        """`(B, C, H, W) → (B, *latent_shape)`."""
+        """Return a module `(B, C, H, W) → (B, *latent_shape)`."""
         inner = self._inner_shape(image_shape, latent_shape)
         layers: list[nn.Module] = []
         for c_in, c_out in pairwise((image_shape[0], *self.channels)):
             layers += [nn.Conv2d(c_in, c_out, 4, stride=2, padding=1), self.activation()]
         blocks = self._blocks(self.residual_blocks)
-        return _laid_out(nn.Sequential(*layers, *blocks, *_from_grid(inner, latent_shape)), latent_shape)
+        return _with_memory_format(nn.Sequential(*layers, *blocks, *_from_grid(inner, latent_shape)), latent_shape)
 
     def decoder(self, latent_shape: Shape, image_shape: Shape) -> nn.Module:
-        """`(B, *latent_shape) → (B, C, H, W)`; the output begins as the logit of a dark pixel."""
+        """Return a module `(B, *latent_shape) → (B, C, H, W)`; the output starts as the logit of a dark pixel."""
         inner = self._inner_shape(image_shape, latent_shape)
         layers: list[nn.Module] = []
         for c_in, c_out in pairwise((*self.channels[::-1], image_shape[0])):
             layers += [self.activation(), nn.ConvTranspose2d(c_in, c_out, 4, stride=2, padding=1)]
-        # Begun at 0.5, all pixels must fall at once. At a learning rate of 0.004 they fell so far in the first steps of
-        # some short trainings that sigmoid had no gradient left: black images, for good.
+        # If all pixels start at 0.5, they have to fall at once. At a learning rate of 0.004 they fell so far in the
+        # first steps of some short trainings that the sigmoid had no gradient left: the images stayed black.
         nn.init.constant_(layers[-1].bias, LOGIT_OF_MEAN)  # type: ignore[arg-type]
         blocks = self._blocks(self.decoder_residual_blocks)
-        return _laid_out(nn.Sequential(*_to_grid(latent_shape, inner), *blocks, *layers), latent_shape)
+        return _with_memory_format(nn.Sequential(*_to_grid(latent_shape, inner), *blocks, *layers), latent_shape)
 
     def _inner_shape(self, image_shape: Shape, latent_shape: Shape) -> Shape:
-        """Shape of the feature map at the lowest resolution."""
+        """Return the shape of the feature map at the lowest resolution."""
         factor = 2 ** len(self.channels)
         _, height, width = image_shape
         if height % factor or width % factor:
-            raise UserError(
-                f"model.network.channels: {len(self.channels)} halvings do not divide a {height}×{width} image"
-            )
+            problem = f"{len(self.channels)} halvings do not divide a {height}×{width} image"
+            raise ArgumentError("network.channels", problem)
         inner = (self.channels[-1], height // factor, width // factor)
         if len(latent_shape) == 3 and latent_shape[1:] != inner[1:]:
-            raise UserError(
-                f"model.grid: {len(self.channels)} entries of model.network.channels turn {height}×{width} into "
-                f"{inner[1]}×{inner[2]}, got {latent_shape[1]}×{latent_shape[2]}"
-            )
+            fitting = f"{inner[1]}×{inner[2]}, as network.channels halves {height}×{width} images"
+            raise ArgumentError("grid", f"should be {fitting}, got {latent_shape[1]}×{latent_shape[2]}")
         return inner
 
     def _blocks(self, number: int) -> list[nn.Module]:
@@ -92,7 +92,7 @@ class Conv:
 
 
 class ResidualBlock(nn.Module):
-    """x + conv1×1(act(conv3×3(act(x)))): `(B, C, h, w) → (B, C, h, w)`; the identity at first.
+    """x + conv1×1(act(conv3×3(act(x)))): `(B, C, h, w) → (B, C, h, w)`; initially the identity.
 
     Args:
         channels: C.
@@ -104,7 +104,7 @@ class ResidualBlock(nn.Module):
         self.residual = nn.Sequential(
             act(), nn.Conv2d(channels, channels, 3, padding=1), act(), last := nn.Conv2d(channels, channels, 1)
         )
-        # Begun at random, two of them in a row never recovered from the first steps at a learning rate of 0.004.
+        # From a random start two blocks in a row never recovered from the first steps at a learning rate of 0.004.
         for parameter in last.parameters():
             nn.init.zeros_(parameter)
 
@@ -112,23 +112,23 @@ class ResidualBlock(nn.Module):
         return x + self.residual(x)
 
 
-def _laid_out(network: nn.Sequential, latent_shape: Shape) -> nn.Sequential:
-    """Channels last where the latent is a grid of vectors.
+def _with_memory_format(network: nn.Sequential, latent_shape: Shape) -> nn.Sequential:
+    """Store channels last where the latent is a grid of vectors.
 
-    A VQ-VAE's step is 1.08 times as fast so on a CPU; to and from a flat vector it would be 0.95 times.
+    On a CPU this makes the step of a VQ-VAE 1.08 times as fast; between images and flat vectors it would be 0.95 times.
     """
     return network.to(memory_format=torch.channels_last) if len(latent_shape) == 3 else network
 
 
 def _from_grid(inner: Shape, latent_shape: Shape) -> list[nn.Module]:
-    """Feature map → latent."""
+    """Return the layers from the feature map to the latent."""
     if len(latent_shape) == 3:
         return [nn.Conv2d(inner[0], latent_shape[0], 1)]
     return [nn.Flatten(), nn.Linear(inner[0] * inner[1] * inner[2], latent_shape[0])]
 
 
 def _to_grid(latent_shape: Shape, inner: Shape) -> list[nn.Module]:
-    """Latent → feature map."""
+    """Return the layers from the latent to the feature map."""
     if len(latent_shape) == 3:
         return [nn.Conv2d(latent_shape[0], inner[0], 1)]
     return [nn.Linear(latent_shape[0], inner[0] * inner[1] * inner[2]), nn.Unflatten(1, inner)]

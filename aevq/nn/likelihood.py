@@ -1,7 +1,7 @@
-"""Likelihoods p(x|z): what a decoder's output means, and what an image costs under it, in nats.
+"""Likelihoods p(x|z): what a decoder's output means, and −log p(x|z) of an image, in nats.
 
-A likelihood owns the way from the decoder's raw output to [0, 1], so that every image at every boundary of a model is
-in [0, 1]: `nll(x, output)` scores, `mean(output)` draws.
+A likelihood maps the decoder's raw output to [0, 1], so that every image at the boundary of a model is in [0, 1]:
+`nll(x, output)` scores an image, `mean(output)` is the image that is shown.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from typing_extensions import override
 
-from aevq.config.schema import Positive, checked
+from aevq.config.checks import Configurable, PositiveFloat
 from aevq.ops.likelihood import bernoulli_nll, gaussian_nll, laplace_nll
 from aevq.ops.precision import at_least_float32, no_autocast
 
@@ -24,26 +24,26 @@ if TYPE_CHECKING:
 __all__ = ["Bernoulli", "Gaussian", "Laplace", "Likelihood"]
 
 
-class Likelihood(nn.Module, ABC):
+class Likelihood(Configurable, nn.Module, ABC):
     """p(x|z), given by a decoder's output of the shape of x.
 
     Attributes:
-        for_binary_images: Whether it takes images of zeros and ones only.
+        for_binary_images: Whether it is only meant for images of zeros and ones.
     """
 
     for_binary_images: bool = False
 
     @abstractmethod
     def nll(self, x: Tensor, output: Tensor) -> Tensor:
-        """−log p(x|z): images `(B, C, H, W)` in [0, 1] and decoder outputs → `(B,)`, nats per image."""
+        """Return −log p(x|z): images `(B, C, H, W)` in [0, 1] and decoder outputs → `(B,)`, nats per image."""
 
     @abstractmethod
     def mean(self, output: Tensor) -> Tensor:
-        """E[x|z]: decoder outputs `(B, C, H, W)` → images in [0, 1]."""
+        """Return E[x|z]: decoder outputs `(B, C, H, W)` → images in [0, 1]."""
 
 
 class _LocationScale(Likelihood):
-    """A location per pixel and one scale, fixed or learned, for all of them."""
+    """A location per pixel and one scale for all pixels, fixed or learned."""
 
     def __init__(self, scale: float, learned: bool) -> None:
         super().__init__()
@@ -57,20 +57,19 @@ class _LocationScale(Likelihood):
         return at_least_float32(output).sigmoid()
 
 
-@checked("model.likelihood")
 class Gaussian(_LocationScale):
     """N(x; sigmoid(output), σ²I): the article's mean squared error, with its scale made explicit.
 
-    A small σ asks for exact reconstructions, a large one lets the KL of a VAE win. A learned σ converges to the
-    root mean squared error (Rybkin et al. 2021, "Simple and effective VAE training with calibrated decoders",
-    arXiv:2006.13202).
+    σ is the assumed pixel noise. A small σ asks for exact reconstructions, with a large one the KL of a VAE dominates.
+    A learned σ converges to the root mean squared error (Rybkin et al. 2021, "Simple and effective VAE training with
+    calibrated decoders", arXiv:2006.13202).
 
     Args:
         sigma: σ, in units of the pixel range [0, 1]; the initial value where it is learned.
         learned: Whether σ is trained.
     """
 
-    def __init__(self, sigma: Positive, learned: bool = False) -> None:
+    def __init__(self, sigma: PositiveFloat = 0.2, learned: bool = False) -> None:
         super().__init__(sigma, learned)
 
     @override
@@ -79,7 +78,6 @@ class Gaussian(_LocationScale):
             return gaussian_nll(x, at_least_float32(output).sigmoid(), self.log_scale)
 
 
-@checked("model.likelihood")
 class Laplace(_LocationScale):
     """Laplace(x; sigmoid(output), b): the L1 loss, with its scale made explicit.
 
@@ -88,7 +86,7 @@ class Laplace(_LocationScale):
         learned: Whether b is trained.
     """
 
-    def __init__(self, scale: Positive, learned: bool = False) -> None:
+    def __init__(self, scale: PositiveFloat = 0.1, learned: bool = False) -> None:
         super().__init__(scale, learned)
 
     @override
@@ -97,14 +95,13 @@ class Laplace(_LocationScale):
             return laplace_nll(x, at_least_float32(output).sigmoid(), self.log_scale)
 
 
-@checked("model.likelihood")
 class Bernoulli(Likelihood):
     """Bernoulli(x; sigmoid(output)): a likelihood of binary images (`data.binarize`).
 
-    On grey ones it is a cross entropy, no likelihood, and who wants that says so.
+    On grey images the same formula is a cross entropy and no likelihood, so that use has to be asked for.
 
     Args:
-        grey: Whether grey images are meant (run folders older than it have none).
+        grey: Whether it is meant for grey images.
     """
 
     def __init__(self, grey: bool = False) -> None:

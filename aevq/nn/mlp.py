@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from aevq.config.schema import Counts, checked
-from aevq.nn.network import Shape, find_activation
+from aevq.config.checks import PositiveInts
+from aevq.nn.backbone import Backbone, Shape, find_activation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,28 +17,27 @@ if TYPE_CHECKING:
 __all__ = ["MLP"]
 
 
-@checked("model.network")
-class MLP:
-    """Image → hidden layers → latent, and back through the same widths in reverse.
+class MLP(Backbone):
+    """Image → hidden layers → latent, and back through the same widths in reverse order.
 
     Args:
         hidden: Widths of the encoder's hidden layers; the decoder mirrors them.
         activation: Name of the non-linearity between layers.
 
     Raises:
-        UserError: If a width is not positive or the activation is unknown.
+        UserError: If the activation is unknown.
     """
 
-    def __init__(self, hidden: Counts, activation: str) -> None:
-        self.hidden = tuple(hidden)
+    def __init__(self, hidden: PositiveInts = (512, 512), activation: str = "silu") -> None:
+        self.hidden = hidden
         self.activation = find_activation(activation)
 
     def encoder(self, image_shape: Shape, latent_shape: Shape) -> nn.Module:
-        """`(B, C, H, W) → (B, *latent_shape)`."""
+        """Return a module `(B, C, H, W) → (B, *latent_shape)`."""
         return self._stack(image_shape, self.hidden, latent_shape)
 
     def decoder(self, latent_shape: Shape, image_shape: Shape) -> nn.Module:
-        """`(B, *latent_shape) → (B, C, H, W)`."""
+        """Return a module `(B, *latent_shape) → (B, C, H, W)`."""
         return self._stack(latent_shape, self.hidden[::-1], image_shape)
 
     def _stack(self, shape_in: Shape, hidden: Sequence[int], shape_out: Shape) -> nn.Sequential:

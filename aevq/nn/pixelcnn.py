@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from aevq.config.schema import Count, Layers, Odd, Probability, checked
+from aevq.config.checks import OddInt, PositiveInt, Probability
 from aevq.errors import expect
 
 if TYPE_CHECKING:
@@ -103,7 +103,6 @@ class GatedLayer(nn.Module):
         return self.go_down(v, above, vertical_bias), h, skip
 
 
-@checked("")
 class GatedPixelCNN(nn.Module):
     """p(z_ij | z_<ij, y) for every position of a grid at once.
 
@@ -124,11 +123,11 @@ class GatedPixelCNN(nn.Module):
 
     def __init__(
         self,
-        num_codes: Count,
-        channels: Count,
-        layers: Layers,
-        kernel: Odd,
-        num_classes: Count | None = None,
+        num_codes: PositiveInt,
+        channels: PositiveInt,
+        layers: PositiveInt,
+        kernel: OddInt,
+        num_classes: PositiveInt | None = None,
         dropout: Probability = 0.0,
     ) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""The vector quantiser: a codebook, the rule that moves it, and the cure for codes that nobody uses.
+"""The vector quantizer: a codebook, the rule by which it learns, and restarts of unused codes.
 
-It works on vectors `(..., D)` and knows nothing of images. Three parts are injected:
+It works on vectors `(..., D)` and knows nothing of images. Two parts are injected:
 
 - `GradientUpdate`: the codebook follows the gradient of ‖sg[z_e] − e‖² (van den Oord et al. 2017, arXiv:1711.00937,
   equation 3, second term).
@@ -8,22 +8,23 @@ It works on vectors `(..., D)` and knows nothing of images. Three parts are inje
 - `DeadCodeRestart`: a code that is hardly used is moved onto a vector of the current batch (Dhariwal et al. 2020,
   arXiv:2005.00341, section 3.1, "random restarts").
 
-In training, `forward` records what was assigned and `step`, called once after each optimizer step, moves the codebook;
-in eval mode nothing moves. Under a process group the records of all ranks, and the vectors for a restart, are summed by
-one `all_reduce`; whether there is one is asked at call time.
+In training, `forward` records the assignments and `step`, called once after each optimizer step, moves the codebook; in
+eval mode nothing moves. In a process group the records of all ranks, and the vectors for a restart, are summed by one
+`all_reduce`. Whether there is a group is decided at each call.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from aevq.config.schema import Count, Probability, checked
+from aevq.config.checks import Configurable, PositiveInt, Probability, settings
 from aevq.nn.distributed import all_reduce_sum, global_rank, world_size
 from aevq.ops.precision import at_least_float32, no_autocast
 from aevq.ops.quantize import code_counts, code_sums, nearest_code, straight_through
@@ -33,7 +34,7 @@ __all__ = ["CodebookUpdate", "DeadCodeRestart", "EMAUpdate", "GradientUpdate", "
 
 @dataclass(frozen=True)
 class Quantized:
-    """What quantising `z_e` of shape `(..., D)` gives.
+    """The result of quantizing `z_e` of shape `(..., D)`.
 
     Attributes:
         z_q: Nearest code vectors, `(..., D)`, with the gradient of `z_e`.
@@ -48,99 +49,100 @@ class Quantized:
     commitment_loss: Tensor
 
 
-class CodebookUpdate(Protocol):
-    """How a codebook learns."""
+class CodebookUpdate(Configurable, nn.Module, ABC):
+    """How a codebook learns.
 
-    by_gradient: bool
+    Attributes:
+        by_gradient: Whether the optimizer moves the codebook.
+    """
 
+    by_gradient: ClassVar[bool]
+
+    @abstractmethod
     def start(self, codebook: Tensor) -> None:
-        """Begin (again) from this codebook, `(K, D)`."""
+        """Start (again) from this codebook, `(K, D)`."""
 
+    @abstractmethod
     def step(self, codebook: Tensor, counts: Tensor, sums: Tensor) -> None:
         """Move `codebook` in place, given assignment counts `(K,)` and sums of vectors `(K, D)` of one step."""
 
+    @abstractmethod
     def restart(self, dead: Tensor, vectors: Tensor) -> None:
-        """Rows `dead` (bool `(K,)`) were set to the rows of `vectors` `(K, D)`: forget their past."""
+        """Forget the past of the rows `dead`, bool `(K,)`, which were set to the rows of `vectors`, `(K, D)`."""
 
 
-class GradientUpdate(nn.Module):
-    """The codebook is a parameter like any other; the optimizer moves it."""
+class GradientUpdate(CodebookUpdate):
+    """The codebook is a parameter that the optimizer moves."""
 
     by_gradient = True
 
     def start(self, codebook: Tensor) -> None:
-        """Nothing to begin."""
+        """Do nothing: there is no state."""
 
     def step(self, codebook: Tensor, counts: Tensor, sums: Tensor) -> None:
-        """Nothing to do: the optimizer did it."""
+        """Do nothing: the optimizer did it."""
 
     def restart(self, dead: Tensor, vectors: Tensor) -> None:
-        """Nothing to forget."""
+        """Do nothing: there is no state."""
 
 
-@checked("model.codebook_update")
-class EMAUpdate(nn.Module):
+class EMAUpdate(CodebookUpdate):
     """N_k ← γN_k + (1−γ)n_k,  m_k ← γm_k + (1−γ)Σ z_e,  e_k = m_k / N_k.
 
-    A code without recent assignments keeps its place: both averages shrink alike.
+    A code without recent assignments stays where it is: both averages shrink by the same factor.
 
     Args:
         decay: γ in [0, 1).
     """
 
     by_gradient = False
-    SMALLEST_COUNT = 1e-12  # below it the quotient of two averages that both went to zero means nothing
+    SMALLEST_COUNT = 1e-12  # below it the quotient of the two averages is meaningless
     counts: Tensor
     sums: Tensor
 
-    def __init__(self, decay: Probability) -> None:
+    def __init__(self, decay: Probability = 0.98) -> None:
         super().__init__()
         self.decay = decay
 
     def start(self, codebook: Tensor) -> None:
-        """N_k = 1 and m_k = e_k."""
+        """Set N_k = 1 and m_k = e_k."""
         self.register_buffer("counts", codebook.new_ones(len(codebook)))
         self.register_buffer("sums", codebook.detach().clone())
 
     def step(self, codebook: Tensor, counts: Tensor, sums: Tensor) -> None:
-        """Move the averages and, with them, the codebook."""
+        """Update the averages and set the codebook to their quotients."""
         self.counts.lerp_(counts, 1 - self.decay)
         self.sums.lerp_(sums, 1 - self.decay)
         alive = self.counts > self.SMALLEST_COUNT
         codebook.copy_(torch.where(alive[:, None], self.sums / self.counts[:, None], codebook))
 
     def restart(self, dead: Tensor, vectors: Tensor) -> None:
-        """N_k = 1 and m_k = the new vector, for the rows that were moved."""
+        """Set N_k = 1 and m_k = the new vector, for the rows that were moved."""
         self.counts.masked_fill_(dead, 1.0)
         self.sums.copy_(torch.where(dead[:, None], vectors, self.sums))
 
 
-@checked("model.restart")
-@dataclass(frozen=True)
+@settings
 class DeadCodeRestart:
-    """Which codes are dead, and how often to look.
+    """Which codes count as dead, and how often they are moved.
 
     Attributes:
-        threshold: A code is dead when its share of the assignments falls under this part of 1/K.
-        every: Steps between two looks.
+        threshold: A code is dead when its share of the assignments is below `threshold / K`; 0 disables restarts.
+        every: Optimizer steps between two restarts.
     """
 
-    threshold: Probability
-    every: Count
+    threshold: Probability = 0.4
+    every: PositiveInt = 50
 
 
-@checked("model")
 class VectorQuantizer(nn.Module):
-    """Replaces vectors by the nearest of K code vectors.
+    """Replaces each vector by the nearest of K code vectors.
 
     Args:
         num_codes: K.
         code_dim: D.
         update: How the codebook learns.
-        restart: When unused codes are moved; None leaves them where they are.
-
-    Raises:
-        UserError: If `num_codes` or `code_dim` is not positive.
+        restart: When unused codes are moved; None never moves them.
     """
 
     SHARE_DECAY = 0.99
@@ -148,7 +150,7 @@ class VectorQuantizer(nn.Module):
     share: Tensor
 
     def __init__(
-        self, num_codes: Count, code_dim: Count, update: CodebookUpdate, restart: DeadCodeRestart | None = None
+        self, num_codes: int, code_dim: int, update: CodebookUpdate, restart: DeadCodeRestart | None = None
     ) -> None:
         super().__init__()
         self.num_codes = num_codes
@@ -157,17 +159,17 @@ class VectorQuantizer(nn.Module):
         self.restart = restart
         self.codebook = nn.Parameter(torch.randn(num_codes, code_dim), requires_grad=update.by_gradient)
         self.register_buffer("share", torch.full((num_codes,), 1 / num_codes))
-        self.steps = 0  # a plain int, kept by the extra state: a tensor would cost a synchronisation each step
+        self.steps = 0  # a plain int in the extra state: a tensor would need a synchronisation at each step
         self.update.start(self.codebook)
         self._recorded: Tensor | None = None
         self._candidates: Tensor | None = None
 
     def lookup(self, codes: Tensor) -> Tensor:
-        """Code vectors: int64 `(...)` → `(..., D)`."""
+        """Return code vectors: int64 `(...)` → `(..., D)`."""
         return F.embedding(codes, self.codebook)
 
     def forward(self, z_e: Tensor) -> Quantized:
-        """Quantise `z_e`, `(..., D)`, in float32 at least; in training, record the assignments for `step`."""
+        """Quantize `z_e`, `(..., D)`, in float32 at least; in training, record the assignments for `step`."""
         with no_autocast(z_e):
             return self._quantize(at_least_float32(z_e))
 
@@ -183,14 +185,14 @@ class VectorQuantizer(nn.Module):
 
     @torch.no_grad()
     def start(self, codebook: Tensor) -> None:
-        """Begin from this codebook, `(K, D)`, say the centres of a k-means."""
+        """Start from this codebook, `(K, D)`, for example the centres of a k-means."""
         self.codebook.copy_(codebook)
         self.share.fill_(1 / self.num_codes)
         self.update.start(self.codebook)
 
     @torch.no_grad()
     def step(self) -> None:
-        """Move the codebook by what was recorded since the last call; call it once after each optimizer step."""
+        """Move the codebook by what was recorded since the last call. Call it once after each optimizer step."""
         if self._recorded is None or self._candidates is None:
             return
         self.steps += 1
@@ -199,7 +201,7 @@ class VectorQuantizer(nn.Module):
         packed = torch.cat([self._recorded, self._drawn(self._candidates)], 1) if restarts else self._recorded
         packed = all_reduce_sum(packed)
         recorded, vectors = packed[:, : 1 + self.code_dim], packed[:, 1 + self.code_dim :]
-        # One vector that is NaN or infinite must not spoil its code for good.
+        # A vector that is NaN or infinite must not destroy its code.
         recorded = torch.where(recorded.isfinite().all(1, keepdim=True), recorded, 0.0)
         counts, sums = recorded[:, 0], recorded[:, 1:]
         self.update.step(self.codebook, counts, sums)
@@ -217,7 +219,7 @@ class VectorQuantizer(nn.Module):
         self.steps = state
 
     def _record(self, z_e: Tensor, codes: Tensor) -> None:
-        """Add [counts | sums], `(K, 1 + D)`, and keep the vectors as candidates for a restart."""
+        """Add [counts | sums], `(K, 1 + D)`, to the record and keep the vectors as candidates for a restart."""
         vectors = z_e.to(self.codebook.dtype)
         counts = code_counts(codes, self.num_codes)[:, None].to(vectors)
         record = torch.cat([counts, code_sums(vectors, codes, self.num_codes)], 1)
@@ -225,10 +227,10 @@ class VectorQuantizer(nn.Module):
         self._candidates = vectors if vectors.ndim > 1 else vectors[None]
 
     def _drawn(self, candidates: Tensor) -> Tensor:
-        """A random candidate for each code, `(K, D)`, drawn by the step alone; of those of other ranks zeros.
+        """Return a random candidate for each code, `(K, D)`; zeros where the candidate is on another rank.
 
-        The loader deals images out in turn: rank r of n has the images r, r + n, … of the batch that a single process
-        would have seen.
+        The draw depends on the step only. Rank r of n has the images r, r + n, … of the batch that a single process
+        would have.
         """
         ranks, vectors = world_size(), candidates.reshape(-1, self.code_dim)
         generator = torch.Generator().manual_seed(self.steps)
@@ -242,7 +244,7 @@ class VectorQuantizer(nn.Module):
         return torch.where(here[:, None], vectors[rows], 0.0)
 
     def _revive(self, restart: DeadCodeRestart, vectors: Tensor) -> None:
-        """Put each dead code onto its vector."""
+        """Move each dead code onto its vector."""
         dead = (self.share * self.num_codes < restart.threshold) & vectors.isfinite().all(1)
         self.codebook.copy_(torch.where(dead[:, None], vectors, self.codebook))
         self.share.masked_fill_(dead, 1 / self.num_codes)

@@ -1,12 +1,15 @@
-"""Priors over latents: fit, sample, log_prob."""
+"""Priors over latents: one file each, with `fit`, `sample` and where it exists `log_prob`.
 
-from aevq.priors.base import Prior
-from aevq.priors.code_length import code_length
+They know latents, never the model that encodes and decodes them. A new prior is one file here and one in `conf/prior`.
+"""
+
+from aevq.priors.base import Prior, code_length
 from aevq.priors.codes import Marginals, Uniform
-from aevq.priors.files import build_prior, fitted_to, load_prior, save_prior
+from aevq.priors.files import fitted_to, load_prior, save_prior
 from aevq.priors.mixture import Mixture
 from aevq.priors.normal import FittedNormal, StandardNormal
 from aevq.priors.pixelcnn import PixelCNN
+from aevq.priors.trained import TrainedPrior
 
 __all__ = [
     "FittedNormal",
@@ -15,8 +18,8 @@ __all__ = [
     "PixelCNN",
     "Prior",
     "StandardNormal",
+    "TrainedPrior",
     "Uniform",
-    "build_prior",
     "code_length",
     "fitted_to",
     "load_prior",

@@ -1,66 +1,109 @@
-"""What a prior is: a density over latents that can be fitted to codes, sampled, and asked for a log probability.
+"""What every prior offers: a density p(z) over latents that is fitted to encoded images, sampled and scored.
 
-A prior knows latents only, never the model that made them. It is built for a `LatentSpec` and refuses the other kind.
+A prior knows latents only, never the model that made them. It is built for a `LatentSpec`, and its `kind` says for
+which kind: vectors (AE, VAE) or grids of codes (VQ-VAE).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+import math
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
 
-from aevq.errors import UserError
-from aevq.latents import CodeSpec, LatentSet, LatentSpec, VectorSpec
+import torch
+from torch import nn
+
+from aevq.config.checks import ArgumentError, Configurable
+from aevq.latents import CodeSpec, LatentSpec, VectorSpec
+from aevq.nn.distributed import map_rows
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
-__all__ = ["Prior", "require_codes", "require_vectors"]
+    from aevq.latents import LatentSet
+
+__all__ = ["Prior", "code_length"]
+
+CHUNK = 500
+MOST_SUMMED = 10  # classes; scoring with each of them costs as much as an unconditional prior
 
 
-@runtime_checkable
-class Prior(Protocol):
-    """p(z). Every prior is also an `nn.Module`, so its parameters are its state."""
+class Prior(Configurable, nn.Module, ABC):
+    """p(z), or p(z|y) where it has `num_classes`. What is fitted is in its parameters and buffers.
 
-    spec: LatentSpec
+    Args:
+        spec: The latents that it draws.
 
-    def fit(self, latents: LatentSet, **stage: Any) -> None:
-        """Fit to encoded images.
+    Attributes:
+        kind: The kind of latents it is for, `VectorSpec` or `CodeSpec`.
+        fewest_latents: How many latents a fit needs at least.
+        num_classes: Classes of a conditional prior; None for an unconditional one.
 
-        Args:
-            latents: Latents of the train and the validation split.
-            **stage: `make_trainer` and `resume_from` for a prior that is trained; the others need neither.
-        """
+    Raises:
+        UserError: If `spec` is of the other kind.
+    """
 
+    kind: ClassVar[type[LatentSpec]]
+    fewest_latents: int = 1
+    num_classes: int | None = None
+
+    def __init__(self, spec: LatentSpec) -> None:
+        super().__init__()
+        if not isinstance(spec, self.kind):
+            mine, theirs = (_IN_WORDS[kind] for kind in (self.kind, type(spec)))
+            raise ArgumentError("", f"{type(self).__name__} is a prior for {mine}, but the latents are {theirs}")
+        self.spec = spec
+
+    @abstractmethod
+    def fit(self, latents: LatentSet) -> None:
+        """Fit to the latents of the train split; the validation split may decide when to stop."""
+
+    @abstractmethod
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Draw `n` latents, `(n, *spec.shape)`."""
 
-    def log_prob(self, latents: Tensor) -> Tensor:
-        """Log p(z): `(B, *spec.shape)` → `(B,)`, nats."""
+    def log_prob(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return log p(z), or log p(z|y) if labels are given: `(B, *spec.shape)` → `(B,)`, nats.
+
+        Raises:
+            NotImplementedError: If this prior cannot be evaluated; `has_log_prob` is False then.
+        """
+        raise NotImplementedError
+
+    @property
+    def has_log_prob(self) -> bool:
+        """Whether `log_prob` can be called."""
+        return type(self).log_prob is not Prior.log_prob
+
+    @property
+    def device(self) -> torch.device:
+        """Where its tensors are."""
+        return next(iter(self.state_dict().values())).device
 
 
-def require_vectors(spec: LatentSpec, name: str) -> VectorSpec:
-    """The spec, if it is one of vectors.
+_IN_WORDS: dict[type, str] = {VectorSpec: "vectors (AE, VAE)", CodeSpec: "grids of codes (VQ-VAE)"}
 
-    Raises:
-        UserError: If it is one of codes.
+
+def code_length(prior: Prior, latents: Tensor, labels: Tensor) -> Tensor:
+    """Return the code length of each latent, −log p(z).
+
+    For a prior p(z|y) with too many classes to sum over it is log |Y| − log p(z|y), which is larger: the class is sent
+    first.
+
+    Args:
+        prior: Fitted, with a `log_prob`.
+        latents: `(N, *spec.shape)`, shared among the processes.
+        labels: `(N,)`; used only where p(z) cannot be had.
+
+    Returns:
+        `(N,)`, nats.
     """
-    if not isinstance(spec, VectorSpec):
-        raise UserError(
-            f"prior {name}: expected latent vectors (AE, VAE), got {spec}; "
-            "priors for code grids: uniform, marginals, pixelcnn"
-        )
-    return spec
+    classes = prior.num_classes or 1
 
+    def length(rows: Tensor) -> Tensor:
+        z = latents[rows].to(prior.device)
+        if classes <= MOST_SUMMED:
+            return -prior.log_prob(z)
+        return math.log(classes) - prior.log_prob(z, labels[rows].to(prior.device))
 
-def require_codes(spec: LatentSpec, name: str) -> CodeSpec:
-    """The spec, if it is one of code grids.
-
-    Raises:
-        UserError: If it is one of vectors.
-    """
-    if not isinstance(spec, CodeSpec):
-        raise UserError(
-            f"prior {name}: expected code grids (VQ-VAE), got {spec}; "
-            "priors for vectors: standard_normal, fitted_normal, mixture"
-        )
-    return spec
+    return map_rows(length, torch.arange(len(latents)), CHUNK)

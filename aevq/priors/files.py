@@ -1,99 +1,62 @@
-"""A fitted prior as one safetensors file: its tensors, and its class, arguments and latent spec in the header."""
+"""A fitted prior as one safetensors file: its tensors, and in the header how to build it and what it was fitted to."""
 
 from __future__ import annotations
 
 import json
-from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import safetensors.torch
-import torch
 from safetensors import SafetensorError, safe_open
 
-from aevq.config.instantiate import build
+from aevq.config.checks import to_config
+from aevq.config.instantiate import instantiate
 from aevq.errors import UserError
 from aevq.files import atomic_write
-from aevq.latents import spec_from_dict, spec_to_dict
-from aevq.nn.memory import check_size
+from aevq.priors.base import Prior
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from torch import Tensor
-
-    from aevq.latents import LatentSpec
-    from aevq.priors.base import Prior
-
-__all__ = ["build_prior", "fitted_to", "load_prior", "save_prior"]
-
-SEAL = "sha256"
-SPARE = 1 << 20  # bytes that a prior may need beside what its file holds
+__all__ = ["fitted_to", "load_prior", "save_prior"]
 
 
-def build_prior(config: dict[str, Any], spec: LatentSpec, trust: Iterable[str] = (), path: str = "prior") -> Prior:
-    """An unfitted prior for latents of that spec.
+def save_prior(prior: Prior, path: Path, fitted_to: str = "") -> None:
+    """Write a fitted prior, all or nothing.
 
     Args:
-        config: `_target_` and arguments, plain values.
-        spec: What it is to draw.
-        trust: See `aevq.config.instantiate.build`.
-        path: Its key in the configuration, for errors.
-
-    Raises:
-        UserError: If the prior is not made for such latents, or an argument is bad.
-    """
-    return build(config, trust, path, spec=spec)
-
-
-def save_prior(prior: Prior, config: dict[str, Any], path: Path, fitted_to: str = "") -> None:
-    """Write `prior` all or nothing.
-
-    Args:
-        prior: Built from `config`.
-        config: `_target_` and arguments, plain values.
+        prior: The prior.
         path: The file.
-        fitted_to: Identifies the model whose latents it was fitted to.
+        fitted_to: Identifies the weights of the model whose latents it was fitted to.
     """
-    header = {"config": json.dumps(config), "spec": json.dumps(spec_to_dict(prior.spec)), "fitted_to": fitted_to}
-    tensors = {name: tensor.contiguous().cpu() for name, tensor in prior.state_dict().items()}  # type: ignore[attr-defined]
-    atomic_write(path, safetensors.torch.save(tensors, metadata=header | {SEAL: _digest(header, tensors)}))
+    header = {"prior": json.dumps(to_config(prior)), "fitted_to": fitted_to}
+    tensors = {name: tensor.contiguous().cpu() for name, tensor in prior.state_dict().items()}
+    atomic_write(path, safetensors.torch.save(tensors, metadata=header))
 
 
 def load_prior(path: Path, trust: Iterable[str] = ()) -> Prior:
-    """The prior of a file written by `save_prior`.
+    """Read a prior that `save_prior` has written.
+
+    Args:
+        path: The file.
+        trust: Packages whose classes it may name besides those of aevq.
 
     Raises:
-        UserError: If the file is not one, or its tensors do not fit its class.
+        UserError: If the file is not one, names a class that is not trusted, or its tensors do not fit.
     """
     try:
         with safe_open(path, framework="pt") as file:
-            header = dict(file.metadata() or {})
+            config = json.loads((file.metadata() or {})["prior"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        seal = header.pop(SEAL, None)
-        if seal is not None and seal != _digest(header, tensors):
-            raise ValueError("it was changed since it was written: its SHA-256 does not fit")
-        config, spec = json.loads(header["config"]), spec_from_dict(json.loads(header["spec"]))
-        limit = SPARE + 2 * path.stat().st_size
-        check_size(lambda: build_prior(config, spec, trust), "prior", limit, "what its file can hold")  # type: ignore[arg-type, return-value]
-        prior = build_prior(config, spec, trust)
-        prior.load_state_dict(tensors)  # type: ignore[attr-defined]
+        prior = instantiate(config, "prior", Prior, trust=trust)
+        prior.load_state_dict(tensors)
     except (OSError, SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
         raise UserError(f"{path}: not a fitted prior of aevq ({' '.join(str(error).split())})") from error
     return prior
 
 
-def _digest(header: dict[str, str], tensors: dict[str, Tensor]) -> str:
-    """SHA-256 over header and tensors: the format has none of its own."""
-    sha = sha256(json.dumps(header, sort_keys=True).encode())
-    for name, tensor in sorted(tensors.items()):
-        sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        sha.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return sha.hexdigest()
-
-
 def fitted_to(path: Path) -> str | None:
-    """What identifies the model that the prior in a file was fitted to; None where there is no such file."""
+    """Return what the prior in a file was fitted to; None where there is no readable file."""
     if not path.is_file():
         return None
     try:

@@ -1,65 +1,77 @@
-"""Normal priors over latent vectors: N(0, I), and N(m, C) with the mean and covariance of the codes.
+"""Normal priors over latent vectors: N(0, I), and N(m, C) with the mean and covariance of the train latents.
 
 Both hold a mean m and a Cholesky factor L with C = LLᵀ; z = m + Lε, ε ~ N(0, I).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import MultivariateNormal
+from typing_extensions import override
 
-from aevq.priors.base import require_vectors
+from aevq.latents import LatentSpec, VectorSpec
+from aevq.priors.base import Prior
 
 if TYPE_CHECKING:
-    from aevq.latents import LatentSet, LatentSpec
+    from aevq.latents import LatentSet
 
 __all__ = ["FittedNormal", "StandardNormal"]
 
-JITTER = 1e-6  # added to the variances: a dead latent dimension has none
+JITTER = 1e-6  # added to the variances: an unused latent dimension has none
 
 
-class StandardNormal(nn.Module):
-    """N(0, I): what a VAE pulls its codes to, and what an AE knows nothing of.
+class _Normal(Prior):
+    """N(m, LLᵀ), at first N(0, I)."""
 
-    Args:
-        spec: Latents to be drawn, vectors.
-    """
-
-    name = "standard_normal"
+    kind = VectorSpec
     mean: Tensor
     cholesky: Tensor
 
     def __init__(self, spec: LatentSpec) -> None:
-        super().__init__()
-        self.spec = require_vectors(spec, self.name)
-        self.register_buffer("mean", torch.zeros(self.spec.dim))
-        self.register_buffer("cholesky", torch.eye(self.spec.dim))
+        super().__init__(spec)
+        self.register_buffer("mean", torch.zeros(spec.shape))
+        self.register_buffer("cholesky", torch.eye(*spec.shape))
 
-    def fit(self, latents: LatentSet, **stage: Any) -> None:
-        """Nothing to fit."""
-
+    @override
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """Z ~ N(m, LLᵀ): `(n, D)`."""
-        epsilon = torch.randn(n, self.spec.dim, generator=generator).to(self.mean)
+        """Draw z ~ N(m, LLᵀ): `(n, D)`."""
+        epsilon = torch.randn(n, len(self.mean), generator=generator).to(self.mean)
         return self.mean + epsilon @ self.cholesky.T
 
-    def log_prob(self, latents: Tensor) -> Tensor:
-        """Log N(z; m, LLᵀ): `(B, D)` → `(B,)`, nats."""
+    @override
+    def log_prob(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return log N(z; m, LLᵀ): `(B, D)` → `(B,)`, nats."""
         return MultivariateNormal(self.mean, scale_tril=self.cholesky).log_prob(latents)
 
 
-class FittedNormal(StandardNormal):
-    """N(m, C) with m and C the mean and the covariance of the codes."""
+class StandardNormal(_Normal):
+    """N(0, I): a VAE pulls its latents towards it, an AE does not.
 
-    name = "fitted_normal"
+    Args:
+        spec: The latents that it draws, vectors.
+    """
 
-    def fit(self, latents: LatentSet, **stage: Any) -> None:
-        """M = mean of the train codes, C = their covariance."""
+    @override
+    def fit(self, latents: LatentSet) -> None:
+        """Do nothing: there is nothing to fit."""
+
+
+class FittedNormal(_Normal):
+    """N(m, C) with m and C the mean and the covariance of the train latents.
+
+    Args:
+        spec: The latents that it draws, vectors.
+    """
+
+    @override
+    def fit(self, latents: LatentSet) -> None:
+        """Set m and C to the mean and the covariance of the train latents."""
         z = latents.train.flatten(1).double()
-        covariance = torch.cov(z.T).reshape(self.spec.dim, self.spec.dim)
-        jitter = JITTER * torch.eye(self.spec.dim, dtype=z.dtype, device=z.device)
+        dim = len(self.mean)
+        covariance = torch.cov(z.T).reshape(dim, dim)
+        jitter = JITTER * torch.eye(dim, dtype=z.dtype, device=z.device)
         self.mean.copy_(z.mean(0))
         self.cholesky.copy_(torch.linalg.cholesky(covariance + jitter))

@@ -1,7 +1,7 @@
-"""What a scheduler tells a process by its environment: SLURM, or torchrun.
+"""Schedulers, as a process sees them in its environment: SLURM and torchrun.
 
-Both start the processes of a job themselves, and may start a job again: after a preemption, a time limit, a failure. So
-its run folder must be the same in all its processes and at each start, and be named after what stays the same, the job.
+Both start the processes of a job themselves, and may start a job again: after a preemption, a time limit or a failure.
+So the run folder has to be the same in all processes and at each start; it is named after the job.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Any
 
 from aevq.errors import UserError
 
-__all__ = ["job_name", "made_elsewhere", "requeue"]
+__all__ = ["externally_launched", "job_name", "requeue"]
 
-INTERACTIVE = ("bash", "interactive")  # SLURM's names of allocations in which a person types commands
+# SLURM's names of allocations in which a person types commands.
+INTERACTIVE = ("bash", "interactive")
 
 
 def _slurm() -> bool:
@@ -24,13 +25,13 @@ def _slurm() -> bool:
     return "SLURM_JOB_ID" in env and "SLURM_NTASKS" in env and env.get("SLURM_JOB_NAME") not in INTERACTIVE
 
 
-def made_elsewhere() -> bool:
-    """Whether the processes of this job are made by SLURM or torchrun, and not by the first of them."""
+def externally_launched() -> bool:
+    """Return whether SLURM or torchrun starts the processes of this job, and not the first of them."""
     return _slurm() or "TORCHELASTIC_RUN_ID" in os.environ
 
 
 def job_name(config: dict[str, Any]) -> str | None:
-    """A name that all processes of a job agree on, at each start of it; None outside a scheduler.
+    """Return a name on which all processes of a job agree, at each start; None outside a scheduler.
 
     Args:
         config: The run's configuration: two commands of one job are two runs.
@@ -56,7 +57,7 @@ def requeue() -> str | None:
     """Ask SLURM to put this job back into the queue.
 
     Returns:
-        What is amiss; None where it did, or this is no batch job of SLURM.
+        What went wrong; None where nothing did, or where this is not a batch job of SLURM.
     """
     if not _slurm():
         return None

@@ -1,50 +1,73 @@
-"""Where figures go while a model trains: metrics.csv, TensorBoard, Weights & Biases."""
+"""Where metrics go while a model trains: metrics.csv and TensorBoard; Weights & Biases is in `aevq.training.wandb`."""
 
 from __future__ import annotations
 
 import csv
-import logging
-import os
-import re
-import threading
+from abc import ABC
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any
 
-from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from typing_extensions import override
 
-from aevq.config.schema import Text, check_value
+from aevq.config.checks import Configurable
 from aevq.errors import UserError
 from aevq.files import atomic_write
-from aevq.report.rows import COLUMNS, comparison_rows
-from aevq.training.wandb_server import wandb_mode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from aevq.runs.result import Result
 
-__all__ = ["MetricsCSV", "finish", "label", "publish", "tensorboard", "weights_and_biases"]
-
-log = logging.getLogger("aevq")
-
-WandbMode = Literal["auto", "online", "offline", "disabled"]
-STEP = "trainer/global_step"
-SECONDS_TO_BEGIN, SECONDS_TO_FINISH = 20, 120  # that W&B's server may take
+__all__ = ["MetricsCSV", "RunLogger", "TensorBoard", "costs"]
 
 
-class MetricsCSV(Logger):
-    """`metrics.csv` in the run folder: one row a figure, `step,name,value`, appended as they come.
+class RunLogger(Configurable, ABC):
+    """What a run does with a logger of Lightning, beside logging metrics to it.
 
-    A table in long form never has to be rewritten when a new name appears, so a kill costs no more than the last rows.
-
-    Args:
-        run_dir: The run folder.
+    A logger is built, and so checked, before the run has a folder, and started when it has one.
     """
 
-    def __init__(self, run_dir: str) -> None:
+    def start(self, run: Path, config: dict[str, Any], labels: Sequence[str]) -> None:
+        """Open the logger.
+
+        Args:
+            run: The run folder.
+            config: The run's configuration.
+            labels: Names of the model and of the data set.
+        """
+
+    def forget(self, prefixes: tuple[str, ...], from_step: int) -> None:
+        """Drop the metrics that a resumed training will log again.
+
+        Args:
+            prefixes: Beginnings of the names of that training's metrics.
+            from_step: Its first step.
+        """
+
+    def publish(self, result: Result, priors: Iterable[str], images: Sequence[Path]) -> None:
+        """Show the metrics and the images, PNG files, of a finished run.
+
+        Args:
+            result: Of the run, after its evaluation.
+            priors: Names of its priors.
+            images: Of reconstructions, samples and latents.
+        """
+
+    def finish(self, exit_code: int) -> None:
+        """Close the logger; `exit_code` is not 0 where the run failed."""
+
+
+class MetricsCSV(RunLogger, Logger):
+    """`metrics.csv` in the run folder: one row `step,name,value` for each metric, appended as they come.
+
+    A table in long form is never rewritten when a new name appears, so a kill loses at most the last rows.
+    """
+
+    path: Path
+
+    def __init__(self) -> None:
         super().__init__()
-        self.path = Path(run_dir) / "metrics.csv"
 
     @property
     @override
@@ -56,11 +79,17 @@ class MetricsCSV(Logger):
     def version(self) -> str:
         return ""
 
-    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """The run folder has them in config.yaml."""
+    @override
+    def start(self, run: Path, config: dict[str, Any], labels: Sequence[str]) -> None:
+        self.path = run / "metrics.csv"
 
+    @override
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: the run folder has them in config.yaml."""
+
+    @override
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Append one row for each figure; Lightning's `epoch`, which is no figure, is left out."""
+        """Append one row for each metric; Lightning's `epoch` is left out."""
         new = not self.path.exists()
         with self.path.open("a", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
@@ -68,13 +97,8 @@ class MetricsCSV(Logger):
                 writer.writerow(["step", "name", "value"])
             writer.writerows([step, name, repr(float(v))] for name, v in metrics.items() if name != "epoch")
 
+    @override
     def forget(self, prefixes: tuple[str, ...], from_step: int) -> None:
-        """Drop the rows that a resumed training will write again.
-
-        Args:
-            prefixes: Beginnings of the names of that training's figures.
-            from_step: Its first step.
-        """
         if not self.path.exists():
             return
         with self.path.open(newline="", encoding="utf-8") as file:
@@ -84,150 +108,47 @@ class MetricsCSV(Logger):
         atomic_write(self.path, "".join(",".join(row) + "\r\n" for row in kept))
 
 
-def tensorboard(run_dir: str) -> TensorBoardLogger:
+class TensorBoard(RunLogger, TensorBoardLogger):
     """Event files in `<run>/tensorboard`.
 
     Raises:
         UserError: If TensorBoard is not installed.
     """
-    try:
-        return TensorBoardLogger(run_dir, name="", version="tensorboard")
-    except ModuleNotFoundError as error:
-        raise UserError("logger=tensorboard: TensorBoard is not installed; pip install aevq[tensorboard]") from error
+
+    def __init__(self) -> None:
+        try:
+            super().__init__(save_dir="", name="", version="tensorboard")
+        except ModuleNotFoundError as error:
+            raise UserError("logger=tensorboard: not installed; pip install aevq[tensorboard]") from error
+        self._run = Path()
+
+    @property
+    @override
+    def root_dir(self) -> str:
+        return str(self._run)
+
+    @override
+    def start(self, run: Path, config: dict[str, Any], labels: Sequence[str]) -> None:
+        self._run = run
+        self.log_hyperparams(config)
+
+    @override
+    def publish(self, result: Result, priors: Iterable[str], images: Sequence[Path]) -> None:
+        from matplotlib.image import imread
+
+        events, step = self.experiment, int(result.train.get("steps", 0))
+        for name, value in (result.metrics | costs(result)).items():
+            events.add_scalar(name, value, step)
+        for path in images:
+            events.add_image(f"final/{path.stem}", imread(path), step, dataformats="HWC")
+        events.flush()
+
+    @override
+    def finish(self, exit_code: int) -> None:
+        self.finalize("success" if exit_code == 0 else "failed")
 
 
-def weights_and_biases(
-    run_dir: str, project: Text, mode: WandbMode, group: str | None, tags: Iterable[str], notes: str | None
-) -> WandbLogger:
-    """A W&B run with its files in `<run>/wandb`; a resumed training goes on in the same one.
-
-    Args:
-        run_dir: The run folder; its name is the run's.
-        project: W&B project.
-        mode: `auto` (online where a key is configured and the server answers, else offline), `online` or `offline`.
-        group: Runs of one group stand together in the dashboard; where it is None, those of one sweep do.
-        tags: Labels of the run.
-        notes: A line about the run.
-    """
-    import wandb  # slow to import, and only this logger needs it
-
-    check_value("logger.wandb.mode", mode, WandbMode)
-    chosen = wandb_mode() if mode == "auto" else mode
-    _stage_here_without_home(run_dir)
-    known_id = Path(run_dir) / "wandb" / "run-id"
-    run_id = known_id.read_text().strip() if known_id.exists() else None
-    known_id.parent.mkdir(exist_ok=True)
-    name = Path(run_dir).name
-
-    def begin(mode: str) -> Any:
-        # WandbLogger would start the run with an option that W&B warns of.
-        return wandb.init(
-            name=name,
-            dir=run_dir,
-            project=project,
-            id=run_id,
-            resume="allow" if run_id else None,
-            group=group or os.environ.get("WANDB_RUN_GROUP"),  # which a sweep sets for its jobs
-            tags=list(tags),
-            notes=notes,
-            mode=cast("Any", mode),
-            job_type="train",
-            config={"setting": _setting(name)},
-            # Silent: its many lines would drown ours.
-            settings=wandb.Settings(silent=True, init_timeout=SECONDS_TO_BEGIN),
-        )
-
-    try:
-        run = begin(chosen)
-    except wandb.Error as error:
-        if mode != "auto":
-            raise UserError(f"logger.wandb.mode={mode}: W&B did not take the run; mode=auto goes on offline") from error
-        chosen = "offline"
-        run = begin(chosen)
-    run.define_metric(STEP)
-    run.define_metric("*", step_metric=STEP, step_sync=True)
-    atomic_write(known_id, run.id)
-    if chosen == "offline":
-        folder = Path(run.dir).parent
-        log.warning("W&B: offline (no key, or no answer); upload this run later with: wandb sync %s", folder)
-    else:
-        log.info("W&B: %s", run.url)
-    return WandbLogger(name=name, save_dir=run_dir, project=project, experiment=run)
-
-
-def _stage_here_without_home(run_dir: str) -> None:
-    """Where there is no home folder to write to, let W&B put its files beside the run's."""
-    home = Path("~").expanduser()
-    if not (home.is_dir() and os.access(home, os.W_OK)):
-        for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
-            os.environ.setdefault(name, str(Path(run_dir) / "wandb"))
-
-
-def _setting(name: str) -> str:
-    """What a run has in common with those of other seeds: its name without time or number, and without the seed."""
-    without_start = re.sub(r"^(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d|\d+)_", "", name)
-    return re.sub(r"_s\d+(-\d+)?(?=_|$)", "", without_start, count=1)
-
-
-def label(loggers: Iterable[Logger], *labels: str) -> None:
-    """Tag a run in W&B, beside the user's own tags."""
-    for logger in loggers:
-        if isinstance(logger, WandbLogger):
-            run = logger.experiment
-            run.tags = tuple(dict.fromkeys([*(run.tags or ()), *labels]))
-
-
-def publish(loggers: Iterable[Logger], result: Result, priors: Iterable[str], images: Iterable[Path]) -> None:
-    """Show a finished run's figures and pictures in the dashboards.
-
-    Args:
-        loggers: Of the run.
-        result: Of the run, measured.
-        priors: Their names.
-        images: PNG files.
-    """
-    images, rows = list(images), comparison_rows(result, priors)
-    for logger in loggers:
-        if isinstance(logger, WandbLogger):
-            logger.experiment.summary.update(result.metrics | _costs(result))
-            logger.log_table("comparison", list(COLUMNS), rows)
-            for path in images:
-                logger.log_image(f"final/{path.stem}", [str(path)])
-        elif isinstance(logger, TensorBoardLogger):
-            _publish_events(logger, result, images)
-
-
-def _publish_events(logger: TensorBoardLogger, result: Result, images: Iterable[Path]) -> None:
-    from matplotlib.image import imread
-
-    events, step = logger.experiment, int(result.train.get("steps", 0))
-    for name, value in (result.metrics | _costs(result)).items():
-        events.add_scalar(name, value, step)
-    for path in images:
-        events.add_image(f"final/{path.stem}", imread(path), step, dataformats="HWC")
-    events.flush()
-
-
-def _costs(result: Result) -> dict[str, float]:
+def costs(result: Result) -> dict[str, float]:
+    """Return the costs of a run as metrics `cost/<name>`."""
     train = {f"cost/{name}": result.train[name] for name in ("seconds", "images_per_second") if name in result.train}
     return {"cost/parameters": result.model["parameters"], **train}
-
-
-def _finish_wandb(exit_code: int) -> None:
-    """Let W&B upload what is left, but not for ever: a server that hangs must not hold up a sweep."""
-    import wandb
-
-    finishing = threading.Thread(target=wandb.finish, kwargs={"exit_code": exit_code}, daemon=True)
-    finishing.start()
-    finishing.join(SECONDS_TO_FINISH)
-    if finishing.is_alive():
-        log.warning("W&B: still uploading after %d s, left to itself; the run is whole without it", SECONDS_TO_FINISH)
-
-
-def finish(loggers: Iterable[Logger], exit_code: int) -> None:
-    """Close the dashboards; W&B shows a run with a non-zero code as failed."""
-    for logger in loggers:
-        if isinstance(logger, WandbLogger):
-            _finish_wandb(exit_code)
-        elif isinstance(logger, TensorBoardLogger):
-            logger.finalize("success" if exit_code == 0 else "failed")

@@ -1,91 +1,118 @@
-"""Notice that the machine is wanted back: noted in a training and obeyed between two steps, obeyed at once elsewhere.
+"""Requests to stop: noted while a model trains and carried out between two steps, carried out at once elsewhere.
 
-SIGTERM and SIGUSR1 are such notices, and so is a signal that a scheduler's wrapper has put a handler on (submitit's
-SIGUSR2). Ctrl-C is one too; a second Ctrl-C ends at once. A process that was preempted exits with `PREEMPTED`, so that
-whoever started it knows that it saved and goes on if started again.
+SIGTERM and SIGUSR1 are such requests, and so is a signal for which a scheduler's wrapper has set a handler (submitit's
+SIGUSR2). Ctrl-C is one too; a second Ctrl-C ends the process at once. A process that was stopped exits with
+`PREEMPTED`, so whoever started it knows that it saved its state and can be resumed.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
+import sys
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from aevq.config.rank import rank
 from aevq.errors import Stopped
+from aevq.nn.distributed import leave_group
+from aevq.training.cluster import requeue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-__all__ = ["NOTICES", "Notice"]
+__all__ = ["STOP_SIGNALS", "StopRequest", "stoppable"]
 
-# Those that there are: Windows has no SIGUSR1.
-NOTICES = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
-WRAPPERS = tuple(getattr(signal, name) for name in ("SIGUSR2",) if hasattr(signal, name))
+log = logging.getLogger("aevq")
+
+# Windows has no SIGUSR1.
+STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
+WRAPPER_SIGNALS = tuple(getattr(signal, name) for name in ("SIGUSR2",) if hasattr(signal, name))
 
 
-class Notice:
-    """Listens for the signals while `listening`, and keeps the first that came.
+class StopRequest:
+    """Listens for signals inside `listening` and keeps the first that came.
 
     Attributes:
-        received: The signal; None as long as none has come.
-        obeyed: Whether the training was told to stop for it.
+        signum: The signal; None as long as none has come.
+        accepted: Whether the training was told to stop because of it.
     """
 
     def __init__(self) -> None:
-        self.received: int | None = None
-        self.obeyed = False
+        self.signum: int | None = None
+        self.accepted = False
         self._deferring = False
         self._previous: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take the signals inside; a wrapper's own handler is called afterwards if its signal was the one."""
+        """Handle the signals inside; afterwards the wrapper's own handler is called if its signal was the one."""
         if threading.current_thread() is not threading.main_thread():
-            yield  # only there can a process take signals
+            yield  # only the main thread can handle signals
             return
-        for listened in (*NOTICES, *WRAPPERS):
-            handler = signal.getsignal(listened)
-            if listened in NOTICES or callable(handler):
-                self._previous[listened] = handler
-                signal.signal(listened, self._take)
+        for number in (*STOP_SIGNALS, *WRAPPER_SIGNALS):
+            handler = signal.getsignal(number)
+            if number in STOP_SIGNALS or callable(handler):
+                self._previous[number] = handler
+                signal.signal(number, self._handle)
         try:
             yield
         finally:
-            for signum, handler in self._previous.items():
-                signal.signal(signum, handler)
-            signum = self.received or 0
-            if signum in WRAPPERS and callable(wrapper := self._previous.get(signum)):
-                wrapper(signum, None)  # submitit puts the job back into the queue, and exits
+            for number, handler in self._previous.items():
+                signal.signal(number, handler)
+            wrapper = self._previous.get(self.signum or 0)
+            if self.signum in WRAPPER_SIGNALS and callable(wrapper):
+                wrapper(self.signum, None)  # submitit puts the job back into the queue and exits
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Only note a signal inside: a training looks at `received` between two steps.
+        """Only note a signal inside: the training looks at `signum` between two steps.
 
         Raises:
-            Stopped: At the end, if one came.
+            Stopped: At the end, if a signal came.
         """
         self._deferring = True
         try:
             yield
         except BaseException as error:
-            if self.obeyed and self.received is not None:
-                raise Stopped(self.received) from error
+            if self.accepted and self.signum is not None:
+                raise Stopped(self.signum) from error
             raise
         finally:
             self._deferring = False
-        if self.received is not None:
-            raise Stopped(self.received)
+        if self.signum is not None:
+            raise Stopped(self.signum)
 
-    def _take(self, signum: int, frame: FrameType | None) -> None:
-        before, self.received = self.received, self.received or signum
+    def _handle(self, signum: int, frame: FrameType | None) -> None:
+        before, self.signum = self.signum, self.signum or signum
         if before == signum == signal.SIGINT:
             raise KeyboardInterrupt
         if before is not None:
-            return  # it is being obeyed
+            return  # it is being carried out
         if not self._deferring:
             raise Stopped(signum)
         if signum == signal.SIGINT:
             os.write(2, b"\nsaving after this step; Ctrl-C again ends at once\n")
+
+
+@contextmanager
+def stoppable(stop: StopRequest) -> Iterator[None]:
+    """Handle stop signals inside, and the end of a run that is one process of several.
+
+    Raises:
+        Stopped: If the process was asked to stop, and saved what there was to save.
+    """
+    try:
+        with stop.listening():
+            yield
+    except Stopped as error:
+        if rank() > 0:  # rank 0 reports it; whoever started the others would take the exit code for a crash
+            sys.exit(0)
+        if signal.Signals(error.signum).name == "SIGUSR1" and (problem := requeue()):
+            log.warning("not put back into the queue: %s", problem)
+        raise
+    finally:
+        leave_group()

@@ -1,20 +1,22 @@
-"""Callbacks of Lightning's Trainer."""
+"""Callbacks of Lightning's Trainer: checkpoints, exact resume, stop requests, progress, speed, image panels."""
 
-from aevq.training.callbacks.checkpoint import SelfDescribing
+from aevq.training.callbacks.checkpoint import AtomicCheckpointIO, Checkpoint, CheckpointContent
 from aevq.training.callbacks.codebook import CodebookHealth
 from aevq.training.callbacks.exact_resume import ExactResume
-from aevq.training.callbacks.pictures import ReconstructionPanel, SamplePanel
-from aevq.training.callbacks.preemption import Preemption
+from aevq.training.callbacks.panels import ReconstructionPanel, SamplePanel
+from aevq.training.callbacks.progress import StepProgress
+from aevq.training.callbacks.stop import StopOnRequest
 from aevq.training.callbacks.throughput import Throughput
-from aevq.training.callbacks.validation import ValidateEvery
 
 __all__ = [
+    "AtomicCheckpointIO",
+    "Checkpoint",
+    "CheckpointContent",
     "CodebookHealth",
     "ExactResume",
-    "Preemption",
     "ReconstructionPanel",
     "SamplePanel",
-    "SelfDescribing",
+    "StepProgress",
+    "StopOnRequest",
     "Throughput",
-    "ValidateEvery",
 ]

@@ -1,23 +1,27 @@
-"""Checkpoints that describe themselves."""
+"""Checkpoints that can be moved, that are complete, and that hold no weight which is not finite."""
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 from typing_extensions import override
 
-from aevq.ops.finite import expect_finite_weights
+from aevq.files import atomic_write, load_plain
+from aevq.ops.finite import check_finite_weights
 
-__all__ = ["Checkpoint", "SelfDescribing"]
+__all__ = ["AtomicCheckpointIO", "Checkpoint", "CheckpointContent"]
 
 
 class Checkpoint(ModelCheckpoint):
-    """Lightning's, for folders that are moved and passed on: what it remembers of files is meant of its own folder.
+    """Lightning's callback for folders that are moved and shared: paths in its state mean files of its own folder.
 
-    Lightning would forget which was the best, and delete what a stranger's checkpoint names as an older one.
+    Lightning would forget which checkpoint was the best, and delete the file that a foreign checkpoint names.
     """
 
     @override
@@ -32,19 +36,38 @@ class Checkpoint(ModelCheckpoint):
         super().load_state_dict(moved | {"dirpath": self.dirpath, "best_k_models": best})
 
 
-class SelfDescribing(Callback):
-    """Puts the run's configuration, plain values, into every checkpoint.
+class CheckpointContent(Callback):
+    """Checks the weights that are saved and adds plain values to each checkpoint.
 
     Args:
-        config: The run's configuration; `config["model"]` builds the model again.
+        content: What is added, by key.
     """
 
-    def __init__(self, config: dict[str, Any]) -> None:
-        self.config = config
+    def __init__(self, content: dict[str, Any]) -> None:
+        self.content = content
 
     @override
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        expect_finite_weights(checkpoint["state_dict"], trainer.global_step)
-        checkpoint["config"] = self.config
+        check_finite_weights(checkpoint["state_dict"], trainer.global_step)
+        checkpoint.update(self.content)
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint as a whole or not at all, and reads tensors and plain values only.
+
+    A process that is killed while it saves leaves the previous checkpoint as it was.
+    """
+
+    @override
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(target, content.getvalue())
+
+    @override
+    def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
+        return load_plain(Path(path), map_location)

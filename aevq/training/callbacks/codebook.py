@@ -1,25 +1,24 @@
-"""How a codebook fares while it trains: perplexity and usage over the validation split."""
+"""Use of the codebook while a model trains: perplexity and usage over the validation split."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 from typing_extensions import override
 
+from aevq.config.checks import Configurable
 from aevq.latents import CodeSpec
+from aevq.models import LatentModel
 from aevq.nn.distributed import all_reduce_sum
 from aevq.ops.quantize import code_counts, perplexity, usage
-
-if TYPE_CHECKING:
-    from aevq.models import LatentModel
 
 __all__ = ["CodebookHealth"]
 
 
-class CodebookHealth(Callback):
+class CodebookHealth(Configurable, Callback):
     """Logs `val/codebook_perplexity` and `val/codebook_usage` of a model whose latents are codes."""
 
     def __init__(self) -> None:
@@ -36,10 +35,8 @@ class CodebookHealth(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        model = cast("LatentModel", pl_module)
-        spec = model.latent_spec
-        if isinstance(spec, CodeSpec):
-            counts = code_counts(model.encode(batch[0]), spec.num_codes)
+        if isinstance(pl_module, LatentModel) and isinstance(spec := pl_module.latent_spec, CodeSpec):
+            counts = code_counts(pl_module.encode(batch[0]), spec.num_codes)
             self._counts = counts if self._counts is None else self._counts + counts
 
     @override

@@ -1,4 +1,4 @@
-"""How fast a training goes, without slowing it: a window is timed, never a step."""
+"""Training speed, measured over windows of steps: a clock read at every step of a GPU would slow it down."""
 
 from __future__ import annotations
 
@@ -10,28 +10,24 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from typing_extensions import override
 
-from aevq.data.chunks import Chunk
-from aevq.ops.schedule import passed
+from aevq.config.checks import Configurable
 
 __all__ = ["Throughput"]
 
 
-class Throughput(Callback):
-    """Counts images and seconds of training, validation and checkpoints left out; logs images per second.
+class Throughput(Configurable, Callback):
+    """Counts images and seconds of training, without validations and checkpoints; logs images per second.
 
     Attributes:
         images: Images trained on so far, over all ranks.
         seconds: Time spent on them.
     """
 
-    sees_chunks = True
-
     def __init__(self) -> None:
         self.images = 0
         self.seconds = 0.0
         self._window_images = 0
         self._window_start: float | None = None
-        self._step = 0
 
     @property
     def images_per_second(self) -> float:
@@ -52,15 +48,13 @@ class Throughput(Callback):
     ) -> None:
         if self._window_start is None:
             self._window_start = time.perf_counter()
-        self._step = trainer.global_step
 
     @override
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        images = batch.rows if isinstance(batch, Chunk) else len(batch[0])
-        self._window_images += images * trainer.world_size
-        if passed(trainer.log_every_n_steps, self._step, trainer.global_step):  # type: ignore[attr-defined]
+        self._window_images += len(batch[0]) * trainer.world_size
+        if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]  # untyped in Lightning
             rate = self._close_window(pl_module.device)
             for logger in trainer.loggers:
                 logger.log_metrics({"train/images_per_second": rate}, trainer.global_step - 1)
@@ -74,7 +68,7 @@ class Throughput(Callback):
         self._close_window(pl_module.device)
 
     def _close_window(self, device: torch.device) -> float:
-        """Add the window to the totals; its images per second."""
+        """Add the window to the totals and return its images per second."""
         if self._window_start is None:
             return 0.0
         if device.type == "cuda":

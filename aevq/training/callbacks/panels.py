@@ -1,8 +1,8 @@
-"""Panels of pictures in the dashboards while a model trains."""
+"""Panels of images in the dashboards while a model trains."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytorch_lightning as pl
 import torch
@@ -11,66 +11,62 @@ from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from torchvision.utils import make_grid
 from typing_extensions import override
 
-from aevq.config.schema import Count, Seed, checked
+from aevq.config.checks import Configurable, PositiveInt, Seed
 from aevq.latents import VectorSpec
 from aevq.metrics.generate import generate
+from aevq.models import LatentModel
 from aevq.priors import StandardNormal
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from aevq.models import LatentModel
-    from aevq.priors import Prior
 
 __all__ = ["ReconstructionPanel", "SamplePanel"]
 
 COLUMNS = 10
 
 
-@checked("callbacks.reconstruction_panel")
-class ReconstructionPanel(Callback):
+class ReconstructionPanel(Configurable, Callback):
     """After each validation, shows the same validation images above their reconstructions.
 
     Args:
         num_images: Columns of the panel.
     """
 
-    def __init__(self, num_images: Count) -> None:
+    def __init__(self, num_images: PositiveInt = 10) -> None:
         self.num_images = num_images
 
     @torch.no_grad()
     @override
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not _is_shown(trainer):
+        if not (_is_shown(trainer) and isinstance(pl_module, LatentModel)):
             return
-        x = trainer.datamodule.images("val")[: self.num_images].to(pl_module.device)  # type: ignore[attr-defined]
-        images = torch.cat([x, cast("LatentModel", pl_module).reconstruct(x)])
-        _show(trainer, "val/reconstructions", make_grid(images, nrow=self.num_images, pad_value=0.5).cpu())
+        images = trainer.datamodule.images("val")  # type: ignore[attr-defined]  # Lightning sets it, untyped
+        x = images[: self.num_images].to(pl_module.device)
+        both = torch.cat([x, pl_module.reconstruct(x)])
+        _show(trainer, "val/reconstructions", make_grid(both, nrow=self.num_images, pad_value=0.5).cpu())
 
 
-@checked("callbacks.sample_panel")
-class SamplePanel(Callback):
-    """After each validation, shows what the same z ~ N(0, I) decode to, for models whose latents are vectors.
+class SamplePanel(Configurable, Callback):
+    """After each validation, shows the images of the same z ~ N(0, I), for models whose latents are vectors.
 
-    A prior of codes would have to be fitted first.
+    A prior over codes would have to be fitted first.
 
     Args:
         num_images: Samples, ten in a row.
-        seed: Of z.
+        seed: Seed of z.
     """
 
-    def __init__(self, num_images: Count, seed: Seed) -> None:
+    def __init__(self, num_images: PositiveInt = 20, seed: Seed = 0) -> None:
         self.num_images = num_images
         self.seed = seed
 
     @override
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        model = cast("LatentModel", pl_module)
-        spec = model.latent_spec
-        if not (_is_shown(trainer) and isinstance(spec, VectorSpec)):
+        if not (_is_shown(trainer) and isinstance(pl_module, LatentModel)):
             return
-        images = generate(model, cast("Prior", StandardNormal(spec)), self.num_images, self.seed)
-        _show(trainer, "val/samples_standard_normal", make_grid(images, nrow=COLUMNS, pad_value=0.5))
+        if isinstance(spec := pl_module.latent_spec, VectorSpec):
+            images = generate(pl_module, StandardNormal(spec), self.num_images, self.seed)
+            _show(trainer, "val/samples_standard_normal", make_grid(images, nrow=COLUMNS, pad_value=0.5))
 
 
 def _is_shown(trainer: pl.Trainer) -> bool:
@@ -79,7 +75,7 @@ def _is_shown(trainer: pl.Trainer) -> bool:
 
 
 def _show(trainer: pl.Trainer, name: str, panel: Tensor) -> None:
-    """Put a panel, `(3, H, W)` in [0, 1], into the dashboards."""
+    """Send a panel, `(3, H, W)` in [0, 1], to the dashboards."""
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):
             logger.log_image(name, [panel], step=trainer.global_step)

@@ -1,0 +1,107 @@
+"""The steps in which every model is trained and validated, as hooks of a LightningModule.
+
+Loss terms come per image; only this file averages them over the batch, logs them and applies the optimizer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from typing_extensions import override
+
+from aevq.config.checks import ArgumentError
+from aevq.nn.running_means import RunningMeans
+from aevq.ops.finite import check_finite
+
+if TYPE_CHECKING:
+    from aevq.models.base import LossTerms
+
+__all__ = ["ADAMW", "MakeOptimizer", "MakeSchedule", "TrainingSteps"]
+
+MakeOptimizer = Callable[[Iterable[Tensor]], Optimizer]
+MakeSchedule = Callable[[Optimizer, int], LRScheduler]
+
+ADAMW = partial(AdamW, lr=2e-3, betas=(0.9, 0.999), weight_decay=0.0, fused=True)
+
+
+class TrainingSteps(pl.LightningModule):
+    """Trains a model that has `loss_terms` and `reconstruct`.
+
+    Args:
+        optimizer: Makes the optimizer from the parameters.
+        schedule: Makes the learning rate schedule from the optimizer and the number of steps of the whole training;
+            None keeps the rate constant.
+    """
+
+    loss_terms: Callable[[Tensor], LossTerms]
+    reconstruct: Callable[[Tensor], Tensor]
+
+    def __init__(self, optimizer: MakeOptimizer, schedule: MakeSchedule | None) -> None:
+        super().__init__()
+        self._make_optimizer, self._make_schedule = optimizer, schedule
+        try:  # bad arguments of the optimizer are reported now, not when the training begins
+            optimizer([torch.nn.Parameter(torch.zeros(1))])
+        except (TypeError, ValueError) as error:
+            raise ArgumentError("optimizer", str(error), type(self).__name__) from error
+        self.train_means = RunningMeans()
+        self._training_rng: Any = None
+
+    def after_optimizer_step(self) -> None:
+        """Do what a model does once after each optimizer step; by default nothing."""
+
+    @override
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        terms, step = self.loss_terms(batch[0]), self.global_step + 1
+        self.train_means.add(step, terms.means())
+        if step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]  # Lightning sets it, untyped
+            means = {f"train/{name}": value for name, value in self.train_means.pop().items()}
+            self.log("train/objective", means["train/objective"], prog_bar=True, logger=False)
+            for logger in self.loggers:
+                logger.log_metrics(means, self.global_step)
+        return terms.objective.mean()
+
+    @override
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        self.after_optimizer_step()
+
+    @override
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        # Lightning validates when it is told to stop, but not when it reaches `max_steps`; the last weights count.
+        if self.global_step >= self.trainer.estimated_stepping_batches:
+            self.trainer.should_stop = True
+
+    @override
+    def on_validation_epoch_start(self) -> None:
+        # Every validation draws the same noise, and the training continues with its own afterwards.
+        self._training_rng = torch.get_rng_state(), torch.cuda.get_rng_state_all()
+        torch.manual_seed(0)
+
+    @override
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        x = batch[0]
+        means = self.loss_terms(x).means() | {"mse": (self.reconstruct(x) - x).square().mean()}
+        values = dict(zip(means, torch.stack(list(means.values())).tolist(), strict=True))
+        check_finite(values, f"training diverged by the validation at step {self.global_step}")
+        self.log_dict({f"val/{name}": mean for name, mean in means.items()}, batch_size=len(x), sync_dist=True)
+
+    @override
+    def on_validation_epoch_end(self) -> None:
+        cpu, cuda = self._training_rng
+        torch.set_rng_state(cpu)
+        torch.cuda.set_rng_state_all(cuda)
+
+    @override
+    def configure_optimizers(self) -> Any:
+        optimizer = self._make_optimizer([p for p in self.parameters() if p.requires_grad])
+        if self._make_schedule is None:
+            return optimizer
+        schedule = self._make_schedule(optimizer, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -1,0 +1,248 @@
+"""Priors that are trained by gradient descent: the second stage of a run, by a Lightning Trainer.
+
+The loss is −log p(z) in nats per latent, minimised by AdamW with a warm-up and half a cosine. The weights that are best
+on the validation latents are kept. The caller makes the Trainer, so device, loggers and progress bar are those of the
+first stage.
+"""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.utilities.seed import isolate_rng
+from torch import Tensor
+from typing_extensions import override
+
+from aevq.config.checks import NonNegativeFloat, PositiveFloat, PositiveInt, Seed
+from aevq.data.loader import DeviceLoader
+from aevq.data.seeding import mix
+from aevq.errors import expect
+from aevq.files import load_plain
+from aevq.latents import CodeSpec, LatentSet, LatentSpec
+from aevq.nn.distributed import all_reduce_sum
+from aevq.nn.running_means import RunningMeans
+from aevq.ops.schedule import warmup_cosine_factor
+from aevq.ops.units import nats_to_bits
+from aevq.priors.base import Prior
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch.optim import Optimizer
+
+__all__ = ["TrainedPrior", "seeded"]
+
+WARMUP = 0.1  # of max_steps
+MAX_GRADIENT_NORM = 1.0
+
+
+class TrainedPrior(Prior, pl.LightningModule):
+    """A prior that minimises −log p(z).
+
+    A subclass builds its network in `__init__` and implements `sample` and `log_likelihood`.
+
+    Args:
+        spec: The latents that it draws.
+        learning_rate: Learning rate of AdamW after the warm-up.
+        weight_decay: Weight decay of AdamW.
+        batch_size: Latents of a step in each process.
+        max_steps: Optimizer steps of the whole training, and length of the schedule.
+        val_every_steps: Optimizer steps between two validations; the last step is always validated.
+        patience: Validations without a better validation loss after which the training stops.
+        seed: Seed of the initial weights, the order of the latents and dropout.
+
+    Attributes:
+        name: Its name in the metrics `prior/<name>/train_nats`, `val_nats` and `val_bits`.
+        conditional: Whether `log_likelihood` is given the classes in training.
+    """
+
+    name: str
+    conditional: bool = False
+
+    def __init__(
+        self,
+        spec: LatentSpec,
+        learning_rate: PositiveFloat = 1e-3,
+        weight_decay: NonNegativeFloat = 0.01,
+        batch_size: PositiveInt = 64,
+        max_steps: PositiveInt = 1800,
+        val_every_steps: PositiveInt = 300,
+        patience: PositiveInt = 10,
+        seed: Seed = 0,
+    ) -> None:
+        super().__init__(spec)
+        self.name = type(self).__name__.lower()
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        self.batch_size, self.max_steps = batch_size, max_steps
+        self.val_every_steps, self.patience, self.seed = val_every_steps, patience, seed
+        self.train_means = RunningMeans()
+        self._val_sums = torch.zeros(2)
+
+    @abstractmethod
+    def log_likelihood(self, latents: Tensor, labels: Tensor | None) -> Tensor:
+        """Return log p(z), or log p(z|y), with a gradient: `(B, *spec.shape)`, int64 `(B,)` → `(B,)`, nats."""
+
+    @override
+    def fit(
+        self,
+        latents: LatentSet,
+        make_trainer: Callable[..., pl.Trainer] | None = None,
+        resume_from: Path | None = None,
+    ) -> None:
+        """Train on the train latents and keep the weights that are best on the validation latents.
+
+        The trainer's `default_root_dir` gets `best.ckpt` and `last.ckpt`, written at every validation.
+
+        Args:
+            latents: Latents and labels of both splits.
+            make_trainer: Called with `max_steps`, `val_check_interval` and `callbacks`; None trains quietly on the CPU
+                and keeps no checkpoint.
+            resume_from: A `last.ckpt` to resume from.
+
+        Raises:
+            UserError: If the latents are not of this prior's spec.
+        """
+        for split in (latents.train, latents.val):
+            expect(split.shape[1:] == self.spec.shape, "latents", f"shape {self.spec.shape}", tuple(split.shape[1:]))
+        if make_trainer is None:
+            with TemporaryDirectory() as folder:
+                return self.fit(latents, partial(_quiet_trainer, default_root_dir=folder), resume_from)
+        device, monitor = self.device, f"prior/{self.name}/val_nats"
+        checkpoint = ModelCheckpoint(
+            monitor=monitor,
+            filename="best",
+            save_last=True,
+            auto_insert_metric_name=False,
+            enable_version_counter=False,
+            save_on_train_epoch_end=False,
+        )
+        trainer = make_trainer(
+            max_steps=self.max_steps,
+            val_check_interval=self.val_every_steps,
+            callbacks=[checkpoint, EarlyStopping(monitor, patience=self.patience)],
+        )
+        checkpoint.dirpath = trainer.default_root_dir
+        trainer.check_val_every_n_epoch = None  # validations are counted in steps, across epochs
+        train = self._loader(trainer, latents.train, latents.train_labels, shuffle=True)
+        val = self._loader(trainer, latents.val, latents.val_labels, shuffle=False)
+        with seeded(mix(self.seed, trainer.global_rank)), warnings.catch_warnings():
+            # The folder of a run is not empty, and that of a resumed run holds the checkpoints already.
+            warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
+            trainer.fit(self, train, val, ckpt_path=resume_from)
+        if checkpoint.best_model_path:  # none under `fast_dev_run`, and none without a validation
+            self.load_state_dict(load_plain(Path(checkpoint.best_model_path))["state_dict"])
+        self.to(device).eval()
+        return None
+
+    def _loader(self, trainer: pl.Trainer, latents: Tensor, labels: Tensor, *, shuffle: bool) -> DeviceLoader:
+        small = isinstance(self.spec, CodeSpec) and self.spec.num_codes <= 2**15
+        device = trainer.strategy.root_device
+        return DeviceLoader(
+            (latents.to(device, torch.int16 if small else latents.dtype), labels.to(device)),
+            self.batch_size,
+            seed=self.seed,
+            shuffle=shuffle,
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
+        )
+
+    def _nats(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """Return −log p(z), or −log p(z|y), of a batch: `(B,)`, nats per latent."""
+        latents, labels = batch
+        latents = latents.long() if isinstance(self.spec, CodeSpec) else latents
+        return -self.log_likelihood(latents, labels if self.conditional else None)
+
+    @override
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        nats, step = self._nats(batch).mean(), self.global_step + 1
+        self.train_means.add(step, {f"prior/{self.name}/train_nats": nats})
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]  # Lightning sets it, untyped
+        if every and step % every == 0:
+            self.log_dict(self.train_means.pop(), prog_bar=True)
+        return nats
+
+    @override
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        # Lightning validates when it is told to stop, but not when it reaches `max_steps`.
+        if self.global_step >= self.max_steps:
+            self.trainer.should_stop = True
+
+    @override
+    def on_validation_epoch_start(self) -> None:
+        self._val_sums = torch.zeros(2, device=self.device)
+
+    @override
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        nats = self._nats(batch)
+        self._val_sums = self._val_sums + torch.stack([nats.sum(), nats.new_tensor(len(nats))])
+
+    @override
+    def on_validation_epoch_end(self) -> None:
+        total, count = all_reduce_sum(self._val_sums)
+        self.log(f"prior/{self.name}/val_nats", total / count, prog_bar=True, sync_dist=True)
+        self.log(f"prior/{self.name}/val_bits", nats_to_bits(total / count), sync_dist=True)
+
+    @override
+    def configure_optimizers(self) -> Any:
+        fused = not self._scales_gradients  # a fused one unscales by itself, too late for the clipping
+        optimizer = torch.optim.AdamW(
+            self.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=fused
+        )
+        factor = partial(warmup_cosine_factor, total_steps=self.max_steps, warmup=WARMUP, final=0.0)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(step))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    @override
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        largest = gradient_clip_val or MAX_GRADIENT_NORM
+        if self._scales_gradients or gradient_clip_algorithm == "value":
+            self.clip_gradients(optimizer, largest, gradient_clip_algorithm)
+        else:  # Lightning refuses a fused optimizer under bf16-mixed, which scales nothing
+            torch.nn.utils.clip_grad_norm_(self.parameters(), largest)
+
+    @property
+    def _scales_gradients(self) -> bool:
+        """Whether gradients are scaled while they are computed, as in float16."""
+        return getattr(self.trainer.precision_plugin, "scaler", None) is not None
+
+    @override
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["rng_state"] = torch.get_rng_state()
+
+    @override
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        torch.set_rng_state(checkpoint["rng_state"])  # dropout continues as if never interrupted
+
+
+def _quiet_trainer(**arguments: Any) -> pl.Trainer:
+    return pl.Trainer(
+        accelerator="cpu",
+        devices=1,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        **arguments,
+    )
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw global random numbers from `seed` inside, and outside as if nothing had happened."""
+    with isolate_rng():
+        torch.manual_seed(seed)
+        yield

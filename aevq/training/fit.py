@@ -1,0 +1,163 @@
+"""The two stages of a run that take time: training the model, and fitting its priors."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+import torch
+
+from aevq.config.rank import rank
+from aevq.files import load_plain
+from aevq.nn.distributed import gather_objects
+from aevq.ops.finite import Diverged
+from aevq.priors import Prior, TrainedPrior, fitted_to, load_prior, save_prior
+from aevq.training.callbacks import Checkpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from pytorch_lightning.callbacks import Callback
+
+    from aevq.latents import LatentSet
+    from aevq.models import LatentModel
+    from aevq.runs.run import Run
+    from aevq.training.parts import Parts
+    from aevq.training.trainer import Trainers
+
+__all__ = ["fit_model", "fit_priors", "model_trainer"]
+
+log = logging.getLogger("aevq")
+
+
+def model_trainer(trainers: Trainers, callbacks: list[Callback], title: str) -> pl.Trainer:
+    """Return the Trainer of a model, which saves the best and the last weights."""
+    best = Checkpoint(filename="best", monitor="val/objective", save_top_k=1, enable_version_counter=False)
+    last = Checkpoint(filename="last", save_top_k=1, enable_version_counter=False)
+    return trainers.make(title, [*callbacks, best, last])
+
+
+def fit_model(trainer: pl.Trainer, parts: Parts, run: Run) -> None:
+    """Train the model, or resume from `last.ckpt`, and leave it with the weights of the best validation.
+
+    Args:
+        trainer: By `model_trainer`.
+        parts: Of the run; its data are prepared.
+        run: Where the checkpoints are.
+    """
+    model, trainers = parts.model, parts.trainers
+    _seed_noise(parts.config["seed"])
+    last, best = run.checkpoints / "last.ckpt", run.checkpoints / "best.ckpt"
+    for callback in trainer.checkpoint_callbacks:
+        callback.dirpath = str(run.checkpoints)  # type: ignore[attr-defined]  # of ModelCheckpoint
+    resume_from = last if last.is_file() else None
+    _forget_metrics(trainers, ("train/", "val/"), resume_from)
+    with warnings.catch_warnings(), trainers.stop.deferred(), _compiled(model, parts.config["compile"]):
+        # The folder of a resumed run holds its checkpoints already.
+        warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
+        with _naming_the_last_good(last):
+            trainer.fit(model, datamodule=parts.data, ckpt_path=resume_from)
+            trainer.should_stop = False  # it has stopped; resumed for longer it has to continue
+            trainer.save_checkpoint(last)
+        # No validation happened, for example under `fast_dev_run`. All ranks save, or none; the first one decides.
+        if gather_objects(not best.is_file())[0]:
+            trainer.save_checkpoint(best)
+    if trainer.profiler and trainers.arguments.get("profiler"):
+        print(trainer.profiler.summary())  # type: ignore[attr-defined]  # of the profilers that can be chosen by name
+    model.load_state_dict(load_plain(best)["state_dict"])
+    model.eval()
+
+
+def fit_priors(
+    priors: dict[str, Prior], latents: LatentSet, run: Run, trainers: Trainers, trust: Iterable[str] = ()
+) -> None:
+    """Fit each prior and save it; load those that were fitted to the same weights before.
+
+    Of several processes all train a `TrainedPrior`; any other prior is fitted by the first and read by the rest.
+
+    Args:
+        priors: Priors by name; fitted in place.
+        latents: Latents of the best weights.
+        run: Where the priors are saved.
+        trainers: Makes the Trainer of a prior that is trained.
+        trust: Packages whose classes a prior's file may name besides those of aevq.
+    """
+    weights = run.weights_sha256  # a prior fitted to other weights, of before a resumed training, is fitted again
+    for name, prior in priors.items():
+        path = run.priors / f"{name}.safetensors"
+        to_fit = not gather_objects(fitted_to(path) == weights)[0]
+        fits = to_fit and (rank() == 0 or isinstance(prior, TrainedPrior))
+        if fits:
+            log.info("fitting the prior %s", name)
+            if isinstance(prior, TrainedPrior):
+                prior.name = name
+                _train_prior(prior, latents, run, trainers, weights)
+            else:
+                prior.fit(latents)
+        if to_fit and rank() == 0:
+            save_prior(prior, path, weights)
+        gather_objects(None)  # from here on the file exists
+        if not fits:
+            prior.load_state_dict(load_prior(path, trust).state_dict())
+
+
+def _train_prior(prior: TrainedPrior, latents: LatentSet, run: Run, trainers: Trainers, weights: str) -> None:
+    """Train one prior; resume from its own checkpoint if that is of the same weights of the model."""
+    folder = run.priors / prior.name
+    last = folder / "last.ckpt"
+    same = last.is_file() and load_plain(last).get("fitted_to") == weights
+    _forget_metrics(trainers, (f"prior/{prior.name}/",), last if same else None)
+
+    def make_trainer(callbacks: list[Callback], **changes: Any) -> pl.Trainer:
+        limits = {"max_epochs": -1, "check_val_every_n_epoch": None, "default_root_dir": str(folder)}
+        return trainers.make(f"prior {prior.name}", callbacks, {"fitted_to": weights}, **limits | changes)
+
+    with trainers.stop.deferred(), _naming_the_last_good(last):
+        prior.fit(latents, make_trainer=make_trainer, resume_from=last if same else None)
+
+
+def _forget_metrics(trainers: Trainers, prefixes: tuple[str, ...], resume_from: Path | None) -> None:
+    """Drop the metrics of steps that a resumed training repeats."""
+    step = int(load_plain(resume_from)["global_step"]) if resume_from else 0
+    if step:
+        log.info("resuming from step %d", step)
+    for logger in trainers.loggers:
+        logger.forget(prefixes, step)
+
+
+@contextmanager
+def _compiled(model: LatentModel, mode: str | None) -> Iterator[None]:
+    """Compile `model.loss_terms` inside, if there is a mode; its parameters keep their names."""
+    if mode is None:
+        yield
+        return
+    vars(model)["loss_terms"] = torch.compile(model.loss_terms, mode=mode)  # shadows the method
+    try:
+        yield
+    finally:
+        del vars(model)["loss_terms"]
+
+
+@contextmanager
+def _naming_the_last_good(checkpoint: Path) -> Iterator[None]:
+    """Let the error of a training that diverges name the checkpoint to resume from."""
+    try:
+        yield
+    except Diverged as error:
+        hint = "there is no checkpoint yet"
+        if checkpoint.is_file():
+            step = load_plain(checkpoint)["global_step"]
+            hint = f"the last good checkpoint is {checkpoint}, of step {step}"
+        raise Diverged(f"{error}; {hint}") from error
+
+
+def _seed_noise(seed: int) -> None:
+    """Seed the random numbers of this process: initial weights are the same on all ranks, noise is not."""
+    # Lightning would seed all processes alike again when it connects them.
+    os.environ.pop("PL_GLOBAL_SEED", None)
+    torch.manual_seed(seed + 1_000_003 * rank())

@@ -1,0 +1,195 @@
+"""The parts of a run: built from its configuration, and so checked, before any data are read or any file is written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig, OmegaConf
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from aevq.config.checks import Name, PositiveInt, Seed, Text, argument_error
+from aevq.config.instantiate import EVERYTHING, instantiate
+from aevq.config.rank import rank
+from aevq.data import MNISTDataModule
+from aevq.errors import UserError, expect
+from aevq.metrics.protocol import EvaluationSettings
+from aevq.models import LatentModel
+from aevq.priors import Prior
+from aevq.report.plots.run import PictureSettings
+from aevq.training.loggers import RunLogger
+from aevq.training.trainer import Trainers
+
+__all__ = ["Parts", "RunConfig", "build_parts", "to_plain"]
+
+# Set by SLURM, by hand or by torchrun where there are several machines.
+CLUSTER_VARIABLES = ("SLURM_JOB_ID", "MASTER_ADDR", "TORCHELASTIC_RUN_ID")
+
+
+class Paths(BaseModel):
+    """`paths`."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+    runs: Text
+
+
+class RunConfig(BaseModel):
+    """The keys of `conf/train.yaml`. Each part checks its own arguments."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    data: dict[str, Any]
+    model: dict[str, Any]
+    prior: dict[Name, dict[str, Any]]
+    trainer: dict[str, Any]
+    logger: dict[Name, dict[str, Any]]
+    callbacks: dict[Name, dict[str, Any]]
+    evaluation: dict[str, Any]
+    pictures: dict[str, Any]
+    seed: Seed
+    prior_max_steps: PositiveInt
+    compile: Literal["default", "reduce-overhead", "max-autotune"] | None
+    resume: Text | int | None
+    trust: list[Text]
+    objective: Text
+    tags: list[str]
+    notes: str | None
+    matmul_precision: Literal["highest", "high", "medium"]
+    show_traceback: bool
+    paths: Paths
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a run is made of.
+
+    Attributes:
+        config: The whole configuration, plain values.
+        data: Not read yet.
+        model: Untrained.
+        priors: Not fitted, by name.
+        callbacks: Of the model's training.
+        trainers: Makes the Trainers; holds the loggers, which are not started.
+        evaluation: What is measured at the end.
+        plots: What is drawn at the end.
+    """
+
+    config: dict[str, Any]
+    data: MNISTDataModule
+    model: LatentModel
+    priors: dict[str, Prior]
+    callbacks: list[pl.Callback]
+    trainers: Trainers
+    evaluation: EvaluationSettings
+    plots: PictureSettings
+
+
+def to_plain(config: DictConfig) -> dict[str, Any]:
+    """Return the configuration as resolved plain values.
+
+    Raises:
+        UserError: If a value is missing.
+    """
+    plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    return {str(key): value for key, value in plain.items()}
+
+
+def build_parts(config: dict[str, Any], trust: Iterable[str] = EVERYTHING) -> Parts:
+    """Build and check all parts of a run.
+
+    Args:
+        config: The whole configuration, plain values.
+        trust: Packages whose classes it may name besides those of aevq; a new run is the user's own.
+
+    Raises:
+        UserError: At the first key that is unknown, missing or wrong, and if parts do not fit together.
+    """
+    try:
+        RunConfig(**config)
+    except ValidationError as error:
+        raise argument_error(error, RunConfig.model_fields) from error
+    torch.set_float32_matmul_precision(config["matmul_precision"])
+    trainers = Trainers(config["trainer"])
+    data = instantiate(config["data"], "data", MNISTDataModule, trust=trust)
+    pl.seed_everything(config["seed"], verbose=False)
+    model = instantiate(config["model"], "model", LatentModel, trust=trust)
+    parts = Parts(
+        config,
+        data,
+        model,
+        {
+            name: instantiate(node, f"prior.{name}", Prior, trust=trust, spec=model.latent_spec)
+            for name, node in config["prior"].items()
+        },
+        [instantiate(n, f"callbacks.{name}", pl.Callback, trust=trust) for name, n in config["callbacks"].items()],
+        trainers,
+        instantiate(config["evaluation"], "evaluation", EvaluationSettings, trust=trust),
+        instantiate(config["pictures"], "pictures", PictureSettings, trust=trust),
+    )
+    if rank() == 0 and not config["trainer"].get("fast_dev_run"):
+        trainers.loggers += [
+            instantiate(node, f"logger.{name}", RunLogger, trust=trust) for name, node in config["logger"].items()
+        ]
+    _check_together(parts)
+    return parts
+
+
+def _check_together(parts: Parts) -> None:
+    """Check what only several parts together show; no data are read.
+
+    Raises:
+        UserError: If they do not fit; it names the key to change.
+    """
+    _check_devices(parts.config["trainer"])
+    data, model = parts.data, parts.model
+    if model.likelihood.for_binary_images and parts.config["data"].get("binarize", "none") == "none":
+        raise UserError(
+            "model/likelihood: bernoulli is for binary images, and data.binarize=none leaves them grey; set "
+            "data.binarize=dynamic, or model/likelihood=cross_entropy for grey images"
+        )
+    _check_images(model, data)
+    images = data.train_size
+    expect(images > 0, "data.val_size", f"less than {images + data.val_size}, the train images", data.val_size)
+    expect(data.batch_size <= images, "data.batch_size", f"at most {images} (train images)", data.batch_size)
+    for name, prior in parts.priors.items():
+        if prior.fewest_latents > images:
+            raise UserError(f"prior.{name}: needs at least {prior.fewest_latents} train images, got {images}")
+        wanted = f"{data.num_classes}, the classes of {data.name}"
+        expect(prior.num_classes in (None, data.num_classes), f"prior.{name}.num_classes", wanted, prior.num_classes)
+
+
+def _check_images(model: LatentModel, data: MNISTDataModule) -> None:
+    """Check that the model accepts the data's images, with two black ones."""
+    shape = tuple(data.image_shape)
+    training = model.training
+    model.eval()
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            model.loss_terms(torch.zeros(2, *shape))
+    except UserError:
+        raise
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"model: cannot take images of {data.name}, {list(shape)} ({reason})") from error
+    finally:
+        model.train(training)
+
+
+def _check_devices(trainer: Mapping[str, Any]) -> None:
+    """Check that there are as many devices as are asked for."""
+    accelerator, devices = trainer.get("accelerator", "auto"), trainer.get("devices", "auto")
+    if trainer.get("num_nodes", 1) > 1 and not any(name in os.environ for name in CLUSTER_VARIABLES):
+        raise UserError(f"trainer.num_nodes: expected 1 outside a cluster's job, got {trainer['num_nodes']}")
+    gpus = torch.cuda.device_count()
+    if accelerator in ("gpu", "cuda") and gpus == 0 and not torch.backends.mps.is_available():
+        raise UserError(f"trainer.accelerator: this machine has no GPU, got {accelerator!r}; use trainer=cpu")
+    wanted = max(devices) + 1 if isinstance(devices, list) and devices else devices
+    on_cpu = accelerator == "cpu" or (accelerator == "auto" and gpus == 0)
+    available = max(2, os.cpu_count() or 1) if on_cpu else gpus
+    if isinstance(wanted, int) and available and wanted > available:
+        kind = "processes on this machine's cores" if on_cpu else "GPUs of this machine"
+        raise UserError(f"trainer.devices: expected at most {available} ({kind}), got {devices}")

@@ -1,0 +1,137 @@
+"""What a run writes beside its checkpoints, priors and images: config.yaml, result.json, train.log, the loggers."""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import contextmanager, nullcontext
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+from omegaconf import OmegaConf
+
+from aevq.config.checks import to_config
+from aevq.config.rank import rank
+from aevq.config.secrets import redact
+from aevq.errors import UserError, did_you_mean
+from aevq.files import atomic_write
+from aevq.metrics.protocol import metrics_version
+from aevq.runs.folder import CONFIG_FILE, is_run
+from aevq.runs.provenance import command_line, device_name, git_state, versions
+from aevq.runs.recorder import Recorder
+from aevq.runs.result import Result
+from aevq.runs.status import RUN_FOLDER, report_status
+from aevq.training.callbacks import Throughput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aevq.runs.run import Run
+    from aevq.training.loggers import RunLogger
+    from aevq.training.parts import Parts
+
+__all__ = ["record_metrics", "record_training", "recording"]
+
+log = logging.getLogger("aevq")
+
+
+@contextmanager
+def recording(parts: Parts, run: Run) -> Iterator[Recorder]:
+    """Record a run from its start to its end; one that has a result already is resumed.
+
+    Args:
+        parts: Of the run; its data are prepared.
+        run: Its folder.
+
+    Raises:
+        UserError: If another process is writing into the folder, or the run was trained on other data.
+    """
+    active, config = rank() == 0, _stored_config(parts)
+    loggers = parts.trainers.loggers if active else []
+    with run.claimed() if active else nullcontext():
+        result = _resumed_result(parts, run) if is_run(run.path) else _first_result(parts, run)
+        recorder = Recorder(run.path, result, active)
+        report_status(folder=str(run.path))
+        os.environ[RUN_FOLDER] = str(run.path)  # for the processes that Lightning starts
+        started: list[RunLogger] = []
+        exit_code = 1
+        try:
+            with recorder.running():
+                if active:
+                    atomic_write(run.path / CONFIG_FILE, redact(OmegaConf.to_yaml(OmegaConf.create(config))))
+                    _remove_outdated(run)
+                for logger in loggers:
+                    logger.start(run.path, config, (type(parts.model).__name__.lower(), parts.data.name))
+                    started.append(logger)
+                yield recorder
+            exit_code = 0
+        finally:
+            os.environ.pop(RUN_FOLDER, None)
+            for logger in started:
+                logger.finish(exit_code)
+
+
+def record_training(result: Result, trainer: pl.Trainer, callbacks: list[pl.Callback]) -> None:
+    """Record the device, seconds, steps, epochs and images per second of the model's training."""
+    result.device = device_name(trainer.strategy.root_device)
+    result.train = {"steps": trainer.global_step, "epochs": trainer.current_epoch}
+    for callback in callbacks:
+        if isinstance(callback, Throughput):
+            result.train |= {"seconds": callback.seconds, "images_per_second": callback.images_per_second}
+
+
+def record_metrics(result: Result, metrics: dict[str, float], run: Run, objective: str) -> None:
+    """Record the metrics, what they were measured of, and the one that a sweep minimises."""
+    result.metrics, result.metrics_version, result.weights = metrics, metrics_version(), run.weights_sha256
+    result.objective = {"name": objective, "value": metrics[objective]} if objective in metrics else None
+    if result.objective is None:
+        log.warning("objective: the run has no metric %r; %s", objective, did_you_mean(objective, metrics))
+
+
+def _stored_config(parts: Parts) -> dict[str, Any]:
+    """Return the configuration that makes this run again: with the data really used."""
+    data = parts.config["data"]
+    if parts.data.name != data.get("name", parts.data.name):  # the embedded images stand in
+        data = to_config(parts.data)
+    return parts.config | {"data": data, "resume": None}
+
+
+def _remove_outdated(run: Run) -> None:
+    """Remove what was measured and drawn of a resumed run's older weights, and checkpoints that a kill left torn."""
+    for path in (run.path / "evaluation.json", *run.images.rglob("*.png"), *run.path.rglob(".*.ckpt.*")):
+        path.unlink(missing_ok=True)
+
+
+def _first_result(parts: Parts, run: Run) -> Result:
+    data, model = parts.data, parts.model
+    summary: dict[str, Any] = {"name": data.name, "fingerprint": data.fingerprint, "sizes": data.sizes}
+    if data.leave_out is not None:
+        summary["left_out"] = data.leave_out
+    return Result(
+        name=run.path.name,
+        status="running",
+        model={
+            "name": type(model).__name__,
+            "target": parts.config["model"]["_target_"],
+            "parameters": sum(p.numel() for p in model.parameters()),
+        },
+        data=summary,  # type: ignore[arg-type]  # checked by pydantic
+        seed=parts.config["seed"],
+        **_provenance(),
+    )
+
+
+def _resumed_result(parts: Parts, run: Run) -> Result:
+    result = run.result
+    if result.data["fingerprint"] != parts.data.fingerprint:
+        raise UserError(f"resume: the data are not those that {run.path.name} was trained on")
+    result.resumed += 1
+    result.resumes.append(_provenance())
+    result.metrics, result.objective, result.weights = {}, None, None  # those of before; they will be measured again
+    return result
+
+
+def _provenance() -> dict[str, Any]:
+    started = datetime.now().astimezone().isoformat(timespec="seconds")
+    return {"command": redact(command_line()), "started": started, "versions": versions(), "git": git_state()}

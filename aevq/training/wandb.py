@@ -1,0 +1,157 @@
+"""Weights & Biases: one W&B run for each run folder, online where that works, else offline."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import requests
+from pydantic import Strict
+from pytorch_lightning.loggers import WandbLogger
+from typing_extensions import override
+
+from aevq.config.checks import Text
+from aevq.errors import UserError
+from aevq.files import atomic_write
+from aevq.report.rows import COLUMNS, comparison_rows
+from aevq.training.loggers import RunLogger, costs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from aevq.runs.result import Result
+
+__all__ = ["Wandb", "logged_in"]
+
+log = logging.getLogger("aevq")
+
+STEP = "trainer/global_step"
+SECONDS_TO_START, SECONDS_TO_FINISH = 20, 120  # that W&B's server may take
+OLD_SERVER = "https://api.wandb.ai"  # under whose name a key may still be stored
+
+
+class Wandb(RunLogger, WandbLogger):
+    """A W&B run with its files in `<run>/wandb`; a resumed training continues the same W&B run.
+
+    Args:
+        project: W&B project.
+        mode: `auto` (WANDB_MODE if it is set, else online where a key is configured, and offline where the server does
+            not answer), `online`, `offline` or `disabled`.
+        group: Runs of one group stand together in the dashboard; None groups the runs of a sweep.
+        tags: Labels of the run.
+        notes: A line about the run.
+    """
+
+    def __init__(
+        self,
+        project: Text = "aevq",
+        mode: Literal["auto", "online", "offline", "disabled"] = "auto",
+        group: str | None = None,
+        tags: Annotated[Sequence[str], Strict(False)] = (),
+        notes: str | None = None,
+    ) -> None:
+        super().__init__(project=project)
+        self.project, self.mode, self.group = project, mode, group
+        self.tags, self.notes = tuple(tags), notes
+        self._run: Any = None
+
+    @property
+    @override
+    def experiment(self) -> Any:
+        return self._run
+
+    @override
+    def start(self, run: Path, config: dict[str, Any], labels: Sequence[str]) -> None:
+        import wandb  # slow to import, and only this logger needs it
+
+        self.labels = tuple(dict.fromkeys([*self.tags, *labels]))
+        mode = self.mode
+        if mode == "auto":
+            mode = os.environ.get("WANDB_MODE") or ("online" if logged_in() else "offline")  # type: ignore[assignment]
+        _stage_files_without_home(run)
+        known_id = run / "wandb" / "run-id"
+        known_id.parent.mkdir(exist_ok=True)
+        run_id = known_id.read_text().strip() if known_id.exists() else None
+        try:
+            self._run = self._init(run, mode, run_id)
+        except wandb.Error as error:
+            if self.mode != "auto":
+                reason = "W&B did not accept the run; mode=auto continues offline"
+                raise UserError(f"logger.wandb.mode={self.mode}: {reason}") from error
+            mode = "offline"
+            self._run = self._init(run, mode, run_id)
+        self._run.define_metric(STEP)
+        self._run.define_metric("*", step_metric=STEP, step_sync=True)
+        atomic_write(known_id, self._run.id)
+        if mode == "offline":
+            folder = Path(self._run.dir).parent
+            log.warning("W&B: offline (no key, or no answer); upload this run later with: wandb sync %s", folder)
+        else:
+            log.info("W&B: %s", self._run.url)
+        self.log_hyperparams(config)
+
+    def _init(self, run: Path, mode: str, run_id: str | None) -> Any:
+        import wandb
+
+        return wandb.init(
+            name=run.name,
+            dir=run,
+            project=self.project,
+            id=run_id,
+            resume="allow" if run_id else None,
+            group=self.group or os.environ.get("WANDB_RUN_GROUP"),  # which a sweep sets for its jobs
+            tags=self.labels,
+            notes=self.notes,
+            mode=mode,  # type: ignore[arg-type]  # a Literal there
+            job_type="train",
+            config={"setting": _setting(run.name)},
+            # Silent: its many lines would hide ours.
+            settings=wandb.Settings(silent=True, init_timeout=SECONDS_TO_START),
+        )
+
+    @override
+    def publish(self, result: Result, priors: Iterable[str], images: Sequence[Path]) -> None:
+        self.experiment.summary.update(result.metrics | costs(result))
+        self.log_table("comparison", list(COLUMNS), comparison_rows(result, priors))
+        for path in images:
+            self.log_image(f"final/{path.stem}", [str(path)])
+
+    @override
+    def finish(self, exit_code: int) -> None:
+        """Let W&B upload what is left, but not for ever: a server that hangs must not hold up a sweep."""
+        import wandb
+
+        finishing = threading.Thread(target=wandb.finish, kwargs={"exit_code": exit_code}, daemon=True)
+        finishing.start()
+        finishing.join(SECONDS_TO_FINISH)
+        if finishing.is_alive():
+            log.warning("W&B: still uploading after %d s; not waiting for it, the run is complete", SECONDS_TO_FINISH)
+
+
+def logged_in() -> bool:
+    """Whether a key is configured, in the environment or in netrc."""
+    import wandb
+
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    server = os.environ.get("WANDB_BASE_URL") or wandb.Settings().base_url
+    return any(requests.utils.get_netrc_auth(address) for address in (server, OLD_SERVER))
+
+
+def _stage_files_without_home(run: Path) -> None:
+    """Where there is no home folder to write to, let W&B put its files beside the run's."""
+    home = Path("~").expanduser()
+    if not (home.is_dir() and os.access(home, os.W_OK)):
+        for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
+            os.environ.setdefault(name, str(run / "wandb"))
+
+
+def _setting(name: str) -> str:
+    """Return what a run's name has in common with those of other seeds: no time or number, and no seed."""
+    without_start = re.sub(r"^(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d|\d+)_", "", name)
+    return re.sub(r"_s\d+(-\d+)?(?=_|$)", "", without_start, count=1)
