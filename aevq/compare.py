@@ -15,11 +15,11 @@ from aevq.config.command_line import options_command
 from aevq.config.terminal import harmless
 from aevq.errors import UserError
 from aevq.report.console import short_path
-from aevq.report.folders import find_folder, is_run
 from aevq.report.statistics import BEST, WITHIN
 from aevq.report.tables import Cell, headline_table
 from aevq.report.tables import Table as Headline
 from aevq.report.write import Written, compare_folders, write_report
+from aevq.runs.folder import find_folder, is_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

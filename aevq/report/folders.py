@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from aevq.config.schema import check_value
-from aevq.errors import UserError, did_you_mean
+from aevq.errors import UserError
 from aevq.report.records import Record, read_record
+from aevq.runs.folder import RESULT_FILE, SWEEP_FILE, is_run
 from aevq.runs.result import read_result
-from aevq.runs.sealed import unseal_json
+from aevq.runs.sweep_record import SweepJob, read_sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
-__all__ = ["Collection", "Unfinished", "collect", "find_folder", "is_run", "is_sweep"]
+__all__ = ["Collection", "Unfinished", "collect"]
 
-LATEST, LATEST_SWEEP = "latest", "latest_sweep"
 FINISHED = "finished"
 
 
@@ -65,8 +63,7 @@ def collect(folders: Iterable[Path]) -> Collection:
     """
     found, seen = Collection(), set[Path]()
     for folder in folders:
-        jobs = [(folder, {})] if is_run(folder) else _jobs(folder, found.commands)
-        for path, job in jobs:
+        for path, job in [(folder, None)] if is_run(folder) else _jobs(folder, found.commands):
             if path is None or path.resolve() not in seen:
                 _sort_in(path, job, found)
             if path is not None:
@@ -76,118 +73,30 @@ def collect(folders: Iterable[Path]) -> Collection:
     return found
 
 
-def _sort_in(path: Path | None, job: dict[str, Any], found: Collection) -> None:
+def _sort_in(path: Path | None, job: SweepJob | None, found: Collection) -> None:
     """Put a run among the finished or the unfinished: finished is what its sweep and the run itself call so."""
-    overrides = " ".join(map(str, job.get("overrides", [])))
-    status, error = str(job.get("status", FINISHED)), job.get("error")
+    overrides, status, error = "", FINISHED, None
+    if job is not None:
+        overrides, status, error = " ".join(job.overrides), job.status, job.error
+    log = job.log if job else None
     if path is None or not is_run(path):
-        found.unfinished.append(Unfinished(_name(path, overrides), status, error, overrides, job.get("log")))
+        found.unfinished.append(Unfinished(path.name if path else overrides, status, error, overrides, log))
         return
-    result = read_result(path / "result.json")
+    result = read_result(path / RESULT_FILE)
     if status == result.status == FINISHED:
         found.finished.append(read_record(path))
         return
     worse = status if status != FINISHED else result.status
-    found.unfinished.append(
-        Unfinished(path.name, worse, error or result.error, overrides or result.command, job.get("log"))
-    )
+    found.unfinished.append(Unfinished(path.name, worse, error or result.error, overrides or result.command, log))
 
 
-def _name(path: Path | None, overrides: str) -> str:
-    return path.name if path else overrides
-
-
-def _jobs(sweep: Path, commands: list[str]) -> list[tuple[Path | None, dict[str, Any]]]:
-    """Folder of each job of a sweep and what `sweep.json` says of it; without that file, every run below."""
-    content = _read_sweep(sweep)
-    if content is None:
-        return [(path.parent, {}) for path in sorted(sweep.glob("*/result.json"), key=_natural)]
-    commands.append(str(content.get("command", "")))
-    return [(sweep / job["folder"] if job.get("folder") else None, job) for job in content["jobs"]]
-
-
-def _read_sweep(sweep: Path) -> dict[str, Any] | None:
-    path = sweep / "sweep.json"
-    if not path.exists():
-        return None
-    try:
-        content = unseal_json(path.read_text(encoding="utf-8"))
-        for job in content["jobs"]:
-            check_value("status", job["status"], str)
-            check_value("overrides", job["overrides"], list[str])
-            check_value("folder", job.get("folder"), str | None)
-            for name in ("error", "log"):
-                check_value(name, job.get(name), str | None)
-            if (folder := job.get("folder")) and Path(folder).name != folder:
-                raise ValueError(f"a job's folder is elsewhere: {folder!r}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a readable sweep ({type(error).__name__}: {error})") from error
-    return content
-
-
-def is_run(path: Path) -> bool:
-    """Whether a folder is that of a run."""
-    return (path / "result.json").is_file()
-
-
-def is_sweep(path: Path) -> bool:
-    """Whether a folder holds a sweep's record, or runs."""
-    return (path / "sweep.json").is_file() or any(path.glob("*/result.json"))
-
-
-def find_folder(name: str, runs: Path) -> Path:
-    """A run's or a sweep's folder.
-
-    Args:
-        name: Its path, its name in `runs` or in `runs/sweep`, or `latest` for the newest sweep.
-        runs: Where runs are kept.
-
-    Raises:
-        UserError: If there is none.
-    """
-    sweeps = runs / "sweep"
-    if name == LATEST:
-        return _newest(runs)
-    for path in (Path(name), runs / name, sweeps / name):
-        if is_run(path) or is_sweep(path):
-            return path
-    known = [path.name for folder in (runs, sweeps) if folder.is_dir() for path in folder.iterdir() if is_run(path)]
-    known += [path.name for path in sweeps.glob("*") if is_sweep(path)]
-    hint = did_you_mean(name, known) if len(known) <= 10 else f"({len(known)} are in {runs})"
-    raise UserError(f"{name}: there is no run and no sweep; {hint}")
-
-
-def _newest(runs: Path) -> Path:
-    """The sweep that began last: the one that the link points to, or, without links, by the time that it says.
-
-    When its folder was last written to says nothing: a report is written there too.
-    """
-    sweeps = runs / "sweep"
-    if is_sweep(runs / LATEST_SWEEP):
-        return (runs / LATEST_SWEEP).resolve()
-    known = [path for path in sweeps.glob("*") if is_sweep(path)]
-    if not known:
-        raise UserError(f"latest: there is no sweep in {sweeps.absolute()}")
-    return max(known, key=lambda path: (_began(path), path.name))
-
-
-def _began(sweep: Path) -> datetime:
-    content = _read_sweep(sweep) or {}
-    times = [str(content["started"])] if "started" in content else _starts(sweep)
-    parsed = [_time(text) for text in times]
-    return min(parsed, default=datetime.min.replace(tzinfo=UTC))
-
-
-def _starts(sweep: Path) -> list[str]:
-    return [read_result(path).started for path in sweep.glob("*/result.json")]
-
-
-def _time(text: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        return datetime.min.replace(tzinfo=UTC)
-    return time if time.tzinfo else time.astimezone()
+def _jobs(folder: Path, commands: list[str]) -> list[tuple[Path | None, SweepJob | None]]:
+    """Folder and entry of each job of a sweep; of a sweep without a record, every run in its folder."""
+    if not (folder / SWEEP_FILE).exists():
+        return [(path.parent, None) for path in sorted(folder.glob(f"*/{RESULT_FILE}"), key=_natural)]
+    sweep = read_sweep(folder)
+    commands.append(sweep.command)
+    return [(folder / job.folder if job.folder else None, job) for job in sweep.jobs]
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aevq.config.schema import check_value
 from aevq.errors import UserError
-from aevq.runs.configs import read_config
+from aevq.runs.folder import read_config
 from aevq.runs.result import SCHEMA_VERSION, Result, read_result
-from aevq.runs.sealed import unseal_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,7 +76,7 @@ def read_record(path: Path) -> Record:
     """
     result = read_result(path / "result.json")
     _check_result(path / "result.json", result)
-    config = read_config(path / "config.yaml", result.sealed)
+    config = read_config(path / "config.yaml")
     evaluation = _read_evaluation(path / "evaluation.json", result.weights)
     asked = _group(config, "evaluation")
     measured = evaluation["settings"] if evaluation else asked
@@ -157,7 +157,7 @@ def _read_evaluation(path: Path, weights: str | None) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        content = unseal_json(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
         version = content["schema_version"]
         content["metrics"], content["metrics_version"], content["settings"]["samples"]
     except (OSError, ValueError, KeyError, TypeError) as error:
