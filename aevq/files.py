@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are written as a whole or not at all, and checkpoints that are read as plain values."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from aevq.errors import UserError
+
 __all__ = ["atomic_write", "load_plain", "point_latest"]
 
 
 def atomic_write(path: Path, content: bytes | bytearray | str) -> None:
-    """Write `content` to `path`: to a temporary file beside it, flushed to the disk, then renamed onto it.
+    """Write `content` to `path`: to a temporary file beside it, flushed to the disk, then renamed to it.
 
     Args:
-        path: Target; its folder must exist. A file that is there stays whole until the new one is.
+        path: The target; its folder must exist. A file that exists stays as it is until the new one is complete.
         content: Bytes, or text written as UTF-8.
 
     Raises:
@@ -26,7 +28,7 @@ def atomic_write(path: Path, content: bytes | bytearray | str) -> None:
         _write(path, content.encode() if isinstance(content, str) else content)
     except OSError as error:
         if error.errno is not None:
-            error.filename = str(path)  # instead of the temporary file's, or of none as for a full disk
+            error.filename = str(path)  # instead of the temporary file's, or none as for a full disk
         raise
 
 
@@ -46,7 +48,7 @@ def _write(path: Path, data: bytes | bytearray) -> None:
 
 
 def point_latest(runs: Path, run: Path, name: str = "latest") -> None:
-    """Let `runs/<name>` be a link to `run`; where links cannot be made, the newest is found without."""
+    """Make `runs/<name>` a link to `run`; where links cannot be made, the newest run is found without one."""
     link = runs / f".{name}-{os.getpid()}"
     try:
         link.symlink_to(os.path.relpath(run, runs), target_is_directory=True)
@@ -56,15 +58,17 @@ def point_latest(runs: Path, run: Path, name: str = "latest") -> None:
 
 
 def load_plain(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
-    """The tensors and plain values of a file by `torch.save`, read without running any code in it.
+    """Read the tensors and plain values of a file by `torch.save`, without running any code in it.
 
-    PyTorch does not look at the checksums that it writes; here a flipped bit is noticed.
+    PyTorch writes checksums and does not check them; here a flipped bit is noticed.
 
     Raises:
-        ValueError: If the file is torn, was changed, or is none such.
+        UserError: If the file is missing, torn, was changed, or is no such file.
     """
-    import torch  # takes seconds, and not everybody who writes files needs it
+    import torch  # takes seconds, and not everyone who writes files needs it
 
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such checkpoint")
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
@@ -75,10 +79,9 @@ def load_plain(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
             if (bad := archive.testzip()) is not None:
                 raise ValueError(f"it was changed since it was written: the checksum of {bad} does not fit")
         content: Any = torch.load(path, map_location=map_location, weights_only=True)
-    except ValueError:
-        raise
-    except Exception as error:  # whatever a stranger's bytes provoke
-        raise ValueError(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"it holds a {type(content).__name__}")
+        if not isinstance(content, dict):
+            raise ValueError(f"it holds a {type(content).__name__}")
+    except Exception as error:  # whatever the bytes of a foreign file provoke
+        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        raise UserError(f"{path}: not a readable checkpoint ({reason})") from error
     return content

@@ -209,8 +209,8 @@ def _argument_names(cls: type) -> list[str]:
 def _problem(problems: list[ErrorDetails], known: Iterable[str]) -> str:
     """Return what is wrong with one argument; of a union each branch has its say."""
     first = problems[0]
-    if first["type"] == "unexpected_keyword_argument":
-        return f"no such argument; {did_you_mean(str(first['loc'][-1]), known)}"
+    if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        return f"no such key; {did_you_mean(str(first['loc'][-1]), known)}"
     if first["type"].startswith("missing"):
         return "missing, and it has no default" if len(first["loc"]) == 1 else "missing: the list is too short"
     messages = dict.fromkeys(

@@ -170,7 +170,9 @@ class Evaluator:
     @cached_property
     def _terms(self) -> dict[str, Tensor]:
         """Loss terms of each image of the split."""
-        return image_terms(lambda x: self.model.terms(x.to(self.model.device)).by_name(), self.x, self.settings.seed)
+        return image_terms(
+            lambda x: self.model.loss_terms(x.to(self.model.device)).by_name(), self.x, self.settings.seed
+        )
 
     @cached_property
     def _x_hat(self) -> Tensor:

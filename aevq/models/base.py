@@ -19,6 +19,7 @@ from typing_extensions import override
 
 from aevq.config.checks import Configurable, to_config
 from aevq.config.instantiate import instantiate
+from aevq.errors import UserError
 from aevq.files import load_plain
 from aevq.models.schedule import WarmupCosine
 from aevq.models.training import ADAMW, MakeOptimizer, MakeSchedule, TrainingSteps
@@ -113,12 +114,15 @@ class LatentModel(Configurable, TrainingSteps, ABC):
             trust: Packages whose classes it may name besides those of aevq and of this class.
 
         Raises:
-            UserError: If a class is not trusted, or the weights do not fit.
-            ValueError: If the file cannot be read.
+            UserError: If the file is missing or damaged, a class is not trusted, or the weights do not fit.
         """
-        checkpoint = load_plain(Path(checkpoint_path))
-        model = instantiate(checkpoint["model"], "model", cls, trust=(*trust, f"{cls.__module__}."))
-        model.load_state_dict(checkpoint["state_dict"])
+        path = Path(checkpoint_path)
+        checkpoint = load_plain(path)
+        try:
+            model = instantiate(checkpoint["model"], "model", cls, trust=(*trust, f"{cls.__module__}."))
+            model.load_state_dict(checkpoint["state_dict"])
+        except (KeyError, RuntimeError, AttributeError, TypeError) as error:
+            raise UserError(f"{path}: not a checkpoint of this model ({' '.join(str(error).split())})") from error
         return model
 
 

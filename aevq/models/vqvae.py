@@ -146,7 +146,8 @@ class VQVAE(LatentModel):
         """Return the first images of the first epoch, over all ranks: `(count, C, H, W)`, on the CPU."""
         images: list[Tensor] = []
         with torch.random.fork_rng(devices=[]):  # a shuffling DataLoader draws from the training's stream
-            for batch in copy(self.trainer.train_dataloader):  # the loader itself stays at its start
+            loader: Any = copy(self.trainer.train_dataloader)  # the trainer's own stays at its start
+            for batch in loader:
                 images.append(batch[0].cpu())
                 if sum(map(len, images)) * world_size() >= count:
                     break

@@ -10,17 +10,18 @@ from __future__ import annotations
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from aevq.config.instantiate import build
+from aevq.config.instantiate import instantiate
+from aevq.data import MNISTDataModule
 from aevq.errors import UserError, did_you_mean
-from aevq.files import load_plain
 from aevq.metrics.generate import encode_all, generate, interpolate, reconstruct_all
+from aevq.models import LatentModel
 from aevq.priors import load_prior
-from aevq.runs.folder import CONFIG_FILE, RESULT_FILE, claimed, find_run, read_config
+from aevq.runs.folder import CONFIG_FILE, RESULT_FILE, claimed, find_run, is_run, read_config
 from aevq.runs.result import Result, read_result
 
 if TYPE_CHECKING:
@@ -29,11 +30,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from aevq.data import MNISTDataModule
-    from aevq.models import LatentModel
     from aevq.priors import Prior
 
-__all__ = ["Run", "load", "load_checkpoint", "read_checkpoint"]
+__all__ = ["Run", "load"]
 
 
 class Run:
@@ -73,6 +72,11 @@ class Run:
         return read_result(self.path / RESULT_FILE)
 
     @property
+    def finished(self) -> bool:
+        """Whether the run has come to its end."""
+        return is_run(self.path) and self.result.status == "finished"
+
+    @property
     def weights_sha256(self) -> str:
         """SHA-256 of the best checkpoint, stored with all that is fitted to or measured on these weights."""
         return sha256((self.checkpoints / "best.ckpt").read_bytes()).hexdigest()
@@ -80,7 +84,7 @@ class Run:
     @cached_property
     def model(self) -> LatentModel:
         """The model of the best checkpoint, in eval mode, on the CPU."""
-        return load_checkpoint(self.checkpoints / "best.ckpt", self.trust)
+        return LatentModel.load_from_checkpoint(self.checkpoints / "best.ckpt", trust=self.trust).eval()
 
     @cached_property
     def data(self) -> MNISTDataModule:
@@ -89,7 +93,7 @@ class Run:
         Raises:
             UserError: If the data found are not those of the run.
         """
-        data: MNISTDataModule = build(self.config.data, self.trust, "data")
+        data = instantiate(self.config.data, "data", MNISTDataModule, trust=self.trust)
         data.prepare()
         if data.fingerprint != self.result.data["fingerprint"]:
             raise UserError(f"{self.path.name}: the data found differ from those that it was trained on")
@@ -181,35 +185,3 @@ def load(run: str | Path = "latest", runs: str | Path = "runs", trust: Iterable[
         UserError: If there is no such run.
     """
     return Run(find_run(str(run), Path(runs)), trust)
-
-
-def load_checkpoint(path: Path, trust: Iterable[str] = ()) -> LatentModel:
-    """Return the model of a checkpoint, in eval mode, on the CPU. The checkpoint contains its own configuration.
-
-    Raises:
-        UserError: If the file is missing, damaged, or names a class that is neither part of aevq nor trusted.
-    """
-    if not path.is_file():
-        raise UserError(f"{path}: no such checkpoint; a run writes it after its first validation")
-    checkpoint = read_checkpoint(path)
-    model: LatentModel = build(checkpoint["config"]["model"], trust, "model")
-    try:
-        model.load_state_dict(checkpoint["state_dict"])
-    except (RuntimeError, AttributeError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path}: the weights do not fit the configuration ({reason})") from error
-    return model.eval()
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Return the content of a checkpoint: tensors and plain values, no pickled code.
-
-    Raises:
-        UserError: If the file is not such a checkpoint.
-    """
-    try:
-        checkpoint = load_plain(path)
-        checkpoint["config"]["model"], checkpoint["state_dict"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a readable checkpoint of aevq ({error})") from error
-    return checkpoint

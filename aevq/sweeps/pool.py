@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from aevq.errors import Stopped
 from aevq.sweeps.process import JobProcess
 from aevq.sweeps.progress import SweepProgress
-from aevq.training.stop import NOTICES
+from aevq.training.stop import STOP_SIGNALS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +70,7 @@ def _stopped_by_signals() -> Iterator[None]:
     def stop(signum: int, frame: object) -> None:
         raise Stopped(signum)
 
-    before = {signum: signal.signal(signum, stop) for signum in NOTICES if signum != signal.SIGINT}
+    before = {signum: signal.signal(signum, stop) for signum in STOP_SIGNALS if signum != signal.SIGINT}
     try:
         yield
     finally:

@@ -67,8 +67,8 @@ def fit_model(trainer: pl.Trainer, parts: Parts, run: Run) -> None:
         # No validation happened, for example under `fast_dev_run`. All ranks save, or none; the first one decides.
         if gather_objects(not best.is_file())[0]:
             trainer.save_checkpoint(best)
-    if trainer.profiler and trainers.arguments.get("profiler"):
-        print(trainer.profiler.summary())  # type: ignore[attr-defined]  # of the profilers that can be chosen by name
+    if trainers.arguments.get("profiler"):
+        print(trainer.profiler.summary())  # type: ignore[attr-defined]  # Lightning sets it, untyped
     model.load_state_dict(load_plain(best)["state_dict"])
     model.eval()
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["MetricsCSV", "RunLogger", "TensorBoard", "costs"]
 
 
-class RunLogger(Configurable, ABC):
+class RunLogger(Configurable, Logger, ABC):
     """What a run does with a logger of Lightning, beside logging metrics to it.
 
     A logger is built, and so checked, before the run has a folder, and started when it has one.
@@ -58,7 +58,7 @@ class RunLogger(Configurable, ABC):
         """Close the logger; `exit_code` is not 0 where the run failed."""
 
 
-class MetricsCSV(RunLogger, Logger):
+class MetricsCSV(RunLogger):
     """`metrics.csv` in the run folder: one row `step,name,value` for each metric, appended as they come.
 
     A table in long form is never rewritten when a new name appears, so a kill loses at most the last rows.

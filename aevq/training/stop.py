@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from aevq.config.rank import rank
 from aevq.errors import Stopped
-from aevq.nn.distributed import leave_group
 from aevq.training.cluster import requeue
 
 if TYPE_CHECKING:
@@ -63,9 +62,9 @@ class StopRequest:
         finally:
             for number, handler in self._previous.items():
                 signal.signal(number, handler)
-            wrapper = self._previous.get(self.signum or 0)
-            if self.signum in WRAPPER_SIGNALS and callable(wrapper):
-                wrapper(self.signum, None)  # submitit puts the job back into the queue and exits
+            signum = self.signum or 0
+            if signum in WRAPPER_SIGNALS and callable(wrapper := self._previous.get(signum)):
+                wrapper(signum, None)  # submitit puts the job back into the queue and exits
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
@@ -105,6 +104,8 @@ def stoppable(stop: StopRequest) -> Iterator[None]:
     Raises:
         Stopped: If the process was asked to stop, and saved what there was to save.
     """
+    from aevq.nn.distributed import leave_group  # needs torch, and the launcher of a sweep imports this module
+
     try:
         with stop.listening():
             yield
