@@ -216,7 +216,7 @@ def _message(error: Exception) -> str:
 
 
 def _options(group: str) -> list[str]:
-    return [path.stem for path in (config_root() / group).glob("*.yaml")]
+    return [path.stem for path in (config_root() / group).glob("[!_]*.yaml")]
 
 
 def _nearest_key(name: str) -> str:

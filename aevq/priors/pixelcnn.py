@@ -27,8 +27,7 @@ from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
 
 from aevq.config.schema import Count, Layers, NonNegative, Odd, Positive, Probability, Seed, checked
-from aevq.data.loader import DeviceLoader
-from aevq.data.seeding import mix
+from aevq.data import DeviceLoader, mix
 from aevq.errors import expect, expect_int
 from aevq.files import load_plain
 from aevq.nn.distributed import map_rows

@@ -171,9 +171,9 @@ def _check_images(plain: Mapping[str, Any], model: LatentModel, data: MNISTDataM
 
 def _check_sizes(plain: Mapping[str, Any], priors: Iterable[Prior], data: MNISTDataModule) -> None:
     """See that batches and priors ask for no more images than the train split will have."""
-    images, config = data.train_size, plain["data"]
+    images, batch_size = data.train_size, data.batch_size
     expect(images > 0, "data.val_size", f"less than {images + data.val_size}, the train images", data.val_size)
-    expect(config["batch_size"] <= images, "data.batch_size", f"at most {images} (train images)", config["batch_size"])
+    expect(batch_size <= images, "data.batch_size", f"at most {images} (train images)", batch_size)
     for name, prior in zip(plain["prior"], priors, strict=True):
         fewest = getattr(prior, "fewest_latents", 0)
         expect(fewest <= images, f"prior.{name}", f"to be fitted to at most {images} train images", fewest)

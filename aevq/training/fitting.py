@@ -29,14 +29,7 @@ from aevq.training.callbacks.preemption import Preemption, leave_signals_to_us
 from aevq.training.callbacks.progress import StepProgress
 from aevq.training.checkpoint_io import AtomicCheckpointIO
 from aevq.training.loggers import MetricsCSV
-from aevq.training.stepping import (
-    check_stepping,
-    fast_device_checks,
-    plan_chunks,
-    trainer_limits,
-    validation_callbacks,
-    watchers,
-)
+from aevq.training.stepping import fast_device_checks
 from aevq.training.stop import Notice
 
 if TYPE_CHECKING:
@@ -46,7 +39,6 @@ if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
 
     from aevq.data import MNISTDataModule
-    from aevq.data.chunks import Chunking
     from aevq.latents import LatentSet
     from aevq.models import LatentModel
     from aevq.runs.run import Run
@@ -133,16 +125,13 @@ def fit_model(
     best = Checkpoint(run.checkpoints, "best", monitor="val/objective", save_top_k=1, enable_version_counter=False)
     last = Checkpoint(run.checkpoints, "last", save_top_k=1, enable_version_counter=False)
     title = f"{type(model).__name__} on {data.name}"
-    chunking = _chunking(model, data, trainers, callbacks)
-    data.chunking, model.automatic_optimization = chunking, chunking is None
-    callbacks = [*callbacks, *validation_callbacks(chunking), best, last]
+    callbacks = [*callbacks, best, last]
     saved = run.checkpoints / "last.ckpt"
-    trainer = trainers.make(title, saved, callbacks, default_root_dir=str(run.path), **trainer_limits(chunking))
+    trainer = trainers.make(title, saved, callbacks, default_root_dir=str(run.path))
     resume_from = saved if saved.is_file() else None
     _forget_figures(trainers, ("train/", "val/"), resume_from)
     if resume_from:
         checkpoint = read_checkpoint(resume_from)
-        check_stepping(checkpoint, chunking)
         log.info("going on from step %d", checkpoint["global_step"])
     as_fast = fast_device_checks(), compiled(model, trainers.run_config["compile"])
     with warnings.catch_warnings(), trainers.notice.deferred(), as_fast[0], as_fast[1]:
@@ -160,16 +149,6 @@ def fit_model(
     model.load_state_dict(read_checkpoint(run.checkpoints / "best.ckpt")["state_dict"])
     model.eval()
     return trainer
-
-
-def _chunking(
-    model: LatentModel, data: MNISTDataModule, trainers: Trainers, callbacks: list[Callback]
-) -> Chunking | None:
-    chunking = plan_chunks(trainers.config, trainers.run_config["steps_at_once"], data.train_dataloader().batches)
-    if chunking is not None and (names := watchers(model, callbacks)):
-        log.info("one optimizer step at a time, because of %s", ", ".join(names))
-        return None
-    return chunking
 
 
 @contextmanager

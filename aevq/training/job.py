@@ -201,11 +201,8 @@ class Job:
         return f"{type(self.model).__name__.lower()}_{self.data.name}_s{self.config.seed}"
 
     def _stored_config(self) -> dict[str, Any]:
-        """The configuration that makes this run again: where the embedded images stood in, it says so."""
-        data = self.plain["data"]
-        if self.data.name != data["name"]:
-            data = data | {"name": self.data.name, "files": {}, "mirrors": [], "fallback": "embedded"}
-        return self.plain | {"data": data, "resume": None}
+        """Return the configuration that makes this run again, with the data really used."""
+        return self.plain | {"data": self.data.used_config, "resume": None}
 
     def _first_result(self, run: Run, old: Run | None) -> Result:
         fingerprint: dict[str, Any] = {

@@ -83,8 +83,7 @@ def _say_what_is_done(trainer: pl.Trainer, loops: dict[str, Any]) -> None:
     loaders, batches = loops["state_dict"].get("combined_loader"), loops[BATCHES]["total"]
     if not loaders or "position" not in loaders[0] or batches["completed"] != batches["ready"]:
         return  # another loader than ours, or a checkpoint of another callback, written within a step
-    # A batch of Lightning's may be a chunk of several (`aevq.data.chunks`).
-    done, total = loaders[0].get("chunk", loaders[0]["position"]), batches["processed"]
+    done, total = loaders[0]["position"], batches["processed"]
     epochs = loaders[0]["epoch"]
     if done >= trainer.num_training_batches:  # `limit_train_batches` ends an epoch before the loader does
         done, epochs = 0, epochs + 1

@@ -10,7 +10,6 @@ import torch
 from pytorch_lightning.callbacks import Callback
 from typing_extensions import override
 
-from aevq.data.chunks import Chunk
 from aevq.ops.schedule import passed
 
 __all__ = ["Throughput"]
@@ -23,8 +22,6 @@ class Throughput(Callback):
         images: Images trained on so far, over all ranks.
         seconds: Time spent on them.
     """
-
-    sees_chunks = True
 
     def __init__(self) -> None:
         self.images = 0
@@ -58,8 +55,7 @@ class Throughput(Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        images = batch.rows if isinstance(batch, Chunk) else len(batch[0])
-        self._window_images += images * trainer.world_size
+        self._window_images += len(batch[0]) * trainer.world_size
         if passed(trainer.log_every_n_steps, self._step, trainer.global_step):  # type: ignore[attr-defined]
             rate = self._close_window(pl_module.device)
             for logger in trainer.loggers:
