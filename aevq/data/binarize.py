@@ -2,8 +2,8 @@
 
 - none: x = byte / 255.
 - threshold: x = 1 where byte / 255 ≥ 0.5, else 0.
-- dynamic: x ~ Bernoulli(byte / 255), redrawn in every training step. Evaluation uses one draw with a fixed seed, made by
-  a CPU generator, so that it is the same on every machine.
+- dynamic: x ~ Bernoulli(byte / 255), redrawn in every training step. Evaluation uses one draw with a fixed seed, made
+  by a CPU generator, so that it is the same on every machine.
 
 Source of dynamic binarization: Salakhutdinov and Murray 2008; Burda et al. 2016, arXiv:1509.00519, §5.1.
 """

@@ -92,7 +92,9 @@ class ImageDataModule(Configurable, LightningDataModule, ABC):
         self.batch_size, self.eval_batch_size, self.seed = batch_size, eval_batch_size, seed
         self.binarizer = BINARIZERS[binarize]()
         self._frozen: dict[str, Tensor] = {}
-        self.require(leave_out is None or leave_out < num_classes, "leave_out", f"a class below {num_classes}", leave_out)
+        self.require(
+            leave_out is None or leave_out < num_classes, "leave_out", f"a class below {num_classes}", leave_out
+        )
 
     @abstractmethod
     def read(self) -> tuple[Split, Split]:
@@ -206,12 +208,12 @@ class ImageDataModule(Configurable, LightningDataModule, ABC):
         images = images.unsqueeze(1) if images.ndim == 3 else images
         what = f"{self.name}: {part}"
         expect(images.dtype == torch.uint8, f"{what} images", "uint8", images.dtype)
-        shape = tuple(images.shape)
-        expect(shape[1:] == self.image_shape, f"{what} images", f"shape (N, *{self.image_shape})", shape)
+        shape, sizes = tuple(images.shape), ", ".join(map(str, self.image_shape))
+        expect(shape[1:] == self.image_shape, f"{what} images", f"shape (N, {sizes})", shape)
         expect(tuple(labels.shape) == shape[:1], f"{what} labels", f"shape ({shape[0]},)", tuple(labels.shape))
         expect(len(labels) > 0, f"{what} images", "at least one", 0)
         low, high = int(labels.min()), int(labels.max())
-        expect(0 <= low and high < self.num_classes, f"{what} labels", f"in [0, {self.num_classes})", (low, high))
+        expect(low >= 0 and high < self.num_classes, f"{what} labels", f"in [0, {self.num_classes})", (low, high))
         return Split(images.contiguous(), labels.long())
 
     def _evaluated(self, split: str) -> Tensor:

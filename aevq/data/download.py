@@ -4,9 +4,9 @@ The files are where torchvision has them, `<root>/MNIST/raw/train-images-idx3-ub
 torchvision's own download has no time-out, retries over plain http, does not keep a second process out, and takes a
 half-written file for a whole one; the download here replaces it.
 
-The SHA-256 of the raw files of MNIST and Fashion-MNIST is checked whenever they are read. For KMNIST only the SHA-256 of
-the published `.gz` files is known: it is checked after a download and when a `.gz` file is read. Of a raw KMNIST file only
-format and shape are checked.
+The SHA-256 of the raw files of MNIST and Fashion-MNIST is checked whenever they are read. For KMNIST only the SHA-256
+of the published `.gz` files is known: it is checked after a download and when a `.gz` file is read. Of a raw KMNIST
+file only format and shape are checked.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class Source:
 
     def _from_mirrors(self, session: requests.Session, file: str, timeout: float) -> bytes:
         """Return the raw content of a file from the first mirror that has the right one."""
-        reasons, error_type = [], Unreachable
+        reasons, wrong = [], False
         for mirror in self.mirrors:
             url = f"{mirror}{file}.gz"
             _log.info("downloading %s", url)
@@ -152,8 +152,8 @@ class Source:
                 reasons.append(f"{url}: {type(error).__name__}{status}")
             except (ValueError, OSError, EOFError, zlib.error) as error:
                 reasons.append(f"{url}: {error}")
-                error_type = UserError
-        raise error_type(f"no mirror gave {file} ({'; '.join(reasons)})")
+                wrong = True
+        raise (UserError if wrong else Unreachable)(f"no mirror gave {file} ({'; '.join(reasons)})")
 
 
 def https_session() -> requests.Session:

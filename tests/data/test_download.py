@@ -85,7 +85,10 @@ headers = st.builds(
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
-@given(data=st.builds(bytes.__add__, headers, st.binary(max_size=200)) | st.binary(max_size=50), file=st.sampled_from(NAMES))
+@given(
+    data=st.builds(bytes.__add__, headers, st.binary(max_size=200)) | st.binary(max_size=50),
+    file=st.sampled_from(NAMES),
+)
 def test_any_bytes_in_a_raw_file_of_unknown_hash_are_an_error(make, contents, data, file):
     module = make(small_source(contents, of_gz=True))
     put(module, contents | {file: data})
