@@ -173,7 +173,9 @@ def _message(error: Exception, overrides: tuple[str, ...] | None = None) -> str:
     typed = sys.argv[1:] if overrides is None else list(overrides)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
-        return f"{group}={name}: unknown; {did_you_mean(name, error.options or [])}"
+        return (
+            f"{group}={name}: unknown; {did_you_mean(name, (o for o in error.options or [] if not o.startswith('_')))}"
+        )
     text = " ".join(str(error).split("See https://hydra.cc")[0].split())
     if isinstance(error, OverrideParseException):
         return f"{error.override}: cannot be read as key=value ({text})"

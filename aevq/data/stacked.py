@@ -2,8 +2,8 @@
 
     x = [digit_a, digit_b, digit_c],  (3, 28, 28)          y = 100·a + 10·b + c
 
-Each split's stacks are drawn, with replacement, from that split's own digits: none has a digit of another split in it.
-Which ones, a seed says that belongs to the data, so every run sees the same stacks.
+The stacks of each split are drawn, with replacement, from the digits of that split, so no split contains a digit of
+another. The seed of the draw belongs to the data: all runs see the same stacks.
 
 Source: Metz et al. 2017, "Unrolled generative adversarial networks", arXiv:1611.02163, section 3.3; evaluated on 26,000
 samples by Srivastava et al. 2017, arXiv:1705.07761, and by Lin et al. 2018, arXiv:1712.04086.
@@ -11,89 +11,85 @@ samples by Srivastava et al. 2017, arXiv:1705.07761, and by Lin et al. 2018, arX
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import torch
+from torch import Tensor
 from typing_extensions import override
 
-from aevq.config.schema import Count, Name, Whole, checked
-from aevq.data.datamodule import MNISTDataModule
-from aevq.data.embedded import EMBEDDED_NAME
-from aevq.data.seeding import mix
+from aevq.config.checks import ImageShape, Name, NonNegativeInt, PositiveInt
+from aevq.data.loader import mix
+from aevq.data.mnist import MNISTDataModule
 from aevq.data.splits import SPLIT_NAMES, Split, Splits
-from aevq.errors import expect
-from aevq.ops.modes import mode_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from aevq.ops.modes import classes_of, mode_of
 
 __all__ = ["StackedMNISTDataModule", "stack_digits"]
 
-PREFIX = "stacked_"
 
-
-@checked("data")
 class StackedMNISTDataModule(MNISTDataModule):
-    """MNIST's digits, three to an image.
+    """Stacks of three digits of MNIST, or of another data set of `MNISTDataModule`.
 
     Args:
-        name: Of the data set, as results state it; it begins with `stacked_`.
+        name: `stacked_` and the name of the data set of the digits.
         train_stacks: Images to train on.
         val_stacks: Images to validate on.
         test_stacks: Images to test on.
-        stack_seed: Says which digits meet; belongs to the data, not to the run.
-        leave_out: None: of 1,000 classes no single one is left out.
-        **digits: Where the digits come from and how they are split; see `MNISTDataModule`.
-
-    Raises:
-        UserError: If an argument is bad. Nothing is read before `prepare`.
+        stack_seed: Seed that selects the digits of each stack; it belongs to the data, not to the run.
+        image_shape: `(3, 28, 28)`.
+        num_classes: 1000.
+        leave_out: None: with 1,000 classes, no single one can be left out.
+        **options: Source and splits of the digits, and batches; see `MNISTDataModule`.
     """
 
-    CHANNELS = 3
-    STAND_IN = PREFIX + EMBEDDED_NAME
+    prefix, channels = "stacked_", 3
 
     def __init__(
         self,
+        name: Name = "stacked_mnist",
         *,
-        name: Name,
-        train_stacks: Count,
-        val_stacks: Count,
-        test_stacks: Count,
-        stack_seed: Whole,
+        train_stacks: PositiveInt = 55_000,
+        val_stacks: PositiveInt = 5_000,
+        test_stacks: PositiveInt = 26_000,
+        stack_seed: NonNegativeInt = 0,
+        image_shape: ImageShape = (3, 28, 28),
+        num_classes: PositiveInt = 1000,
         leave_out: None = None,
-        **digits: Any,
+        **options: Any,
     ) -> None:
-        expect(name.startswith(PREFIX), "data.name", f"a name that begins with {PREFIX}", name)
-        expect(leave_out is None, "data.leave_out", "null, because a stack has three digits", leave_out)
-        super().__init__(name=name, **digits)
+        super().__init__(name, image_shape=image_shape, num_classes=num_classes, **options)
         self.stacks = dict(zip(SPLIT_NAMES, (train_stacks, val_stacks, test_stacks), strict=True))
         self.stack_seed = stack_seed
+
+    @override
+    def make_splits(self) -> Splits:
+        return stack_digits(super().make_splits(), self.stacks, self.channels, self.stack_seed)
 
     @property
     @override
     def train_size(self) -> int:
-        """Stacks to train on; negative where too few digits would be left to stack."""
+        """Number of stacks to train on; not positive if `val_size` leaves no digits to stack."""
         digits = super().train_size
         return self.stacks["train"] if digits > 0 else digits
 
     @override
-    def _read(self) -> Splits:
-        return stack_digits(super()._read(), self.stacks, self.CHANNELS, self.stack_seed)
+    def digits(self, split: str) -> Tensor:
+        return classes_of(self.labels(split), self.channels)
 
 
 def stack_digits(digits: Splits, sizes: Mapping[str, int], channels: int, seed: int) -> Splits:
-    """Splits whose images are stacks of digits of the same split.
+    """Return splits whose images are stacks of digits of the same split.
 
     Args:
-        digits: Of one channel.
-        sizes: Stacks of each split, by its name.
-        channels: Digits a stack.
-        seed: Says which digits meet, drawn uniformly and independently.
+        digits: Images of one channel.
+        sizes: Number of stacks of each split, by its name.
+        channels: Digits per stack, drawn uniformly and independently.
+        seed: Seed of the draw.
     """
     parts = []
     for number, split in enumerate(SPLIT_NAMES):
         generator = torch.Generator().manual_seed(mix(seed, number))
         rows = torch.randint(len(digits[split]), (sizes[split], channels), generator=generator)
-        images = digits[split].images[rows].squeeze(2)  # (N, C, 1, H, W) of single channels
+        images = digits[split].images[rows].squeeze(2)  # (N, C, 1, H, W) → (N, C, H, W)
         parts.append(Split(images.contiguous(), mode_of(digits[split].labels[rows])))
-    return Splits(digits.name, *parts)
+    return Splits(*parts)

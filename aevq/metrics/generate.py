@@ -13,7 +13,7 @@ from aevq.nn.distributed import map_rows
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from aevq.data import MNISTDataModule
+    from aevq.data import ImageDataModule
     from aevq.models import LatentModel
     from aevq.priors import Prior
 
@@ -55,7 +55,7 @@ def reconstruct_all(model: LatentModel, x: Tensor) -> Tensor:
     return map_rows(lambda chunk: model.reconstruct(chunk.to(model.device)), x, CHUNK)
 
 
-def encode_splits(model: LatentModel, data: MNISTDataModule) -> LatentSet:
+def encode_splits(model: LatentModel, data: ImageDataModule) -> LatentSet:
     """What a prior is fitted to: the latents of the train and the validation split."""
     return LatentSet(
         train=encode_all(model, data.images("train")),

@@ -23,8 +23,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from aevq.config.checks import NonNegativeFloat, PositiveFloat, PositiveInt, Seed
-from aevq.data.loader import DeviceLoader
-from aevq.data.seeding import mix
+from aevq.data import DeviceLoader, mix
 from aevq.errors import expect
 from aevq.files import load_plain
 from aevq.latents import CodeSpec, LatentSet, LatentSpec

@@ -20,10 +20,10 @@ __all__ = ["NO_PART_OF_IT", "Group", "differences", "group_runs", "mixture_of"]
 # What does not change a model: where things lie, what is shown, and what is measured or drawn afterwards.
 NO_PART_OF_IT = {
     *("seed", "paths", "tags", "notes", "resume", "trust", "show_traceback", "objective", "logger"),
-    *("pictures", "evaluation", "data.root", "data.timeout", "data.fallback", "data.mirrors", "data.files"),
+    *("pictures", "evaluation", "data.root", "data.timeout", "data.fallback", "data.download"),
     # What the data are stated to be, which follows from them; older runs do not state it.
     *("data.image_shape", "data.num_classes", "prior.pixelcnn.num_classes"),
-    *("data.name", "data.folder", "trainer.enable_progress_bar", "trainer.enable_model_summary"),
+    *("data.name", "trainer.enable_progress_bar", "trainer.enable_model_summary"),
 }
 MEASURED = {
     "data": "data set",

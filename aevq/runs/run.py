@@ -16,7 +16,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from aevq.config.instantiate import instantiate
-from aevq.data import MNISTDataModule
+from aevq.data import ImageDataModule
 from aevq.errors import UserError, did_you_mean
 from aevq.metrics.generate import encode_all, generate, interpolate, reconstruct_all
 from aevq.models import LatentModel
@@ -87,13 +87,13 @@ class Run:
         return LatentModel.load_from_checkpoint(self.checkpoints / "best.ckpt", trust=self.trust).eval()
 
     @cached_property
-    def data(self) -> MNISTDataModule:
+    def data(self) -> ImageDataModule:
         """The data that the run was trained on; `data.images("test")` is float32 `(N, C, H, W)` in [0, 1].
 
         Raises:
             UserError: If the data found are not those of the run.
         """
-        data = instantiate(self.config.data, "data", MNISTDataModule, trust=self.trust)
+        data = instantiate(self.config.data, "data", ImageDataModule, trust=self.trust)
         data.prepare()
         if data.fingerprint != self.result.data["fingerprint"]:
             raise UserError(f"{self.path.name}: the data found differ from those that it was trained on")

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from aevq.config.checks import Name, PositiveInt, Seed, Text, argument_error
 from aevq.config.instantiate import EVERYTHING, instantiate
 from aevq.config.rank import rank
-from aevq.data import MNISTDataModule
+from aevq.data import ImageDataModule
 from aevq.errors import UserError, expect
 from aevq.metrics.protocol import EvaluationSettings
 from aevq.models import LatentModel
@@ -79,7 +79,7 @@ class Parts:
     """
 
     config: dict[str, Any]
-    data: MNISTDataModule
+    data: ImageDataModule
     model: LatentModel
     priors: dict[str, Prior]
     callbacks: list[pl.Callback]
@@ -114,7 +114,7 @@ def build_parts(config: dict[str, Any], trust: Iterable[str] = EVERYTHING) -> Pa
         raise argument_error(error, RunConfig.model_fields) from error
     torch.set_float32_matmul_precision(config["matmul_precision"])
     trainers = Trainers(config["trainer"])
-    data = instantiate(config["data"], "data", MNISTDataModule, trust=trust)
+    data = instantiate(config["data"], "data", ImageDataModule, trust=trust)
     pl.seed_everything(config["seed"], verbose=False)
     model = instantiate(config["model"], "model", LatentModel, trust=trust)
     parts = Parts(
@@ -162,7 +162,7 @@ def _check_together(parts: Parts) -> None:
         expect(prior.num_classes in (None, data.num_classes), f"prior.{name}.num_classes", wanted, prior.num_classes)
 
 
-def _check_images(model: LatentModel, data: MNISTDataModule) -> None:
+def _check_images(model: LatentModel, data: ImageDataModule) -> None:
     """Check that the model accepts the data's images, with two black ones."""
     shape = tuple(data.image_shape)
     training = model.training

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 from omegaconf import OmegaConf
 
-from aevq.config.checks import to_config
 from aevq.config.rank import rank
 from aevq.config.secrets import redact
 from aevq.errors import UserError, did_you_mean
@@ -91,9 +90,8 @@ def record_metrics(result: Result, metrics: dict[str, float], run: Run, objectiv
 
 def _stored_config(parts: Parts) -> dict[str, Any]:
     """Return the configuration that makes this run again: with the data really used."""
-    data = parts.config["data"]
-    if parts.data.name != data.get("name", parts.data.name):  # the embedded images stand in
-        data = to_config(parts.data)
+    substituted = parts.data.name != parts.data.requested_name  # by the embedded images
+    data = parts.data.used_config if substituted else parts.config["data"]
     return parts.config | {"data": data, "resume": None}
 
 

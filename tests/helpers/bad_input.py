@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from aevq.training.compatibility import VALUES
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import get_object
@@ -22,7 +23,6 @@ from aevq.config.command_line import config_root
 from aevq.config.schema.arguments import UNKNOWN, arguments_of
 from aevq.config.schema.values import check_value, plain_part
 from aevq.errors import UserError
-from aevq.training.compatibility import VALUES
 
 BASES = (
     ["model=ae"],
@@ -177,16 +177,7 @@ def wrong_together() -> Iterator[Case]:
         "data=mnist5k data.batch_size=4001": "data.batch_size",
         "data=kmnist data.fallback=embedded": "data.fallback",
         "data=fashion_mnist data.fallback=embedded": "data.fallback",
-        "data=mnist5k data.fallback=error": "data.files",
-        "data=mnist data.mirrors=[http://plain.test/]": "data.mirrors",
-        "data=mnist data.mirrors=[https://me:password@one.test/]": "data.mirrors",
-        "data=mnist data.mirrors=https://one.test/": "data.mirrors",
-        "data=mnist data.files.train_images.shape=[60000,28]": "data.files.train_images.shape",
-        "data=mnist data.files.train_images.sha256=abc": "data.files.train_images.sha256",
-        "data=mnist data.files.train_images.sha256=null": "data.files.train_images",
-        "data=mnist data.files.train_images.name=../../x": "data.files.train_images.name",
         "data.name=../../x": "data.name",
-        "data.folder=..": "data.folder",
         "prior=mixture prior.mixture.num_components=30000": "prior.mixture.max_fit",
         "prior=mixture data=mnist5k prior.mixture.num_components=4001": "prior.mixture",
         "model=vqvae prior.pixelcnn.kernel=4": "prior.pixelcnn.kernel",
@@ -220,7 +211,6 @@ def wrong_together() -> Iterator[Case]:
         "+modell.beta=3": "modell",
         "~seed": "seed",
         "~model.beta": "model.beta",
-        "~data.batch_size": "data.batch_size",
         "~trainer.max_stepz": "trainer.max_stepz",
         "model.beta=${nowhere}": "model.beta",
         "model.beta=${oc.env:AEVQ_NO_SUCH_VARIABLE}": "model.beta",

@@ -20,19 +20,7 @@ from aevq.nn import MLP, Bernoulli, Conv, EMAUpdate, Gaussian, GradientUpdate
 from aevq.nn.feature_net import FeatureNet, load_feature_net
 from aevq.priors import FittedNormal, Marginals, StandardNormal, Uniform
 
-DIGITS = {
-    "root": "data",
-    "folder": "MNIST",
-    "files": {},
-    "mirrors": [],
-    "timeout": 1.0,
-    "fallback": "embedded",
-    "val_size": 500,
-    "split_seed": 0,
-    "batch_size": 100,
-    "eval_batch_size": 500,
-    "seed": 0,
-}
+DIGITS = {"batch_size": 100, "eval_batch_size": 500}
 
 
 def digits5k(binarize="none", leave_out=None):

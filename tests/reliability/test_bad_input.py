@@ -48,7 +48,7 @@ def test_one_clear_line_before_anything_is_read_or_written(case, command, tmp_pa
     def read(*_):
         raise AssertionError("the data were read")
 
-    monkeypatch.setattr("aevq.data.datamodule.splits_or_embedded", read)
+    monkeypatch.setattr("aevq.data.MNISTDataModule.make_splits", read)
     code, out, err = command(main, *case.arguments)
     check_the_line(case, code, err)
     assert out == ""

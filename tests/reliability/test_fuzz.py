@@ -5,25 +5,22 @@ A hundred cases each in the quick suite, thousands in the slow one.
 
 from __future__ import annotations
 
-import io
 import json
 import math
-import struct
 from functools import cache
 
 import pytest
 import torch
+from aevq.runs.sealed import seal_json
+from aevq.training.compatibility import check_config
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aevq.config.instantiate import check
-from aevq.data.idx import idx_tensor, read_content
 from aevq.errors import UserError
 from aevq.nn import DeadCodeRestart, EMAUpdate, GradientUpdate, VectorQuantizer
 from aevq.report.records import read_record
 from aevq.runs.result import Result, read_result
-from aevq.runs.sealed import seal_json
-from aevq.training.compatibility import check_config
 from helpers.bad_input import composed
 from helpers.run_folders import make_run
 
@@ -44,31 +41,6 @@ def sized(count: int):
 def one_clear_line(error: UserError) -> None:
     assert "\n" not in str(error)
     assert str(error)
-
-
-# The IDX reader
-
-headers = st.builds(
-    lambda magic, sizes: struct.pack(f">{1 + len(sizes)}I", magic, *sizes),
-    st.sampled_from([2051, 2049, 2050, 0, 2**32 - 1]),
-    st.lists(st.integers(0, 2**32 - 1) | st.integers(0, 4), max_size=4),
-)
-files = st.builds(
-    lambda zipped, head, body: (b"\x1f\x8b\x08\x00" if zipped else b"") + head + body,
-    st.booleans(),
-    headers,
-    st.binary(max_size=200),
-)
-
-
-def check_idx(data: bytes) -> None:
-    try:
-        tensor = idx_tensor(read_content(io.BytesIO(data), "file"), "file")
-    except UserError as error:
-        one_clear_line(error)
-        return
-    assert tensor.dtype == torch.uint8
-    assert tensor.numel() + 4 + 4 * tensor.ndim == len(data)
 
 
 # The result reader
@@ -174,11 +146,6 @@ def check_quantiser(z: torch.Tensor, by_gradient: bool, restart: bool) -> None:
 
 
 # Each of them, for a few cases and for many
-
-
-@pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
-def test_the_idx_reader(count):
-    sized(count)(given(files | st.binary(max_size=300))(check_idx))()
 
 
 @pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
