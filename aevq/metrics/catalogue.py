@@ -60,7 +60,7 @@ class Metric:
 
     name: str
     title: str
-    about: Text
+    about: str
     goal: Goal | None = None
     unit: str = ""
     section: Section = "Other"
