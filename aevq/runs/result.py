@@ -46,6 +46,7 @@ class Result:
         seconds: Wall time of each stage, by name.
         objective: Name and value of the number that a sweep minimises.
         metrics: All figures by name.
+        extra_metrics: Catalogue entries (`aevq.metrics.catalogue.Metric`) of metrics from outside the package.
         metrics_version: How they were measured; figures of two versions are not comparable.
         weights: SHA-256 of the checkpoint that was measured.
         sealed: Whether the run's config.yaml carries its SHA-256, as all do by now.
@@ -69,6 +70,7 @@ class Result:
     seconds: dict[str, float] = field(default_factory=dict)
     objective: dict[str, Any] | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    extra_metrics: list[dict[str, Any]] = field(default_factory=list)
     metrics_version: str | None = None
     weights: str | None = None
     sealed: bool = False
