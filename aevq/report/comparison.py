@@ -9,19 +9,21 @@ from pathlib import Path
 
 from aevq.errors import UserError
 from aevq.files import atomic_write
-from aevq.report.catalogue import BEST_RATE, BEST_SAMPLES, COSTS, HEADLINE, RECONSTRUCTION, SAMPLES, Metric, cost_metric
+from aevq.metrics.catalogue import BEST_RATE, BEST_SAMPLES, Metric, entry, find, of_section
 from aevq.report.folders import Collection, collect
 from aevq.report.groups import Group, check_comparable, group_runs
 from aevq.report.statistics import estimate
-from aevq.report.tables import Cell, Row, Table, csv_text, make_table, markdown
+from aevq.report.tables import Cell, Row, Table, cells, csv_text, make_table, markdown, plain
 
 __all__ = ["Best", "Comparison", "compare_folders", "write_report"]
 
-QUESTIONS = {
-    "Best reconstructions": RECONSTRUCTION[0],
-    "Best samples": BEST_SAMPLES,
-    "Lowest rate": BEST_RATE,
-}
+MSE = entry("reconstruction/mse")
+HEADLINE = (
+    *(*of_section("Reconstruction", headline=True), BEST_SAMPLES, BEST_RATE),
+    *map(entry, ("likelihood/nll", "probe/latent/linear", "codebook/perplexity", "latent/active_units")),
+)
+COSTS = tuple(map(entry, ("parameters", "train/images_per_second", "train/steps")))
+QUESTIONS = {"Best reconstructions": MSE, "Best samples": BEST_SAMPLES, "Lowest rate": BEST_RATE}
 
 
 @dataclass(frozen=True)
@@ -88,28 +90,33 @@ class Comparison:
 
     @cached_property
     def headline(self) -> Table:
-        """The most important metrics, one row per group."""
-        return _group_table(HEADLINE, self.groups)
+        """The most important metrics, and those from outside the package; one row per group."""
+        names = dict.fromkeys(
+            name for group in self.groups for name in group.metrics if not name.startswith("samples/")
+        )
+        extra = [found for name in names for metric in self._extra if (found := metric.match(name))]
+        return self._group_table((*HEADLINE, *extra))
 
     @cached_property
     def costs(self) -> Table:
         """Parameters, speed and the seconds of each stage, one row per group."""
         stages = dict.fromkeys(name for group in self.groups for name in group.metrics if name.startswith("seconds/"))
-        stage_metrics = [cost_metric(name.removeprefix("seconds/")) for name in stages]
-        return _group_table([*COSTS, *stage_metrics], self.groups)
+        return self._group_table((*COSTS, *filter(None, map(find, stages))))
 
     @cached_property
     def samples(self) -> Table:
         """Metrics of samples, one row per group and prior; below, real data in place of samples."""
+        known = (*of_section("Samples"), *self._extra)
+        columns = {metric.short: metric for metric in known if metric.name.startswith("samples/<prior>/")}
         rows = [
-            Row((group.label, prior), tuple(_cell(group, f"samples/{prior}/{m.name}") for m in SAMPLES), i)
+            Row((group.label, prior), tuple(_cell(group, f"samples/{prior}/{name}") for name in columns), i)
             for i, group in enumerate(self.groups)
             for prior in group.priors
         ]
         runs = [run.metrics for group in self.groups for run in group.runs]
-        values = [estimate([run[name] for run in runs if name in run]) for name in (f"real/{m.name}" for m in SAMPLES)]
-        references = [Row(("real data", ""), tuple(map(Cell, values)))] if any(values) else []
-        return make_table(("group", "prior"), SAMPLES, rows, references)
+        real = [estimate([run[name] for run in runs if name in run]) for name in (f"real/{name}" for name in columns)]
+        references = [Row(("real data", ""), cells(real))] if any(real) else []
+        return make_table(("group", "prior"), tuple(columns.values()), rows, references)
 
     @property
     def best(self) -> list[Best]:
@@ -124,6 +131,20 @@ class Comparison:
                 ties = tuple(other.labels[0] for other, _ in marked if other is not row)
                 found.append(Best(question, row, cell, metric, ties))
         return found
+
+    @cached_property
+    def _extra(self) -> list[Metric]:
+        """Catalogue entries of metrics from outside the package."""
+        return list(
+            dict.fromkeys(metric for group in self.groups for run in group.runs for metric in run.extra_metrics)
+        )
+
+    def _group_table(self, metrics: Sequence[Metric]) -> Table:
+        rows = [
+            Row((group.label,), tuple(_group_cell(group, metric) for metric in metrics), i)
+            for i, group in enumerate(self.groups)
+        ]
+        return make_table(("group",), metrics, rows)
 
 
 def compare_folders(folders: Iterable[Path], allow_mixed: bool = False) -> Comparison:
@@ -167,11 +188,6 @@ def _markdown(comparison: Comparison) -> str:
     if comparison.headline:
         parts.append("**Bold**: best of its column. *Italic*: within the spread of the best.")
     return "\n\n".join(parts) + "\n"
-
-
-def _group_table(metrics: Sequence[Metric], groups: Sequence[Group]) -> Table:
-    rows = [Row((g.label,), tuple(_group_cell(g, metric) for metric in metrics), i) for i, g in enumerate(groups)]
-    return make_table(("group",), metrics, rows)
 
 
 def _group_cell(group: Group, metric: Metric) -> Cell:

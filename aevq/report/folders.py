@@ -107,7 +107,7 @@ def _add(found: Collection, path: Path | None, job: _Job) -> None:
 def _jobs(sweep: Path, commands: list[str]) -> Iterator[tuple[Path | None, _Job]]:
     """Yield the run folder of each job of a sweep and what sweep.json says of it; without that file, every run."""
     if not (sweep / SWEEP_FILE).exists():
-        for path in sorted(sweep.glob("*/result.json"), key=lambda path: _index_first(path.parent.name)):
+        for path in sorted(sweep.glob("*/result.json"), key=lambda path: _by_index(path.parent.name)):
             yield path.parent, _Job([])
         return
     content = _read_sweep(sweep / SWEEP_FILE)
@@ -128,9 +128,9 @@ def _read_sweep(path: Path) -> _Sweep:
     return content
 
 
-def _index_first(name: str) -> tuple[int, str]:
-    """Sort key that puts `2_ae` before `10_ae`."""
-    return int("".join(takewhile(str.isdecimal, name)) or 0), name
+def _by_index(name: str) -> tuple[float, str]:
+    """Sort key that puts `2_ae` before `10_ae`, and names without a number last."""
+    return float("".join(takewhile(str.isdecimal, name)) or "inf"), name
 
 
 def is_run(path: Path) -> bool:

@@ -1,7 +1,7 @@
 """Runs that differ in nothing but the seed form one group; runs that were measured differently are not compared.
 
-Groups get the shortest names that tell them apart: `AE`, `VAE beta=4`, `VQVAE num_codes=512`. Groups of different models
-are told apart by the model. Groups of one model are told apart by as few of the keys that differ as possible.
+Groups get the shortest names that tell them apart: `AE`, `VAE beta=4`, `VQVAE num_codes=512`. The model is enough for
+groups of different models; groups of one model need as few as possible of the keys that differ.
 """
 
 from __future__ import annotations

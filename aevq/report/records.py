@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from aevq.config.checks import argument_error, settings, validate
 from aevq.errors import UserError
+from aevq.metrics.catalogue import Metric
 from aevq.runs.configs import read_config
 from aevq.runs.result import SCHEMA_VERSION, Result, read_result
 
@@ -61,6 +62,7 @@ class Record:
         config: Its config.yaml as plain values.
         metrics: Metrics by name, with parameters and costs.
         measurement: How they were measured.
+        extra_metrics: Catalogue entries of its metrics from outside the package.
     """
 
     path: Path
@@ -68,6 +70,7 @@ class Record:
     config: dict[str, Any]
     metrics: dict[str, float]
     measurement: Measurement
+    extra_metrics: tuple[Metric, ...] = ()
 
     def image(self, name: str) -> Path | None:
         """Return the path of `images/<name>.png`; None if it does not exist or a link leads out of the folder."""
@@ -118,7 +121,8 @@ def read_record(path: Path) -> Record:
         samples=measured.get("samples") if samples else None,
         mode_samples=int(max(mode_counts)) if mode_counts else None,
     )
-    return Record(path, result, config, metrics | _costs(result), measurement)
+    extra = validate(f"{path / 'result.json'}: extra_metrics", getattr(result, "extra_metrics", []), list[Metric])
+    return Record(path, result, config, metrics | _costs(result), measurement, tuple(extra))
 
 
 def read_evaluation(path: Path, weights: str | None) -> Evaluation | None:

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from aevq.metrics.catalogue import number
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aevq.report.catalogue import Goal
+    from aevq.metrics.catalogue import Goal
 
 __all__ = ["Estimate", "Mark", "estimate", "marks"]
 
@@ -43,7 +45,7 @@ class Estimate:
     @property
     def mean_text(self) -> str:
         """The mean, rounded to the last printed digit of the standard deviation, or to four digits without one."""
-        return _four_digits(self.mean) if self._places is None else f"{self.mean:,.{self._places}f}"
+        return number(self.mean) if self._places is None else f"{self.mean:,.{self._places}f}"
 
     @property
     def std_text(self) -> str:
@@ -101,10 +103,6 @@ def marks(column: Sequence[Estimate | None], goal: Goal | None) -> list[Mark]:
         return "within" if abs(value.mean - best.mean) <= math.hypot(value.std, best.std) else ""
 
     return [mark(value) for value in column]
-
-
-def _four_digits(value: float) -> str:
-    return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def _exponent(value: float) -> int:

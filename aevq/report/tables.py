@@ -25,9 +25,20 @@ from aevq.config.terminal import harmless
 from aevq.report.statistics import Estimate, Mark, marks
 
 if TYPE_CHECKING:
-    from aevq.report.catalogue import Metric
+    from aevq.metrics.catalogue import Metric
 
-__all__ = ["Cell", "Row", "Table", "cells", "csv_text", "make_table", "markdown", "markdown_grid", "plain", "terminal_table"]
+__all__ = [
+    "Cell",
+    "Row",
+    "Table",
+    "cells",
+    "csv_text",
+    "make_table",
+    "markdown",
+    "markdown_grid",
+    "plain",
+    "terminal_table",
+]
 
 
 @dataclass(frozen=True)
@@ -116,9 +127,7 @@ def head_text(column: Metric) -> str:
 
 def markdown(table: Table) -> str:
     """Return a table as Markdown."""
-    lines = [
-        [*map(plain, row.labels), *map(_markdown_cell, row.cells)] for row in (*table.rows, *table.references)
-    ]
+    lines = [[*map(plain, row.labels), *map(_markdown_cell, row.cells)] for row in (*table.rows, *table.references)]
     return markdown_grid([*table.heads, *map(head_text, table.columns)], lines)
 
 
