@@ -80,6 +80,7 @@ def evaluate_by_hand(folder, metrics, version="1-abc", samples=20, mode_samples=
     content = {
         "schema_version": 1,
         "metrics_version": version,
+        "weights": "0" * 64,
         "settings": {"samples": samples, "mode_samples": mode_samples},
         "metrics": metrics,
     }
