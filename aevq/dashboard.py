@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aevq.config.checks import settings
 from aevq.config.command_line import options_command
 from aevq.errors import UserError
 from aevq.files import atomic_write
-from aevq.training.wandb_server import answers, logged_in, wandb_server
 
 if TYPE_CHECKING:
     from wandb_workspaces.workspaces import Workspace
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Options", "dashboard", "main"]
 
 
-@dataclass
+@settings
 class Options:
     """Make the W&B workspace that compares a project's runs.
 
@@ -53,7 +52,10 @@ def dashboard(options: Options) -> str:
     except ModuleNotFoundError as error:
         raise UserError(f"dashboard: {error.name} is not installed; pip install aevq[dashboard]") from error
     if options.push:
-        _expect_login()
+        from aevq.training.wandb import logged_in  # imports Lightning, which takes seconds
+
+        if not logged_in():
+            raise UserError("push: not logged in to W&B; run `wandb login`, or set WANDB_API_KEY")
     board = workspace(options.entity or "", options.project, options.name)
     where = _publish(board) if options.push else _write(specification(board), Path(options.out))
     print(where)
@@ -68,15 +70,8 @@ def _write(text: str, path: Path) -> str:
     return str(path)
 
 
-def _expect_login() -> None:
-    if not logged_in():
-        raise UserError("push: not logged in to W&B; run `wandb login`, or set WANDB_API_KEY")
-    if not answers(server := wandb_server()):
-        raise UserError(f"push: {server} does not answer")
-
-
 def _publish(board: Workspace) -> str:
-    """Save it as a new view; its URL."""
+    """Save it as a new view and return its URL."""
     import wandb  # slow to import
 
     try:

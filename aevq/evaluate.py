@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import asdict, field
 from typing import TYPE_CHECKING, Any
@@ -12,22 +11,24 @@ from rich.console import Console
 
 from aevq.config.checks import settings, to_config
 from aevq.config.command_line import options_command
-from aevq.config.instantiate import EVERYTHING, build
+from aevq.config.instantiate import EVERYTHING, instantiate
 from aevq.errors import UserError, did_you_mean
-from aevq.files import atomic_write
 from aevq.latents import LatentSet
 from aevq.metrics.generate import encode_splits, generate
 from aevq.metrics.protocol import Evaluation, EvaluationSettings, metrics_version, run_protocol
 from aevq.metrics.subject import Measure, Subject
-from aevq.priors import Prior, build_prior
+from aevq.priors import Prior
 from aevq.priors.available import priors_for
 from aevq.report.console import metrics_table, short_path
 from aevq.report.plots.run import draw_samples
+from aevq.report.records import EvaluationFile, read_evaluation
+from aevq.runs.folder import write_json
 from aevq.runs.provenance import git_state, versions
 from aevq.runs.result import SCHEMA_VERSION
 from aevq.runs.run import Run, load
 from aevq.training.allocator import keep_freed_memory
-from aevq.training.fitting import Trainers, fit_priors
+from aevq.training.fit import fit_priors
+from aevq.training.trainer import Trainers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,11 +95,12 @@ def _settings(options: Options, run: Run) -> EvaluationSettings:
     extra: dict[str, Any] = {}
     for name, node in (OmegaConf.select(run.config, "evaluation.extra") or {}).items():
         try:
-            extra[name] = build(node, run.trust, f"evaluation.extra.{name}")
+            extra[name] = instantiate(node, f"evaluation.extra.{name}", Measure, trust=run.trust)
         except UserError as error:
             log.warning("%s; not measured", error)
     for name, node in options.extra.items():
-        extra[name] = node if isinstance(node, Measure) else build(node, EVERYTHING, f"extra.{name}")
+        given = isinstance(node, Measure)
+        extra[name] = node if given else instantiate(node, f"extra.{name}", Measure, trust=EVERYTHING)
     values = {name: getattr(options, name) for name in EvaluationSettings.__annotations__}
     return EvaluationSettings(**values | (QUICK if options.quick else {}) | {"extra": extra})
 
@@ -124,9 +126,13 @@ def _subject(run: Run, options: Options, chosen: EvaluationSettings) -> Subject:
 def _fitted(
     run: Run, configs: dict[str, dict[str, Any]], latents: LatentSet, plain: dict[str, Any]
 ) -> dict[str, Prior]:
-    unfitted = {name: build_prior(config, run.model.latent_spec, run.trust) for name, config in configs.items()}
+    spec = run.model.latent_spec
+    priors = {
+        name: instantiate(node, f"prior.{name}", Prior, trust=run.trust, spec=spec) for name, node in configs.items()
+    }
     alone = plain["trainer"] | {"devices": 1, "num_nodes": 1, "strategy": "auto"}  # however many trained the model
-    return fit_priors(unfitted, configs, latents, run, Trainers(alone, plain), active=True, trust=run.trust)
+    fit_priors(priors, latents, run, Trainers(alone), run.trust)
+    return priors
 
 
 def _write(run: Run, chosen: EvaluationSettings, evaluation: Evaluation) -> Path:
@@ -147,27 +153,23 @@ def _write(run: Run, chosen: EvaluationSettings, evaluation: Evaluation) -> Path
         "extra_metrics": [asdict(metric) for metric in chosen.extra_metrics],
     }
     if before := _comparable(path, content):
-        content["metrics"] = before["metrics"] | evaluation.metrics
-        content["seconds"] = before["seconds"] | evaluation.seconds
-        content["extra_metrics"] += [m for m in before["extra_metrics"] if m not in content["extra_metrics"]]
-    atomic_write(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        content["metrics"] = before.metrics | evaluation.metrics
+        content["seconds"] = before.seconds | evaluation.seconds
+        content["extra_metrics"] = [asdict(m) for m in dict.fromkeys([*chosen.extra_metrics, *before.extra_metrics])]
+    write_json(path, content)
     return path
 
 
-def _comparable(path: Path, content: dict[str, Any]) -> dict[str, Any] | None:
+def _comparable(path: Path, content: dict[str, Any]) -> EvaluationFile | None:
     """Return an earlier evaluation of the same weights by the same protocol, if there is one."""
     try:
-        before: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
-        same = all(before[key] == content[key] for key in ("schema_version", "metrics_version", "weights"))
-        same &= all(before["settings"][key] == content["settings"][key] for key in COMPARABLE)
-        before["metrics"].keys(), before["seconds"].keys(), before["extra_metrics"].copy()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        before = read_evaluation(path)
+    except UserError:
         return None
+    if before is None or any(before.settings.get(key) != content["settings"][key] for key in COMPARABLE):
+        return None
+    same = (before.metrics_version, before.weights) == (content["metrics_version"], content["weights"])
     return before if same else None
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is not a number of JSON")
 
 
 def _print(run: Run, chosen: EvaluationSettings, evaluation: Evaluation, path: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
+from aevq.config.checks import PositiveInt, Seed, settings
 from aevq.config.command_line import options_command
-from aevq.errors import UserError, expect_int
+from aevq.errors import UserError
 from aevq.report.plots.grids import save_grid
 from aevq.runs.run import load
 from aevq.training.allocator import keep_freed_memory
@@ -16,7 +17,7 @@ __all__ = ["Options", "main", "sample"]
 COLUMNS = 8
 
 
-@dataclass
+@settings
 class Options:
     """Draw new images from a finished run.
 
@@ -33,9 +34,9 @@ class Options:
     """
 
     run: str = "latest"
-    n: int = 64
+    n: PositiveInt = 64
     prior: str | None = None
-    seed: int = 0
+    seed: Seed = 0
     out: str | None = None
     runs: str = "runs"
     trust: list[str] = field(default_factory=list)
@@ -50,7 +51,6 @@ def sample(options: Options) -> Path:
     Raises:
         UserError: If there is no such run or prior, or the picture cannot be written.
     """
-    expect_int("n", options.n, 1)
     run = load(options.run, options.runs, options.trust)
     prior = options.prior or run.default_prior()
     images = run.sample(options.n, prior=prior, seed=options.seed)

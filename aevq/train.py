@@ -79,7 +79,8 @@ def train(
     # torch and Lightning take seconds to import: not for `--help`, nor for a sweep that only starts its jobs.
     from aevq.config.rank import rank
     from aevq.metrics.generate import encode_splits
-    from aevq.metrics.protocol import Evaluator
+    from aevq.metrics.protocol import run_protocol
+    from aevq.metrics.subject import Subject
     from aevq.nn.distributed import sharing_chunks
     from aevq.report.console import print_summary
     from aevq.report.plots.run import draw_run
@@ -107,8 +108,8 @@ def train(
                 if latents is not None:
                     fit_priors(priors, latents, run, trainers, trust)
             with recorder.stage("score"), sharing_chunks():
-                metrics = Evaluator(model, priors, data, latents, parts.evaluation).run().metrics
-                record_metrics(recorder.result, metrics, run, config.objective)
+                metrics = run_protocol(Subject(model, priors, data, latents, parts.evaluation)).metrics
+                record_metrics(recorder.result, metrics, run, parts)
             if rank() == 0:
                 with recorder.stage("pictures"):
                     images = draw_run(model, priors, data, run.images, parts.plots)

@@ -20,7 +20,7 @@ from aevq.priors import code_length
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from aevq.data import MNISTDataModule
+    from aevq.data import ImageDataModule
     from aevq.latents import LatentSet, LatentSpec
     from aevq.metrics.catalogue import Metric
     from aevq.metrics.protocol import EvaluationSettings
@@ -50,7 +50,7 @@ class Subject:
         self,
         model: LatentModel,
         priors: dict[str, Prior],
-        data: MNISTDataModule,
+        data: ImageDataModule,
         latents: LatentSet | None,
         settings: EvaluationSettings,
     ) -> None:
@@ -86,7 +86,9 @@ class Subject:
     @cached_property
     def loss_terms(self) -> dict[str, Tensor]:
         """The loss terms of each image, `(N,)`, in nats."""
-        return image_terms(lambda x: self.model.terms(x.to(self.model.device)).by_name(), self.x, self.settings.seed)
+        return image_terms(
+            lambda x: self.model.loss_terms(x.to(self.model.device)).by_name(), self.x, self.settings.seed
+        )
 
     @cached_property
     def code_lengths(self) -> dict[str, Tensor]:

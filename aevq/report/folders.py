@@ -1,20 +1,17 @@
-"""Which runs are meant: the folders of a sweep, with those of its jobs that came to nothing."""
+"""The runs in the folders of sweeps and runs: finished ones, and the jobs of a sweep that did not finish."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from itertools import takewhile
+from pathlib import Path
 
 from aevq.errors import UserError
 from aevq.report.records import Record, read_record
 from aevq.runs.folder import RESULT_FILE, SWEEP_FILE, is_run
 from aevq.runs.result import read_result
 from aevq.runs.sweep_record import SweepJob, read_sweep
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
 
 __all__ = ["Collection", "Unfinished", "collect"]
 
@@ -23,14 +20,14 @@ FINISHED = "finished"
 
 @dataclass(frozen=True)
 class Unfinished:
-    """A job or run without figures.
+    """A job or run without metrics.
 
     Attributes:
-        name: Of its folder, or its overrides where it has none.
+        name: Name of its folder, or its overrides if it has none.
         status: failed, interrupted, running or waiting.
-        error: Why, where it is known.
-        overrides: What it was started with, as typed.
-        log: Where to read more, relative to the sweep's folder.
+        error: The reason, if known.
+        overrides: Its command-line overrides.
+        log: Its log file, relative to the sweep's folder.
     """
 
     name: str
@@ -42,11 +39,11 @@ class Unfinished:
 
 @dataclass
 class Collection:
-    """Everything that was found.
+    """The runs that were found.
 
     Attributes:
-        finished: Runs that have figures.
-        unfinished: Jobs and runs that have none.
+        finished: Runs with metrics.
+        unfinished: Jobs and runs without metrics.
         commands: Command lines of the sweeps.
     """
 
@@ -56,16 +53,16 @@ class Collection:
 
 
 def collect(folders: Iterable[Path]) -> Collection:
-    """All runs in folders of sweeps and runs; one that is met twice counts once.
+    """Return all runs in folders of sweeps and runs; a run that is found twice counts once.
 
     Raises:
-        UserError: If a file of a run cannot be read, or there is no run at all.
+        UserError: If a file of a run is damaged, or there is no run at all.
     """
     found, seen = Collection(), set[Path]()
     for folder in folders:
         for path, job in [(folder, None)] if is_run(folder) else _jobs(folder, found.commands):
             if path is None or path.resolve() not in seen:
-                _sort_in(path, job, found)
+                _add(found, path, job)
             if path is not None:
                 seen.add(path.resolve())
     if not found.finished and not found.unfinished:
@@ -73,12 +70,28 @@ def collect(folders: Iterable[Path]) -> Collection:
     return found
 
 
-def _sort_in(path: Path | None, job: SweepJob | None, found: Collection) -> None:
-    """Put a run among the finished or the unfinished: finished is what its sweep and the run itself call so."""
-    overrides, status, error = "", FINISHED, None
+def _jobs(folder: Path, commands: list[str]) -> Iterator[tuple[Path | None, SweepJob | None]]:
+    """Yield the run folder and the record of each job of a sweep; of a sweep without a record, every run folder."""
+    if not (folder / SWEEP_FILE).exists():
+        for path in sorted(folder.glob(f"*/{RESULT_FILE}"), key=lambda path: _by_index(path.parent.name)):
+            yield path.parent, None
+        return
+    sweep = read_sweep(folder)
+    commands.append(sweep.command)
+    for job in sweep.jobs:
+        yield (folder / job.folder if job.folder else None), job
+
+
+def _by_index(name: str) -> tuple[float, str]:
+    """Sort key that puts `2_ae` before `10_ae`, and names without a number last."""
+    return float("".join(takewhile(str.isdecimal, name)) or "inf"), name
+
+
+def _add(found: Collection, path: Path | None, job: SweepJob | None) -> None:
+    """Add a run; it is finished only if both its sweep and its own result.json say so."""
+    status, error, overrides, log = FINISHED, None, "", None
     if job is not None:
-        overrides, status, error = " ".join(job.overrides), job.status, job.error
-    log = job.log if job else None
+        status, error, overrides, log = job.status, job.error, " ".join(job.overrides), job.log
     if path is None or not is_run(path):
         found.unfinished.append(Unfinished(path.name if path else overrides, status, error, overrides, log))
         return
@@ -88,17 +101,3 @@ def _sort_in(path: Path | None, job: SweepJob | None, found: Collection) -> None
         return
     worse = status if status != FINISHED else result.status
     found.unfinished.append(Unfinished(path.name, worse, error or result.error, overrides or result.command, log))
-
-
-def _jobs(folder: Path, commands: list[str]) -> list[tuple[Path | None, SweepJob | None]]:
-    """Folder and entry of each job of a sweep; of a sweep without a record, every run in its folder."""
-    if not (folder / SWEEP_FILE).exists():
-        return [(path.parent, None) for path in sorted(folder.glob(f"*/{RESULT_FILE}"), key=_natural)]
-    sweep = read_sweep(folder)
-    commands.append(sweep.command)
-    return [(folder / job.folder if job.folder else None, job) for job in sweep.jobs]
-
-
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """Sorts `10_ae` behind `2_ae`."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", str(path)) if part]

@@ -61,6 +61,7 @@ class Result:
         seconds: Wall time of each stage, by name.
         objective: Name and value of the metric that a sweep minimises.
         metrics: All metrics by name.
+        extra_metrics: Catalogue entries (`aevq.metrics.catalogue.Metric`) of metrics from outside the package.
         metrics_version: Version of the measuring protocol; metrics of two versions are not comparable.
         weights: SHA-256 of the checkpoint that was measured.
     """
@@ -83,6 +84,7 @@ class Result:
     seconds: dict[str, float] = field(default_factory=dict)
     objective: dict[str, str | float] | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    extra_metrics: list[dict[str, Any]] = field(default_factory=list)
     metrics_version: str | None = None
     weights: str | None = None
 

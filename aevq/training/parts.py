@@ -20,7 +20,7 @@ from aevq.errors import UserError, expect
 from aevq.metrics.protocol import EvaluationSettings
 from aevq.models import LatentModel
 from aevq.priors import Prior
-from aevq.report.plots.run import PictureSettings
+from aevq.report.plots.run import PlotSettings
 from aevq.training.loggers import RunLogger
 from aevq.training.trainer import Trainers
 
@@ -85,7 +85,7 @@ class Parts:
     callbacks: list[pl.Callback]
     trainers: Trainers
     evaluation: EvaluationSettings
-    plots: PictureSettings
+    plots: PlotSettings
 
 
 def to_plain(config: DictConfig) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def build_parts(config: dict[str, Any], trust: Iterable[str] = EVERYTHING) -> Pa
         [instantiate(n, f"callbacks.{name}", pl.Callback, trust=trust) for name, n in config["callbacks"].items()],
         trainers,
         instantiate(config["evaluation"], "evaluation", EvaluationSettings, trust=trust),
-        instantiate(config["pictures"], "pictures", PictureSettings, trust=trust),
+        instantiate(config["pictures"], "pictures", PlotSettings, trust=trust),
     )
     if rank() == 0 and not config["trainer"].get("fast_dev_run"):
         trainers.loggers += [

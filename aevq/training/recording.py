@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -80,8 +81,10 @@ def record_training(result: Result, trainer: pl.Trainer, callbacks: list[pl.Call
             result.train |= {"seconds": callback.seconds, "images_per_second": callback.images_per_second}
 
 
-def record_metrics(result: Result, metrics: dict[str, float], run: Run, objective: str) -> None:
+def record_metrics(result: Result, metrics: dict[str, float], run: Run, parts: Parts) -> None:
     """Record the metrics, what they were measured of, and the one that a sweep minimises."""
+    objective = parts.config["objective"]
+    result.extra_metrics = [asdict(metric) for metric in parts.evaluation.extra_metrics]
     result.metrics, result.metrics_version, result.weights = metrics, metrics_version(), run.weights_sha256
     result.objective = {"name": objective, "value": metrics[objective]} if objective in metrics else None
     if result.objective is None:
