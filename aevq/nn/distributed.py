@@ -99,8 +99,8 @@ def sharing_chunks() -> Iterator[None]:
 def map_chunks(function: Callable[..., T], *chunks: Sequence[Any]) -> list[T]:
     """Return `list(map(function, *chunks))` for a function without randomness.
 
-    Inside `sharing_chunks` rank r of n computes the chunks r, r + n, …, and all ranks get all results. The chunks, and so
-    the results, are bit-identical to those of one process.
+    Inside `sharing_chunks` rank r of n computes the chunks r, r + n, …, and all ranks get all results. The chunks are
+    those of a single process, so the results are bit-identical.
     """
     ranks = world_size() if _sharing else 1
     items = list(zip(*chunks, strict=True))

@@ -3,8 +3,8 @@
     Fréchet   ‖μ_a − μ_b‖² + tr(C_a + C_b − 2(C_a C_b)^½)      Heusel et al. 2017, arXiv:1706.08500, equation 6
     kernel    unbiased MMD² with k(a, b) = (a·b / F + 1)³       Bińkowski et al. 2018, arXiv:1801.01401, section 3
 
-Both are computed in float64. The Fréchet distance of N samples has an upward bias of about 1/N, so it is reported next to
-that of real data: the distance of as many real train images.
+Both are computed in float64. The Fréchet distance of N samples has an upward bias of about 1/N, so it is reported next
+to that of real data: the distance of as many real train images.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def moments(features: Tensor) -> Moments:
 def frechet_distance(a: Moments, b: Moments) -> float:
     """Return the Fréchet distance of two normal distributions, in squared units of the features; 0 for equal moments.
 
-    tr (C_a C_b)^½ is the sum of the roots of the eigenvalues of the symmetric C_a^½ C_b C_a^½. They are real and, except
-    for rounding, not negative. So no root of a non-symmetric matrix is needed.
+    tr (C_a C_b)^½ is the sum of the roots of the eigenvalues of the symmetric C_a^½ C_b C_a^½. They are real and,
+    except for rounding, not negative. So no root of a non-symmetric matrix is needed.
 
     Args:
         a: Moments of one set.

@@ -1,7 +1,7 @@
 """Losses and nearest codes are computed in at least float32, whatever the precision of the networks.
 
-Under autocast the outputs of a network are bfloat16, with 8 significant bits: too few for a sum over 784 pixels, and two
-codes at slightly different distances become equal.
+Under autocast the outputs of a network are bfloat16, with 8 significant bits: too few for a sum over 784 pixels, and
+two codes at slightly different distances become equal.
 """
 
 from __future__ import annotations
