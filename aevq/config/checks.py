@@ -132,7 +132,8 @@ def to_config(part: Any) -> Any:
     """Return the plain values from which `instantiate` builds `part` again.
 
     Args:
-        part: A `Configurable`, a dataclass, a `functools.partial` of a class, a container of these, or a plain value.
+        part: A `Configurable`, a dataclass, a class or function that is still to be called, a `functools.partial` of
+            one, a container of these, or a plain value.
 
     Raises:
         TypeError: If an argument is none of these.
@@ -147,14 +148,18 @@ def to_config(part: Any) -> Any:
         return {str(key): to_config(value) for key, value in part.items()}
     if isinstance(part, list | tuple):
         return [to_config(value) for value in part]
-    if isinstance(part, functools.partial):
+    if isinstance(part, type) or inspect.isfunction(part):
+        part = functools.partial(part)
+    if isinstance(part, functools.partial) and not part.args:
+        if "<" in part.func.__qualname__:  # <lambda> or <locals>
+            raise TypeError(f"should be defined in a module, so that a configuration can name it, got {part.func!r}")
         return {"_target_": _full_name(part.func), "_partial_": True, **to_config(part.keywords)}
     if isinstance(part, Configurable):
         arguments = vars(part).get("_arguments", {})
-    elif is_dataclass(part) and not isinstance(part, type):
+    elif is_dataclass(part):
         arguments = {field.name: getattr(part, field.name) for field in fields(part)}
     else:
-        raise TypeError(f"{type(part).__name__} is no Configurable, so a configuration cannot hold it")
+        raise TypeError(f"should be an object that a configuration can describe, got {_shown(part)}")
     return {"_target_": _full_name(type(part)), **to_config(arguments)}
 
 
