@@ -8,9 +8,10 @@ __all__ = ["rank"]
 
 
 def rank() -> int:
-    """Return the rank of this process in its job; 0 until Lightning or a process group has assigned another.
+    """Return the rank of this process in its job: of its process group, else as Lightning knows it, else 0.
 
-    The environment is not asked: `RANK` and `LOCAL_RANK` may come from another program that started this one.
+    Lightning, when it is imported, reads it from `RANK`, `LOCAL_RANK` or `SLURM_PROCID`. Until then it is 0: the
+    environment alone does not tell whether these variables are meant for this program.
     """
     group = sys.modules.get("torch.distributed")
     if group is not None and group.is_available() and group.is_initialized():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aevq.errors import UserError
@@ -14,7 +15,6 @@ from aevq.runs.sweep_record import SweepJob, read_sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
 __all__ = ["Collection", "Unfinished", "collect"]
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from pydantic import PositiveInt
-
-from aevq.config.checks import validate
+from aevq.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,7 +60,8 @@ def check_options(n_jobs: object, threads: object) -> None:
         UserError: If one of them is neither `auto` nor a positive integer.
     """
     for name, value in (("n_jobs", n_jobs), ("threads", threads)):
-        validate(f"hydra.launcher.{name}", value, Literal["auto"] | PositiveInt)
+        if value != "auto" and not (type(value) is int and value > 0):
+            raise UserError(f"hydra.launcher.{name}: should be auto or a positive integer, got {value!r}")
 
 
 def _visible_gpus(accelerator: str) -> list[str]:
