@@ -34,7 +34,7 @@ test-all: install ## run the tests and the slow ones
 	$(BIN)/python -m pytest $(ARGS)
 
 faults: install ## break things: what is promised, what is seen; faults, bad inputs and hostile files counted (ten minutes)
-	$(BIN)/python -m pytest -m "fault or bad_input or hostile" --figures $(ARGS)
+	$(BIN)/python -m pytest -m "fault or bad_input or hostile" --count-faults $(ARGS)
 
 check: install ## format, lint, types, floors
 	$(BIN)/ruff format --check

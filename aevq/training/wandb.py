@@ -22,7 +22,7 @@ from aevq.report.rows import COLUMNS, comparison_rows
 from aevq.training.loggers import RunLogger, costs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from aevq.runs.result import Result
 
@@ -52,12 +52,12 @@ class Wandb(RunLogger, WandbLogger):
         project: Text = "aevq",
         mode: Literal["auto", "online", "offline", "disabled"] = "auto",
         group: str | None = None,
-        tags: Annotated[Sequence[str], Strict(False)] = (),
+        tags: Annotated[tuple[str, ...], Strict(False)] = (),
         notes: str | None = None,
     ) -> None:
         super().__init__(project=project)
         self.project, self.mode, self.group = project, mode, group
-        self.tags, self.notes = tuple(tags), notes
+        self.tags, self.notes = tags, notes
         self._run: Any = None
 
     @property

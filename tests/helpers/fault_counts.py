@@ -1,4 +1,4 @@
-"""The three figures of `make faults`: faults, bad inputs and hostile files; tried and handled."""
+"""The three counts of `make faults`: faults, bad inputs and hostile files; tried and handled."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from collections import Counter
 
 import pytest
 
-KINDS = {"fault": "faults", "bad_input": "bad inputs", "hostile": "hostile files"}
-OUTCOMES = ("passed", "failed", "error", "skipped")
+KINDS = {"fault": ("faults", "injected"), "bad_input": ("bad inputs", "tried"), "hostile": ("hostile files", "tried")}
 
 
-class Figures:
-    """Counts outcomes by kind, and keeps what each fault promised and what was seen."""
+class FaultCounts:
+    """Counts outcomes by kind; keeps what was promised for each fault and what was observed."""
 
     def __init__(self) -> None:
         self.counts: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
@@ -29,28 +28,27 @@ class Figures:
         for kind in KINDS:
             if kind in report.keywords:
                 self.counts[kind][report.outcome] += 1
-                self._note(kind, report)
+                self._add_row(kind, report)
 
-    def _note(self, kind: str, report: pytest.TestReport) -> None:
+    def _add_row(self, kind: str, report: pytest.TestReport) -> None:
         if kind == "bad_input" and report.outcome == "passed":
-            return
-        seen = " / ".join(str(value) for name, value in report.user_properties if name == "seen")
+            return  # there are a thousand of them
+        observed = " / ".join(str(value) for name, value in report.user_properties if name == "observed")
         if report.outcome == "skipped" and isinstance(report.longrepr, tuple):
-            seen = str(report.longrepr[2])
+            observed = str(report.longrepr[2])
         name = report.nodeid.rpartition("::")[2].removeprefix("test_").replace("_", " ")
-        self.rows.append((KINDS[kind], name, self.promises.get(report.nodeid, ""), f"{report.outcome}: {seen}"))
+        self.rows.append((KINDS[kind][0], name, self.promises.get(report.nodeid, ""), f"{report.outcome}: {observed}"))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         write = terminalreporter.write_line
-        for kind, name, promised, seen in self.rows:
+        for kind, name, promised, observed in self.rows:
             write(f"\n{kind}: {name}")
-            for title, text in (("promised", promised), ("seen", seen)):
+            for title, text in (("promised", promised), ("observed", observed)):
                 if text:
                     write(f"    {title:9} {text}")
         write("")
-        for kind, title in KINDS.items():
+        for kind, (title, verb) in KINDS.items():
             count = self.counts[kind]
-            tried, handled, lost = sum(count.values()) - count["skipped"], count["passed"], count["failed"]
-            what = {"fault": "injected", "bad_input": "tried", "hostile": "tried"}[kind]
+            tried = sum(count.values()) - count["skipped"]
             skipped = f", {count['skipped']} skipped" if count["skipped"] else ""
-            write(f"{title:14} {tried} {what}, {handled} handled, {lost} lost{skipped}")
+            write(f"{title:14} {tried} {verb}, {count['passed']} handled, {count['failed']} not handled{skipped}")

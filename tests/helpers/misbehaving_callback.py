@@ -1,4 +1,4 @@
-"""Callbacks that end a training as no training should end."""
+"""A callback that ends a training in the middle."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 from pytorch_lightning import Callback
 
 
-class Misbehave(Callback):
-    """Does it after the first validation, once: a file in `folder` says that it was done.
+class MisbehavingCallback(Callback):
+    """Ends the training after the first validation, once: a file in `folder` records that it has done so.
 
     Args:
         how: raise, kill or exit, by the seeds of the runs that shall end so.
-        seed: Of this run.
-        folder: Of the files.
+        seed: Seed of this run.
+        folder: Folder of the files.
     """
 
     def __init__(self, how: dict[int, str], seed: int, folder: str) -> None:

@@ -1,4 +1,4 @@
-"""Trainings in processes of their own, that die or find trouble where a test wants it.
+"""Trainings in processes of their own, in which something goes wrong where a test wants it.
 
 The processes are forked from one that has imported everything and computed nothing, so a real SIGKILL costs a second.
 """
@@ -12,24 +12,24 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["aevq.training.job", "aevq.train", "helpers.dying"])
+FORKS.set_forkserver_preload(["aevq.train", "aevq.training.parts", "aevq.training.recording", __name__])
 SECONDS = 280
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """What happens, and when.
+    """What goes wrong, and when.
 
     Attributes:
         what: `kill`, or a command of the shell.
-        where: `fsync`, `replace` or `replaced` of a file, or `step` of a training, or the name of a function.
-        name: Of the file, or the number of the step, or where the function is.
-        count: The how many-th time.
+        where: `fsync`, `half` (written), `replace` or `replaced` of a file, `step` of the model's training, or `stage`
+            of the run.
+        name: Name of the file, number of the step, or name of the stage.
+        count: At which occurrence.
     """
 
     what: str
@@ -40,7 +40,7 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a process ended: its exit code, negative for a signal, and what it said."""
+    """How a process ended: its exit code, negative for a signal, and its output."""
 
     code: int
     out: str
@@ -48,7 +48,7 @@ class Ended:
 
 
 def train(folder: Path, *arguments: str, trouble: Trouble | None = None, encoding: str = "utf-8") -> Ended:
-    """`python -m aevq.train` in a folder."""
+    """Run `python -m aevq.train` in a folder, in a process of its own."""
     process = FORKS.Process(target=_train, args=(str(folder), arguments, trouble, encoding))
     process.start()
     process.join(SECONDS)
@@ -57,6 +57,15 @@ def train(folder: Path, *arguments: str, trouble: Trouble | None = None, encodin
         process.join()
     out, err = (Path(folder, name).read_text(encoding=encoding) for name in ("out.txt", "err.txt"))
     return Ended(process.exitcode, out, err)
+
+
+def claim_for_ever(folder: str, ready: Any) -> None:
+    """Claim a run folder, and hold the claim until the process is killed."""
+    from aevq.runs.run import Run
+
+    with Run(Path(folder)).claimed():
+        ready.set()
+        signal.pause()
 
 
 def _train(folder: str, arguments: tuple[str, ...], trouble: Trouble | None, encoding: str) -> None:
@@ -79,79 +88,70 @@ def _stream(name: str, encoding: str) -> io.TextIOWrapper:
 
 
 def _prepare(trouble: Trouble) -> None:
-    """Let the trouble come."""
+    """Wrap the functions in which the trouble occurs."""
     left = [trouble.count]
 
-    def come(name: str) -> bool:
+    def occurs(name: str) -> None:
         if name != trouble.name:
-            return False
+            return
         left[0] -= 1
         if left[0] != 0:
-            return False
+            return
         if trouble.what == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         subprocess.run(trouble.what, shell=True, check=True)
-        return True
 
-    if trouble.where in ("fsync", "replace", "replaced", "half"):
-        _at_files(trouble, come, left)
-    elif trouble.where == "step":
-        _at_steps(come)
+    if trouble.where == "step":
+        _at_steps(occurs)
+    elif trouble.where == "stage":
+        _at_stages(occurs)
     else:
-        _at_function(trouble.where, trouble.name, come)
+        _at_files(trouble, occurs, left)
 
 
-def _at_files(trouble: Trouble, come: Any, left: list[int]) -> None:
+def _at_files(trouble: Trouble, occurs: Any, left: list[int]) -> None:
     where, replace, fsync = trouble.where, os.replace, os.fsync
 
-    def named(handle: int) -> str:
-        """Of the file that a temporary one will become: `.last.ckpt.x7` is for `last.ckpt`."""
+    def target_of(handle: int) -> str:
+        """Return the name that a temporary file will get: `.last.ckpt.x7` becomes `last.ckpt`."""
         return Path(os.readlink(f"/proc/self/fd/{handle}")).name[1:].rpartition(".")[0]
 
     def replacing(source: Any, target: Any, **kwargs: Any) -> None:
         if where == "replace":
-            come(Path(target).name)
+            occurs(Path(target).name)
         replace(source, target, **kwargs)
         if where == "replaced":
-            come(Path(target).name)
+            occurs(Path(target).name)
 
     def syncing(handle: int) -> None:
-        if where == "half" and named(handle) == trouble.name and left[0] == 1:
+        if where == "half" and target_of(handle) == trouble.name and left[0] == 1:
             os.ftruncate(handle, os.fstat(handle).st_size // 2)
         if where in ("fsync", "half"):
-            come(named(handle))
+            occurs(target_of(handle))
         fsync(handle)
 
     os.replace, os.fsync = replacing, syncing
 
 
-def _at_steps(come: Any) -> None:
+def _at_steps(occurs: Any) -> None:
     from aevq.models import LatentModel
 
-    loss = LatentModel._loss
+    step = LatentModel.training_step
 
-    def counted(self: Any, batch: Any) -> Any:
-        come(str(self.global_step + 1))
-        return loss(self, batch)
+    def counted(self: Any, batch: Any, batch_idx: int) -> Any:
+        occurs(str(self.global_step + 1))
+        return step(self, batch, batch_idx)
 
-    LatentModel._loss = counted
-
-
-def _at_function(name: str, module: str, come: Any) -> None:
-    found = import_module(module)
-    function = getattr(found, name)
-
-    def before(*args: Any, **kwargs: Any) -> Any:
-        come(module)
-        return function(*args, **kwargs)
-
-    setattr(found, name, before)
+    LatentModel.training_step = counted
 
 
-def hold(folder: str, ready: Any) -> None:
-    """Claim a run folder and never let go."""
-    from aevq.runs.run import Run
+def _at_stages(occurs: Any) -> None:
+    from aevq.runs.recorder import Recorder
 
-    with Run(Path(folder)).claimed():
-        ready.set()
-        signal.pause()
+    stage = Recorder.stage
+
+    def counted(self: Any, name: str) -> Any:
+        occurs(name)
+        return stage(self, name)
+
+    Recorder.stage = counted
