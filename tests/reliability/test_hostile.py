@@ -418,7 +418,7 @@ def test_an_error_that_says_a_secret_is_stored_without_it(planted, command, monk
     def explode(*_):
         raise RuntimeError(f"no access with {SECRET}")
 
-    monkeypatch.setattr("aevq.training.job.Evaluator", explode)
+    monkeypatch.setattr("aevq.training.job.run_protocol", explode)
     with pytest.raises(RuntimeError):
         command(main, *VAE)
     assert "no access with [secret]" in aevq.load("latest").result.error
