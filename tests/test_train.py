@@ -6,7 +6,6 @@ import json
 
 import pytest
 import torch
-from aevq.runs.sealed import seal_yaml
 from omegaconf import OmegaConf
 from PIL import Image
 

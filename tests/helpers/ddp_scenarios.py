@@ -10,6 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from aevq.training.fitting import Trainers, fit_model, seed_noise, to_plain
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
@@ -27,7 +28,6 @@ from aevq.nn.distributed import sharing_chunks
 from aevq.priors import PixelCNN
 from aevq.runs.run import Run, make_folder
 from aevq.training.callbacks import CodebookHealth
-from aevq.training.fitting import Trainers, fit_model, seed_noise, to_plain
 from helpers.small_models import small_model
 
 BATCH = 64  # of all processes together

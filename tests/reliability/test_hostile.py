@@ -14,6 +14,7 @@ import pytest
 import safetensors.torch
 import torch
 from aevq.runs.sealed import seal_json, seal_yaml
+from helpers.broken_runs import VAE
 from omegaconf import OmegaConf
 from PIL import Image
 
@@ -27,7 +28,6 @@ from aevq.runs.result import read_result, write_result
 from aevq.runs.run import Run, load_checkpoint, read_checkpoint
 from aevq.sweeps import go_on, read_sweep
 from aevq.train import main
-from helpers.broken_runs import VAE
 from helpers.run_folders import make_run, sweep_of
 
 pytestmark = pytest.mark.hostile

@@ -6,13 +6,13 @@ import shutil
 import signal
 
 import pytest
+from helpers.broken_runs import VAE, the_run
+from helpers.dying import Trouble
 
 from aevq.errors import UserError
 from aevq.runs.result import read_result
 from aevq.runs.run import Run, read_checkpoint
 from helpers import dying
-from helpers.broken_runs import VAE, the_run
-from helpers.dying import Trouble
 from helpers.small_runs import QUICK, SMALL
 
 STAGES = {

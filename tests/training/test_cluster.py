@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aevq.errors import UserError
-from aevq.training.cluster import job_name, externally_launched, requeue
+from aevq.training.cluster import externally_launched, job_name, requeue
 
 CONFIG = {"model": {"latent_dim": 2}, "seed": 0}
 VARIABLES = ("SLURM_JOB_ID", "SLURM_NTASKS", "SLURM_JOB_NAME", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID")
