@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from typing_extensions import override
 
 from aevq.nn.distributed import all_reduce_max
@@ -32,7 +33,7 @@ class StopOnRequest(Callback):
         stop: The request of this process.
 
     Attributes:
-        path: The checkpoint that is written.
+        path: The checkpoint that is written; to be set before the training starts.
     """
 
     path: Path
@@ -70,5 +71,5 @@ class StopOnRequest(Callback):
 
     @override
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        if self.stop.accepted:
+        if self.stop.accepted and isinstance(exception, SIGTERMException):
             trainer.save_checkpoint(self.path)
