@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aevq.sweeps.process import JobProcess
 from aevq.sweeps.progress import SweepProgress
-from aevq.training.stop import Notice
+from aevq.training.stop import StopRequest
 
 if TYPE_CHECKING:
     from aevq.runs.sweep_record import Sweep, SweepJob
@@ -38,7 +38,7 @@ def run_jobs(sweep: Sweep, jobs: list[SweepJob], slots: list[Slot], trust: list[
     for job in jobs:
         job.status = "waiting"
     sweep.save()
-    with Notice().listening(), SweepProgress(sweep, len(slots)) as progress:
+    with StopRequest().listening(), SweepProgress(sweep, len(slots)) as progress:
         try:
             while waiting or running:
                 ended = [running.pop(slot) for slot, process in list(running.items()) if process.poll()]

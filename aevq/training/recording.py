@@ -93,8 +93,7 @@ def record_metrics(result: Result, metrics: dict[str, float], run: Run, parts: P
 
 def _stored_config(parts: Parts) -> dict[str, Any]:
     """Return the configuration that makes this run again: with the data really used."""
-    substituted = parts.data.name != parts.data.requested_name  # by the embedded images
-    data = parts.data.used_config if substituted else parts.config["data"]
+    data = parts.config["data"] | {"name": parts.data.name}  # another one where the embedded images stand in
     return parts.config | {"data": data, "resume": None}
 
 
