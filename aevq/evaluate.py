@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 from rich.console import Console
@@ -29,9 +30,6 @@ from aevq.runs.run import Run, load
 from aevq.training.allocator import keep_freed_memory
 from aevq.training.fit import fit_priors
 from aevq.training.trainer import Trainers
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["Options", "evaluate", "main"]
 

@@ -7,16 +7,12 @@ The encoder of the VQ-VAE paper (van den Oord et al. 2017, arXiv:1711.00937, sec
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from aevq.config.checks import ArgumentError, NonNegativeInt, PositiveInts
 from aevq.nn.backbone import Backbone, Shape, find_activation
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = ["Conv"]
 

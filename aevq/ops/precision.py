@@ -6,12 +6,8 @@ two codes at slightly different distances become equal.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from torch import Tensor
 
 __all__ = ["at_least_float32", "no_autocast"]
 

@@ -5,30 +5,26 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import Callback
 
 from aevq.config.rank import rank
 from aevq.files import load_plain
+from aevq.latents import LatentSet
+from aevq.models import LatentModel
 from aevq.nn.distributed import gather_objects
 from aevq.ops.finite import Diverged
 from aevq.priors import Prior, TrainedPrior, fitted_to, load_prior, save_prior
+from aevq.runs.run import Run
 from aevq.training.callbacks import Checkpoint, StopOnRequest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
-    from pytorch_lightning.callbacks import Callback
-
-    from aevq.latents import LatentSet
-    from aevq.models import LatentModel
-    from aevq.runs.run import Run
-    from aevq.training.parts import Parts
-    from aevq.training.trainer import Trainers
+from aevq.training.parts import Parts
+from aevq.training.trainer import Trainers
 
 __all__ = ["fit_model", "fit_priors", "model_trainer"]
 

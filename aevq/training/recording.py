@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytorch_lightning as pl
 from omegaconf import OmegaConf
@@ -21,15 +22,11 @@ from aevq.runs.folder import CONFIG_FILE, is_run
 from aevq.runs.provenance import command_line, device_name, git_state, versions
 from aevq.runs.recorder import Recorder
 from aevq.runs.result import Result
+from aevq.runs.run import Run
 from aevq.runs.status import RUN_FOLDER, report_status
 from aevq.training.callbacks import Throughput
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from aevq.runs.run import Run
-    from aevq.training.loggers import RunLogger
-    from aevq.training.parts import Parts
+from aevq.training.loggers import RunLogger
+from aevq.training.parts import Parts
 
 __all__ = ["record_metrics", "record_training", "recording"]
 

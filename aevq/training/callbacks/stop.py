@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -12,11 +13,7 @@ from typing_extensions import override
 
 from aevq.nn.distributed import all_reduce_max
 from aevq.training.lightning_internals import set_stop
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from aevq.training.stop import StopRequest
+from aevq.training.stop import StopRequest
 
 __all__ = ["StopOnRequest"]
 
