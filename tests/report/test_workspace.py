@@ -1,4 +1,4 @@
-"""The workspace beside what small runs of the three models really leave in W&B, read with W&B's own reader."""
+"""The workspace and the catalogue, compared with what small runs of the three models log and leave in W&B."""
 
 from __future__ import annotations
 
