@@ -93,11 +93,11 @@ def settings(cls: type[T]) -> type[T]:
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         for name in kwargs:  # pydantic would ignore it
             if name not in known:
-                raise ArgumentError(name, f"no such argument; {did_you_mean(name, known)}")
+                raise ArgumentError(name, f"no such argument; {did_you_mean(name, known)}", cls.__name__)
         try:
-            construct(self, *args, **kwargs)
+            construct(self, *args[len(known) :], **dict(zip(known, args, strict=False)), **kwargs)
         except ValidationError as error:
-            raise argument_error(error) from error
+            raise argument_error(error, owner=cls.__name__) from error
 
     made.__init__ = __init__
     return made
@@ -177,18 +177,23 @@ def validate(name: str, value: object, annotation: Any) -> Any:
     try:
         return _adapter(annotation).validate_python(value)
     except ValidationError as error:
-        raise argument_error(error, owner=name) from error
+        raise argument_error(error, name=name) from error
 
 
-def argument_error(error: ValidationError, known: Iterable[str] = (), owner: str = "") -> ArgumentError:
+def argument_error(
+    error: ValidationError, known: Iterable[str] = (), owner: str = "", name: str | None = None
+) -> ArgumentError:
     """Return the first problem that pydantic found, as one line.
 
     Args:
         error: Raised by pydantic.
         known: Names of the arguments that exist, to suggest one for a misspelt name.
         owner: Name of the class or key whose arguments were checked.
+        name: Name of the value, if a single value was checked and not the arguments of a class.
     """
     problems = error.errors(include_url=False)
+    if name is not None:
+        problems = [{**problem, "loc": (name, *problem["loc"])} for problem in problems]
     first = problems[0]
     argument = ".".join(str(part) for i, part in enumerate(first["loc"]) if i == 0 or isinstance(part, int))
     problem = _problem([one for one in problems if one["loc"][:1] == first["loc"][:1]], known)
@@ -205,37 +210,36 @@ def _checked(construct: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(construct)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        by_name = signature.bind_partial(self, *args).arguments
+        del by_name[next(iter(by_name))]  # self
         try:
-            validated()(self, *args, **kwargs)
+            validated()(self, **by_name, **kwargs)
         except ValidationError as error:
             raise argument_error(error, _argument_names(type(self)), type(self).__name__) from error
         # The constructors of base classes have set theirs before; the outermost is the one that was called.
-        vars(self)["_arguments"] = _named(signature, self, args, kwargs)
+        vars(self)["_arguments"] = by_name | kwargs
 
     return __init__
 
 
-def _named(signature: inspect.Signature, self: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a call by name, those collected by `**kwargs` among them."""
-    found: dict[str, Any] = {}
-    for name, value in list(signature.bind(self, *args, **kwargs).arguments.items())[1:]:
-        collects = signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD
-        found |= value if collects else {name: value}
-    return found
-
-
 def _argument_names(cls: type) -> list[str]:
     """Return the arguments that a class takes, with those it passes on to its bases."""
-    constructors = [vars(base)["__init__"] for base in cls.__mro__ if base is not object and "__init__" in vars(base)]
-    parameters = [p for construct in constructors for p in list(inspect.signature(construct).parameters.values())[1:]]
-    return list(dict.fromkeys(p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)))
+    names: list[str] = []
+    for base in cls.__mro__:
+        if "__init__" in vars(base):
+            parameters = list(inspect.signature(vars(base)["__init__"]).parameters.values())[1:]
+            names += [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
+            if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+                break
+    return list(dict.fromkeys(names))
 
 
 def _problem(problems: list[ErrorDetails], known: Iterable[str]) -> str:
     """Return what is wrong with one argument; of a union each branch has its say."""
     first = problems[0]
     if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        return f"no such key; {did_you_mean(str(first['loc'][-1]), known)}"
+        what = "key" if first["type"] == "extra_forbidden" else "argument"
+        return f"no such {what}; {did_you_mean(str(first['loc'][-1]), known)}"
     if first["type"].startswith("missing"):
         return "missing, and it has no default" if len(first["loc"]) == 1 else "missing: the list is too short"
     messages = dict.fromkeys(

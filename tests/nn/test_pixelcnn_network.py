@@ -96,20 +96,6 @@ def test_dropout_acts_in_training_only():
     assert not torch.equal(net(codes), net(codes))
 
 
-@pytest.mark.parametrize(
-    ("arguments", "name"),
-    [
-        ({"kernel": 4}, "kernel"),
-        ({"layers": 0}, "layers"),
-        ({"dropout": 1.0}, "dropout"),
-        ({"channels": 0}, "channels"),
-    ],
-)
-def test_bad_arguments_are_named(arguments, name):
-    with pytest.raises(UserError, match=f"^{name}: expected"):
-        network(**arguments)
-
-
 @pytest.mark.parametrize(("num_classes", "labels"), [(None, torch.tensor([1])), (3, None)])
 def test_labels_must_match_the_network(num_classes, labels):
     with pytest.raises(UserError, match=r"^labels: expected"):
