@@ -14,8 +14,13 @@ from aevq.priors.codes import Marginals
 from aevq.priors.pixelcnn import PixelCNN
 
 SMALL = {
-    **{"channels": 8, "layers": 2, "learning_rate": 1e-2, "weight_decay": 0.0},
-    **{"batch_size": 32, "max_steps": 120, "val_every_steps": 40},
+    "channels": 8,
+    "layers": 2,
+    "learning_rate": 1e-2,
+    "weight_decay": 0.0,
+    "batch_size": 32,
+    "max_steps": 120,
+    "val_every_steps": 40,
 }
 
 
