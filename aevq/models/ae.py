@@ -18,8 +18,6 @@ from aevq.models.base import LatentModel, LossTerms
 from aevq.nn.backbone import Backbone
 from aevq.nn.mlp import MLP
 
-__all__ = ["AE"]
-
 
 class AE(LatentModel):
     """A deterministic autoencoder whose latent is a vector of D dimensions.

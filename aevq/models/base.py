@@ -26,8 +26,6 @@ from aevq.models.schedule import WarmupCosine
 from aevq.models.training import ADAMW, MakeOptimizer, MakeSchedule, TrainingSteps
 from aevq.nn.likelihood import Gaussian, Likelihood
 
-__all__ = ["LatentModel", "LossTerms", "VariationalModel"]
-
 
 @dataclass(frozen=True)
 class LossTerms:

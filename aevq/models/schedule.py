@@ -10,8 +10,6 @@ from torch.optim.lr_scheduler import LambdaLR
 from aevq.config.checks import Configurable, Fraction, Probability
 from aevq.ops.schedule import warmup_cosine_factor
 
-__all__ = ["WarmupCosine"]
-
 
 class WarmupCosine(Configurable):
     """A linear warm-up, then half a cosine: `aevq.ops.schedule.warmup_cosine_factor`.

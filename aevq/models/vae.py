@@ -31,8 +31,6 @@ from aevq.ops.gaussian import free_bits, kl_standard_normal, reparameterize
 from aevq.ops.importance import importance_bound, log_weights
 from aevq.ops.precision import at_least_float32
 
-__all__ = ["VAE", "Posterior", "VAETerms"]
-
 # Images decoded at once for the importance-weighted bound. On an accelerator memory is the limit; on a CPU hundreds fit
 # into the cache and are twice as fast as thousands.
 MAX_DECODED, MAX_DECODED_ON_CPU = 20_000, 400

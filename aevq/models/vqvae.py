@@ -37,8 +37,6 @@ from aevq.nn.distributed import broadcast_from_first, gather_objects, world_size
 from aevq.nn.quantizer import CodebookUpdate, DeadCodeRestart, EMAUpdate, VectorQuantizer
 from aevq.ops.kmeans import kmeans
 
-__all__ = ["VQVAE", "VQVAETerms"]
-
 
 @dataclass(frozen=True)
 class VQVAETerms(LossTerms):

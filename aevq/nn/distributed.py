@@ -14,19 +14,6 @@ from torch import Tensor, distributed
 
 from aevq.nn.memory import halving
 
-__all__ = [
-    "all_reduce_max",
-    "all_reduce_sum",
-    "broadcast_from_first",
-    "gather_objects",
-    "global_rank",
-    "leave_group",
-    "map_chunks",
-    "map_rows",
-    "sharing_chunks",
-    "world_size",
-]
-
 T = TypeVar("T")
 
 

@@ -17,8 +17,6 @@ from aevq.config.checks import Configurable, PositiveFloat
 from aevq.ops.likelihood import bernoulli_nll, gaussian_nll, laplace_nll
 from aevq.ops.precision import at_least_float32, no_autocast
 
-__all__ = ["Bernoulli", "Gaussian", "Laplace", "Likelihood"]
-
 
 class Likelihood(Configurable, nn.Module, ABC):
     """p(x|z), given by a decoder's output of the shape of x.

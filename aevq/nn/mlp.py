@@ -11,8 +11,6 @@ from torch import nn
 from aevq.config.checks import PositiveInts
 from aevq.nn.backbone import Backbone, Shape, find_activation
 
-__all__ = ["MLP"]
-
 
 class MLP(Backbone):
     """Image → hidden layers → latent, and back through the same widths in reverse order.

@@ -23,8 +23,6 @@ from torch.nn import functional as F
 
 from aevq.errors import expect
 
-__all__ = ["GatedLayer", "GatedPixelCNN", "gate"]
-
 
 def gate(x: Tensor) -> Tensor:
     """Return the gated activation `tanh(f) ⊙ σ(g)` of `x = [f, g]` (equation 2): `(B, 2C, h, w)` → `(B, C, h, w)`."""

@@ -25,8 +25,6 @@ from torch.nn import functional as F
 from aevq.config.checks import PositiveFloat, validate
 from aevq.nn.pixelcnn import GatedLayer, GatedPixelCNN, gate
 
-__all__ = ["inverse_cdf", "sample_codes"]
-
 
 def inverse_cdf(logits: Tensor, uniforms: Tensor, temperature: float = 1.0) -> Tensor:
     """Return the first code at which the cumulative distribution of softmax(logits / temperature) exceeds `u`.

@@ -14,8 +14,6 @@ from torch import Tensor
 from aevq.nn.distributed import all_reduce_sum, world_size
 from aevq.ops.finite import FiniteCheck
 
-__all__ = ["RunningMeans"]
-
 
 class RunningMeans:
     """Adds up named scalars step by step."""

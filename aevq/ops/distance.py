@@ -14,8 +14,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Moments", "frechet_distance", "kernel_distance", "moments"]
-
 
 @dataclass(frozen=True)
 class Moments:

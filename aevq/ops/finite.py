@@ -11,8 +11,6 @@ from torch import Tensor
 
 from aevq.errors import UserError
 
-__all__ = ["Diverged", "FiniteCheck", "check_finite", "check_finite_weights"]
-
 
 class Diverged(UserError):
     """A loss or a weight is NaN or infinite."""

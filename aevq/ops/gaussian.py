@@ -8,8 +8,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["free_bits", "kl_standard_normal", "reparameterize"]
-
 
 def reparameterize(mu: Tensor, log_var: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Return z = μ + σ·ε with ε ~ N(0, I), a sample of q(z|x) through which the gradient flows.

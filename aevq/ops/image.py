@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor
 
-__all__ = ["gradient_energy", "is_binary"]
-
 
 def gradient_energy(x: Tensor) -> Tensor:
     """Return Σ of squared differences of neighbouring pixels, vertical and horizontal: `(B, C, H, W)` → `(B,)`.

@@ -13,8 +13,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["importance_bound", "log_weights"]
-
 
 def importance_bound(log_w: Tensor) -> Tensor:
     """Return log 1/S Σ_s w_s.

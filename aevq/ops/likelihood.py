@@ -16,8 +16,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["bernoulli_nll", "gaussian_nll", "laplace_nll"]
-
 
 def gaussian_nll(x: Tensor, mu: Tensor, log_sigma: Tensor) -> Tensor:
     """Return −log N(x; μ, σ²I).

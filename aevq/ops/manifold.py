@@ -18,8 +18,6 @@ from torch import Tensor
 
 from aevq.errors import expect
 
-__all__ = ["ManifoldScores", "manifold_scores", "nearest_distance"]
-
 CHUNK = 1000
 
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["at_least_float32", "no_autocast"]
-
 
 def at_least_float32(x: Tensor) -> Tensor:
     """Return `x` in float32 if it is of half precision, else unchanged."""

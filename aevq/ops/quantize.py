@@ -10,8 +10,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["code_counts", "code_sums", "nearest_code", "perplexity", "straight_through", "usage"]
-
 # Number of scores computed at once on a CPU, 4 MiB that stay in its cache. With eight times as many vectors or codes,
 # computing all scores at once takes twice the time.
 SCORES_ON_CPU = 2**20

@@ -15,8 +15,6 @@ from aevq.config.command_line import config_root
 from aevq.errors import UserError
 from aevq.latents import LatentSpec
 
-__all__ = ["priors_for"]
-
 PACKAGE = "pkg://"
 
 

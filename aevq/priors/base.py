@@ -17,8 +17,6 @@ from aevq.config.checks import ArgumentError, Configurable
 from aevq.latents import CodeSpec, LatentSet, LatentSpec, VectorSpec
 from aevq.nn.distributed import map_rows
 
-__all__ = ["Prior", "code_length"]
-
 CHUNK = 500
 MOST_SUMMED = 10  # classes; scoring with each of them costs as much as an unconditional prior
 

@@ -16,8 +16,6 @@ from aevq.config.checks import PositiveFloat
 from aevq.latents import CodeSpec, LatentSet, LatentSpec
 from aevq.priors.base import Prior
 
-__all__ = ["Marginals", "Uniform"]
-
 
 class _IndependentCodes(Prior):
     """One categorical distribution for each position, at first a uniform one."""

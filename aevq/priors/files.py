@@ -15,8 +15,6 @@ from aevq.errors import UserError
 from aevq.files import atomic_write
 from aevq.priors.base import Prior
 
-__all__ = ["fitted_to", "load_prior", "save_prior"]
-
 
 def save_prior(prior: Prior, path: Path, fitted_to: str = "") -> None:
     """Write a fitted prior, all or nothing.

@@ -16,8 +16,6 @@ from aevq.config.checks import ArgumentError, NonNegativeFloat, PositiveInt, See
 from aevq.latents import LatentSet, LatentSpec, VectorSpec
 from aevq.priors.base import Prior
 
-__all__ = ["Mixture"]
-
 
 class Mixture(Prior):
     """A Gaussian mixture with full covariances.

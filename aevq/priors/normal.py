@@ -13,8 +13,6 @@ from typing_extensions import override
 from aevq.latents import LatentSet, LatentSpec, VectorSpec
 from aevq.priors.base import Prior
 
-__all__ = ["FittedNormal", "StandardNormal"]
-
 JITTER = 1e-6  # added to the variances: an unused latent dimension has none
 
 

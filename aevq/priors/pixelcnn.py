@@ -26,8 +26,6 @@ from aevq.nn.pixelcnn import GatedPixelCNN
 from aevq.nn.pixelcnn_sampler import sample_codes
 from aevq.priors.trained import TrainedPrior, seeded
 
-__all__ = ["PixelCNN"]
-
 CHUNK = 256  # grids sampled or scored at once: bounds the memory, changes no result
 
 

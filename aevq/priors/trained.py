@@ -35,8 +35,6 @@ from aevq.ops.schedule import warmup_cosine_factor
 from aevq.ops.units import nats_to_bits
 from aevq.priors.base import Prior
 
-__all__ = ["TrainedPrior", "seeded"]
-
 WARMUP = 0.1  # of max_steps
 MAX_GRADIENT_NORM = 1.0
 
