@@ -96,7 +96,7 @@ def test_quick_measures_the_runs_own_priors(run, command):
     ("arguments", "message"),
     [
         (["priors=[mixtur]"], "did you mean 'mixture'"),
-        (["priors=[pixelcnn]"], "'pixelcnn' is none for"),
+        (["priors=[pixelcnn]"], "'pixelcnn' is not a prior for such latents"),
         (["split=train"], "split: "),
         (["samples=3"], "samples: should be 0 or at least 10, got 3"),
         (["importance_samples=-1"], "importance_samples: "),
