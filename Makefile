@@ -51,10 +51,10 @@ $(VENV)/.peers: $(VENV)/.installed
 	@touch $@
 
 bench: $(VENV)/.peers ## measure the speed beside bare loops and peers (20 minutes)
-	$(BIN)/python -m experiments.speed.bench $(ARGS)
+	$(BIN)/python -m experiments.benchmarks.bench $(ARGS)
 
 bench-quality: $(VENV)/.peers ## draw quality over training time, ours and a peer's (10 minutes)
-	$(BIN)/python -m experiments.speed.quality $(ARGS)
+	$(BIN)/python -m experiments.benchmarks.quality $(ARGS)
 
 study: install ## run a study of experiments/ anew: NAME=02_loss, ARGS="--keep" puts its figures into its folder
 	$(BIN)/python -m experiments.study run $(NAME) $(ARGS)

@@ -7,10 +7,10 @@ from itertools import zip_longest
 from aevq.report.catalogue import Metric
 from aevq.report.tables import Cell
 from aevq.report.text import markdown_grid
-from experiments.lab.readme import put
-from experiments.lab.results import Results, read_results
-from experiments.lab.study import EXPERIMENTS
-from experiments.lab.tables import table
+from experiments.common.readme import put
+from experiments.common.results import Results, read_results
+from experiments.common.study import EXPERIMENTS
+from experiments.common.tables import table
 
 __all__ = ["front_page", "write_front_page"]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from aevq.report.statistics import Estimate, estimate
 from aevq.report.text import markdown_grid
-from experiments.lab.readme import put
-from experiments.lab.results import Results, has_results, read_results
-from experiments.lab.study import EXPERIMENTS
+from experiments.common.readme import put
+from experiments.common.results import Results, has_results, read_results
+from experiments.common.study import EXPERIMENTS
 
 __all__ = ["GPU_TARGETS", "TARGETS", "Target", "targets_tables", "write_targets"]
 

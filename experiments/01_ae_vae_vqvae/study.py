@@ -1,9 +1,9 @@
 """Study 1: how the three models reconstruct, and what each needs to sample."""
 
 from aevq.report.catalogue import Metric
-from experiments.lab.results import Results
-from experiments.lab.study import Picture, Study
-from experiments.lab.tables import sample_rows, table
+from experiments.common.results import Results
+from experiments.common.study import Picture, Study
+from experiments.common.tables import sample_rows, table
 
 MODELS = {"AE": ("AE", ""), "VAE": ("VAE", ""), "VQ-VAE": ("VQVAE", "")}
 RECONSTRUCTION = (

@@ -1,9 +1,9 @@
 """Study 2: MSE, L1, cross entropy."""
 
 from aevq.report.catalogue import Metric
-from experiments.lab.results import Results
-from experiments.lab.study import Picture, Study
-from experiments.lab.tables import table
+from experiments.common.results import Results
+from experiments.common.study import Picture, Study
+from experiments.common.tables import table
 
 LIKELIHOODS = {"Gaussian": "MSE", "Laplace": "L1", "Bernoulli": "cross entropy"}
 RECONSTRUCTION = (

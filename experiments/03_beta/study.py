@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from aevq.report.catalogue import Metric
-from experiments.lab.figures import Panel, Point, Series, draw
-from experiments.lab.results import Results, has_results, read_results
-from experiments.lab.study import EXPERIMENTS, Study
-from experiments.lab.tables import table
+from experiments.common.plots import Panel, Point, Series, draw
+from experiments.common.results import Results, has_results, read_results
+from experiments.common.study import EXPERIMENTS, Study
+from experiments.common.tables import table
 
 COLUMNS = (
     Metric("rate/kl_bits", "rate, bits"),

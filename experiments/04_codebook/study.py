@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from aevq.report.catalogue import Metric
-from experiments.lab.figures import Panel, Point, Series, draw
-from experiments.lab.results import Results
-from experiments.lab.study import Study
-from experiments.lab.tables import table
+from experiments.common.plots import Panel, Point, Series, draw
+from experiments.common.results import Results
+from experiments.common.study import Study
+from experiments.common.tables import table
 
 MSE, PERPLEXITY, USAGE = "reconstruction/mse", "codebook/perplexity", "codebook/usage"
 CODEBOOK = (

@@ -4,9 +4,9 @@ import math
 
 from aevq.report.catalogue import Metric
 from aevq.report.text import markdown_grid
-from experiments.lab.results import Results
-from experiments.lab.study import Picture, Study
-from experiments.lab.tables import table
+from experiments.common.results import Results
+from experiments.common.study import Picture, Study
+from experiments.common.tables import table
 
 PUBLISHED = {  # nats, source
     "VAE 784-200-200-50, 3,280 epochs": (86.76, "Burda et al. 2016, arXiv:1509.00519"),

@@ -4,8 +4,8 @@ import statistics
 
 from aevq.report.statistics import Estimate, estimate
 from aevq.report.text import markdown_grid
-from experiments.lab.results import Results, Row
-from experiments.lab.study import Study
+from experiments.common.results import Results, Row
+from experiments.common.study import Study
 
 SCORES = {
     "AE, reconstruction error": ("AE", "reconstruction_error"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from aevq.nn import Bernoulli
-from experiments.speed import nll, sampling, timing
+from experiments.benchmarks import nll, sampling, timing
 
 
 def test_contenders_alternate_and_ratios_are_of_pairs():

@@ -37,8 +37,8 @@ from aevq.runs.run import Run
 from aevq.training.allocator import keep_freed_memory
 from aevq.training.fitting import Trainers, fit_model, to_plain
 from aevq.training.loggers import MetricsCSV
-from experiments.speed.peers import pythae_model, pythae_seconds
-from experiments.speed.timing import Laps, Row, alternate, compare, silence
+from experiments.benchmarks.peers import pythae_model, pythae_seconds
+from experiments.benchmarks.timing import Laps, Row, alternate, compare, silence
 
 __all__ = ["CASES", "Case", "bare_loop", "matmul_share", "training_rows"]
 

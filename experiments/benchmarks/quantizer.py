@@ -12,7 +12,7 @@ from torch import Tensor
 from vector_quantize_pytorch import VectorQuantize
 
 from aevq.nn import EMAUpdate, VectorQuantizer
-from experiments.speed.timing import Row, alternate, compare
+from experiments.benchmarks.timing import Row, alternate, compare
 
 __all__ = ["growth", "quantizer_rows"]
 

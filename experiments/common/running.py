@@ -15,7 +15,7 @@ from aevq.errors import UserError
 from aevq.files import atomic_write
 from aevq.report.folders import collect
 from aevq.report.grouping import NO_PART_OF_IT
-from experiments.lab.study import Study
+from experiments.common.study import Study
 
 __all__ = ["agree", "commands_of", "run_study", "sweep_arguments"]
 

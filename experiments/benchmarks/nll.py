@@ -20,7 +20,7 @@ from aevq.config.command_line import config_root
 from aevq.config.instantiate import build
 from aevq.models import VAE
 from aevq.ops.gaussian import reparameterize
-from experiments.speed.timing import Row, alternate, compare
+from experiments.benchmarks.timing import Row, alternate, compare
 
 __all__ = ["image_by_image", "nll_rows"]
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from aevq.nn.pixelcnn import GatedPixelCNN
 from aevq.nn.pixelcnn_sampler import inverse_cdf, sample_codes
-from experiments.speed.timing import Row, alternate, compare
+from experiments.benchmarks.timing import Row, alternate, compare
 
 __all__ = ["equal_grids", "naive", "sampling_rows"]
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from aevq.models import VAE as OurVAE
 from aevq.models import LatentModel
-from experiments.speed.timing import Laps, silence
+from experiments.benchmarks.timing import Laps, silence
 
 __all__ = ["Encoded", "ResNet", "pythae_default", "pythae_model", "pythae_seconds"]
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from experiments.speed.timing import Row, alternate, compare
+from experiments.benchmarks.timing import Row, alternate, compare
 
 __all__ = ["Stamps", "startup_rows", "training_seconds"]
 
@@ -62,7 +62,7 @@ def training_seconds(overrides: list[str]) -> dict[str, float]:
         _seconds(
             *("-m", "aevq.train", "model=vae", "trainer.max_steps=20", "trainer.val_check_interval=20"),
             *("logger=none", f"paths.runs={folder}/runs", "evaluation.samples=0", "pictures.map_points=100"),
-            f"+callbacks.stamps={{_target_: experiments.speed.startup.Stamps, path: {stamps}}}",
+            f"+callbacks.stamps={{_target_: experiments.benchmarks.startup.Stamps, path: {stamps}}}",
             *overrides,
         )
         end = time.time()

@@ -1,8 +1,8 @@
 """The speed of aevq, each figure a ratio measured in one run.
 
-python -m experiments.speed.bench data.root=../data           # all parts, results in experiments/speed/results.json
-python -m experiments.speed.bench --parts quantiser,sampling  # some of them, others' results stay
-python -m experiments.speed.bench --table                     # README's table again, from the results
+python -m experiments.benchmarks.bench data.root=../data           # all parts, results in experiments/speed/results.json
+python -m experiments.benchmarks.bench --parts quantiser,sampling  # some of them, others' results stay
+python -m experiments.benchmarks.bench --table                     # README's table again, from the results
 
 Further arguments are overrides of the configuration. Needs the peers: pip install aevq[bench].
 """
@@ -31,13 +31,13 @@ from rich.console import Console  # noqa: E402
 from aevq.config.command_line import config_root  # noqa: E402
 from aevq.config.terminal import quiet_libraries  # noqa: E402
 from aevq.runs.provenance import git_state, versions  # noqa: E402
-from experiments.lab.readme import put  # noqa: E402
-from experiments.speed.nll import nll_rows  # noqa: E402
-from experiments.speed.quantizer import growth, quantizer_rows  # noqa: E402
-from experiments.speed.sampling import equal_grids, sampling_rows  # noqa: E402
-from experiments.speed.startup import startup_rows, training_seconds  # noqa: E402
-from experiments.speed.timing import Row, matmul_peak  # noqa: E402
-from experiments.speed.training import CASES, matmul_share, training_rows  # noqa: E402
+from experiments.common.readme import put  # noqa: E402
+from experiments.benchmarks.nll import nll_rows  # noqa: E402
+from experiments.benchmarks.quantizer import growth, quantizer_rows  # noqa: E402
+from experiments.benchmarks.sampling import equal_grids, sampling_rows  # noqa: E402
+from experiments.benchmarks.startup import startup_rows, training_seconds  # noqa: E402
+from experiments.benchmarks.timing import Row, matmul_peak  # noqa: E402
+from experiments.benchmarks.training import CASES, matmul_share, training_rows  # noqa: E402
 
 RESULTS = Path(__file__).with_name("results.json")
 README = Path(__file__).with_name("README.md")

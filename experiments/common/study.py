@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from aevq.errors import UserError, did_you_mean
-from experiments.lab.results import Results
+from experiments.common.results import Results
 
 __all__ = ["EXPERIMENTS", "Picture", "Study", "find_study", "study_names"]
 

@@ -9,7 +9,7 @@ from aevq.report.catalogue import Metric
 from aevq.report.statistics import Estimate, marks
 from aevq.report.tables import Cell
 from aevq.report.text import markdown_cell, markdown_grid
-from experiments.lab.results import Results
+from experiments.common.results import Results
 
 __all__ = ["sample_rows", "table"]
 

@@ -1,6 +1,6 @@
 """Quality over training time: ours with its defaults, and pythae with its own, on the same machine and images.
 
-python -m experiments.speed.quality data.root=../data
+python -m experiments.benchmarks.quality data.root=../data
 
 Writes quality.json and quality.png beside this file, and a table into README.md. The clock stands still while a model
 is judged; both are judged by the same code. Further arguments are overrides of ours.
@@ -42,9 +42,9 @@ from aevq.ops.distance import frechet_distance, moments
 from aevq.ops.importance import importance_bound, log_weights
 from aevq.runs.run import Run
 from aevq.training.fitting import Trainers, fit_model, to_plain
-from experiments.lab.readme import put
-from experiments.speed.peers import Encoded, pythae_default
-from experiments.speed.timing import silence
+from experiments.common.readme import put
+from experiments.benchmarks.peers import Encoded, pythae_default
+from experiments.benchmarks.timing import silence
 
 HERE = Path(__file__).parent
 OURS, THEIRS = "aevq", "pythae"
