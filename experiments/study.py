@@ -19,11 +19,11 @@ from rich.console import Console
 
 from aevq.config.command_line import one_line_errors
 from aevq.errors import UserError
-from experiments.front_page import write_front_page
 from experiments.common.readme import put
 from experiments.common.results import Results, collect_results, has_results, read_results, write_results
 from experiments.common.running import commands_of, run_study
 from experiments.common.study import EXPERIMENTS, Picture, find_study, study_names
+from experiments.front_page import write_front_page
 from experiments.targets import write_targets
 
 console = Console(highlight=False)

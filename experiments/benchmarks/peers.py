@@ -1,13 +1,13 @@
-"""The peers' networks and trainers, made to do what ours do."""
+"""pythae's models and trainer, made to do the same work as ours. Importing this module needs pythae."""
 
 from __future__ import annotations
 
 import logging
 import warnings
 from collections.abc import Callable
-from pathlib import Path
+from itertools import count
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any
 
 import torch
 from pythae.data.datasets import BaseDataset
@@ -21,51 +21,13 @@ from torch import Tensor, nn
 
 from aevq.models import VAE as OurVAE
 from aevq.models import LatentModel
+from aevq.models.vae import Posterior
 from experiments.benchmarks.timing import Laps, silence
 
-__all__ = ["Encoded", "ResNet", "pythae_default", "pythae_model", "pythae_seconds"]
+__all__ = ["pythae_default", "pythae_model", "pythae_seconds", "pythae_train"]
 
+SHAPE = (1, 28, 28)
 warnings.filterwarnings("ignore", module="pythae")
-
-
-class ResNet:
-    """Recipe of the layers of pythae's ResNet for MNIST, as our networks are made: decoder outputs before the sigmoid.
-
-    28×28 → 14 → 7 → 4×4, with two residual blocks of 128 channels, 32 inside.
-    """
-
-    def encoder(self, image_shape: tuple[int, ...], latent_shape: tuple[int, ...]) -> nn.Module:
-        """`(B, 1, 28, 28) → (B, D, 4, 4)`."""
-        return nn.Sequential(
-            nn.Conv2d(1, 64, 4, 2, padding=1),
-            nn.Conv2d(64, 128, 4, 2, padding=1),
-            nn.Conv2d(128, 128, 3, 2, padding=1),
-            _Block(),
-            _Block(),
-            nn.Conv2d(128, latent_shape[0], 1),
-        ).to(memory_format=torch.channels_last)
-
-    def decoder(self, latent_shape: tuple[int, ...], image_shape: tuple[int, ...]) -> nn.Module:
-        """`(B, D, 4, 4) → (B, 1, 28, 28)`."""
-        return nn.Sequential(
-            nn.ConvTranspose2d(latent_shape[0], 128, 1),
-            nn.ConvTranspose2d(128, 128, 3, 2, padding=1),
-            _Block(),
-            _Block(),
-            nn.ReLU(),
-            nn.ConvTranspose2d(128, 64, 3, 2, padding=1, output_padding=1),
-            nn.ReLU(),
-            nn.ConvTranspose2d(64, 1, 3, 2, padding=1, output_padding=1),
-        ).to(memory_format=torch.channels_last)
-
-
-class _Block(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner = nn.Sequential(nn.ReLU(), nn.Conv2d(128, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 128, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.inner(x)
 
 
 class _Encoder(BaseEncoder):
@@ -93,12 +55,14 @@ class _Decoder(BaseDecoder):
 
 
 def pythae_model(ours: LatentModel) -> BaseAE:
-    """The model in pythae, with encoder and decoder of ours; for a VQ-VAE with its ResNet, the layers of `ResNet`."""
-    shape = (1, 28, 28)
+    """Return the same model in pythae.
+
+    AE and VAE take our encoder and decoder; a VQ-VAE takes pythae's ResNet, whose layers `cases.ResNet` has.
+    """
     if hasattr(ours, "quantizer"):
         quantizer = ours.quantizer
         config = VQVAEConfig(
-            input_dim=shape,
+            input_dim=SHAPE,
             latent_dim=quantizer.codebook.shape[1],
             num_embeddings=quantizer.num_codes,
             use_ema=True,
@@ -107,58 +71,70 @@ def pythae_model(ours: LatentModel) -> BaseAE:
         )
         return VQVAE(config, Encoder_ResNet_VQVAE_MNIST(config), Decoder_ResNet_VQVAE_MNIST(config))
     variational = isinstance(ours, OurVAE)
-    parts = _Encoder(ours.encoder, variational), _Decoder(ours.decoder)
+    return _vector_model(
+        variational, "mse", ours.latent_dim, _Encoder(ours.encoder, variational), _Decoder(ours.decoder)
+    )
+
+
+def _vector_model(variational: bool, loss: str, latent_dim: int, *parts: nn.Module) -> BaseAE:
+    """Return pythae's VAE or AE, with its default network unless encoder and decoder are given."""
     if variational:
-        return VAE(VAEConfig(input_dim=shape, latent_dim=ours.latent_dim, reconstruction_loss="mse"), *parts)
-    return AE(AEConfig(input_dim=shape, latent_dim=ours.latent_dim), *parts)
+        return VAE(VAEConfig(input_dim=SHAPE, latent_dim=latent_dim, reconstruction_loss=loss), *parts)
+    return AE(AEConfig(input_dim=SHAPE, latent_dim=latent_dim), *parts)
 
 
-class _Watch(TrainingCallback):
-    """Takes the laps of pythae's trainer."""
+class _Steps(TrainingCallback):
+    """Calls functions before and after each training step."""
 
-    def __init__(self, laps: Laps) -> None:
-        self.laps, self.steps = laps, 0
+    def __init__(self, before: Callable[[], None], after: Callable[[], None]) -> None:
+        self.before, self.after = before, after
+
+    def on_train_step_begin(self, *_: object, **__: object) -> None:
+        self.before()
 
     def on_train_step_end(self, *_: object, **__: object) -> None:
-        self.steps += 1
-        self.laps.done(self.steps)
+        self.after()
+
+
+def pythae_train(
+    model: BaseAE, images: Tensor, after: Callable[[], None], before: Callable[[], None] = lambda: None, **settings: Any
+) -> None:
+    """Train by pythae's trainer.
+
+    Args:
+        model: A model of pythae.
+        images: float32 `(N, 1, 28, 28)` in [0, 1].
+        after: Called after each step.
+        before: Called before each step.
+        **settings: Arguments of `BaseTrainerConfig`.
+    """
+    logging.disable(logging.INFO)  # each module of pythae has a handler of its own
+    with TemporaryDirectory() as folder, silence():
+        config = BaseTrainerConfig(output_dir=folder, **settings)
+        dataset = BaseDataset(images, torch.zeros(len(images)))
+        BaseTrainer(model, dataset, training_config=config, callbacks=[_Steps(before, after)]).train()
 
 
 def pythae_seconds(model: BaseAE, images: Tensor, batch_size: int, laps: Laps) -> float:
-    """Seconds an image of one epoch of pythae's trainer over float32 `images`, in laps."""
-    logging.disable(logging.INFO)  # each of its modules has a handler of its own
-    with TemporaryDirectory() as folder, silence():
-        config = BaseTrainerConfig(
-            output_dir=str(Path(folder)),
-            num_epochs=1,
-            per_device_train_batch_size=batch_size,
-            learning_rate=1e-3,
-            no_cuda=laps.device.type == "cpu",
-        )
-        dataset = BaseDataset(images, torch.zeros(len(images)))
-        BaseTrainer(model, dataset, training_config=config, callbacks=[_Watch(laps)]).train()
+    """Return seconds per image of one epoch of pythae's trainer."""
+    steps = count(1)
+    settings = {"num_epochs": 1, "per_device_train_batch_size": batch_size, "learning_rate": 1e-3}
+    pythae_train(model, images, lambda: laps.done(next(steps)), no_cuda=laps.device.type == "cpu", **settings)
     return laps.seconds / batch_size
-
-
-class Encoded(NamedTuple):
-    """q(z|x), `(B, D)` each; the log variance means nothing to an AE."""
-
-    mu: Tensor
-    log_var: Tensor
 
 
 def pythae_default(
     name: str, loss: str, latent_dim: int
-) -> tuple[BaseAE, Callable[[Tensor], Encoded], Callable[[Tensor], Tensor]]:
-    """The model AE or VAE with pythae's default network, its encoder and its decoder."""
-    shape = (1, 28, 28)
-    if name == "AE":
-        model: BaseAE = AE(AEConfig(input_dim=shape, latent_dim=latent_dim))
-    else:
-        model = VAE(VAEConfig(input_dim=shape, latent_dim=latent_dim, reconstruction_loss=loss))
+) -> tuple[BaseAE, Callable[[Tensor], Posterior], Callable[[Tensor], Tensor]]:
+    """Return the model AE or VAE with pythae's default network, its encoder and its decoder.
 
-    def encode(x: Tensor) -> Encoded:
+    The log variance that the encoder of an AE returns has no meaning.
+    """
+    variational = name == "VAE"
+    model = _vector_model(variational, loss, latent_dim)
+
+    def encode(x: Tensor) -> Posterior:
         output = model.encoder(x)
-        return Encoded(output.embedding, output["log_covariance"] if name == "VAE" else torch.zeros(()))
+        return Posterior(output.embedding, output["log_covariance"] if variational else torch.zeros(()))
 
-    return model, encode, lambda z: model.decoder(z).reconstruction.view(-1, *shape)
+    return model, encode, lambda z: model.decoder(z).reconstruction.view(-1, *SHAPE)

@@ -1,66 +1,60 @@
-"""Seconds of quantising, forward, backward and codebook update: ours and vector-quantize-pytorch, and how it grows."""
+"""Seconds of quantization, forward, backward and codebook update: aevq, vector-quantize-pytorch, and how they grow."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterator
+import statistics
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
 from torch import Tensor
-from vector_quantize_pytorch import VectorQuantize
 
 from aevq.nn import EMAUpdate, VectorQuantizer
-from experiments.benchmarks.timing import Row, alternate, compare
+from experiments.benchmarks.timing import Row, alternate, compare, seconds_of
 
 __all__ = ["growth", "quantizer_rows"]
 
 VECTORS, DIM, CODES = 128 * 49, 64, 512
-STEPS = 10
+PEER = "vector-quantize-pytorch"
 
 
-def quantizer_rows(repeats: int) -> Iterator[Row]:
-    """Both with moving averages of decay 0.99, in training mode, of the same vectors."""
-    z_e = torch.randn(128, 49, DIM)
+def quantizer_rows(repeats: int, vectors: int = VECTORS) -> Iterator[Row]:
+    """Yield the row of both quantizers, with moving averages of decay 0.99, in training mode, on the same vectors."""
+    from vector_quantize_pytorch import VectorQuantize
+
+    z_e = torch.randn(vectors // 49, 49, DIM)
     peer = VectorQuantize(dim=DIM, codebook_size=CODES, decay=0.99, commitment_weight=0.25).train()
-    contenders = {
-        "aevq": partial(_ours, VectorQuantizer(CODES, DIM, EMAUpdate(0.99)).train(), z_e),
-        "vector-quantize-pytorch": partial(_theirs, peer, z_e),
-    }
-    rounds = list(alternate(contenders, repeats + 1))[1:]
-    what = f"{VECTORS:,} vectors, D = {DIM}, K = {CODES}"
-    yield from compare("quantiser", what, rounds, "step", {"vector-quantize-pytorch": 4.0})
+
+    def peer_step() -> None:
+        z_q, _, commitment = peer(z_e.clone().requires_grad_())
+        (z_q.square().mean() + commitment.sum()).backward()
+
+    measures = {"aevq": _step(CODES, z_e), PEER: partial(_seconds, peer_step)}
+    what = f"{vectors:,} vectors, D = {DIM}, K = {CODES}"
+    yield from compare("quantizer", what, list(alternate(measures, repeats, warmup=1)), "step", {PEER: 4.0})
 
 
-def growth(repeats: int) -> dict[str, float]:
-    """Exponents of the seconds in the number of vectors, in K and in D, by eight times as much of each; 1 is linear."""
-    base = {"vectors": VECTORS, "codes": CODES, "dim": DIM}
-    sizes = {"all": base} | {name: base | {name: 8 * base[name]} for name in base}
-    measures = {name: partial(_seconds_of, **size) for name, size in sizes.items()}
-    rounds = list(alternate(measures, repeats + 1))[1:]
-    ratios = {name: sorted(each[name] / each["all"] for each in rounds)[len(rounds) // 2] for name in base}
-    return {name: math.log(ratio, 8) for name, ratio in ratios.items()}
+def growth(repeats: int, vectors: int = VECTORS) -> dict[str, float]:
+    """Return the exponents of the seconds in N, K and D, from eight times as much of each; 1 is linear growth."""
+    base = {"N": vectors, "K": CODES, "D": DIM}
+    sizes = {"all": base} | {name: base | {name: 8 * size} for name, size in base.items()}
+    measures = {name: _step(size["K"], torch.randn(size["N"], size["D"]), 3) for name, size in sizes.items()}
+    rounds = list(alternate(measures, repeats, warmup=1))
+    return {name: math.log(statistics.median(each[name] / each["all"] for each in rounds), 8) for name in base}
 
 
-def _seconds_of(vectors: int, codes: int, dim: int) -> float:
-    return _ours(VectorQuantizer(codes, dim, EMAUpdate(0.99)).train(), torch.randn(vectors, dim), steps=3)
+def _step(codes: int, z_e: Tensor, steps: int = 10) -> Callable[[], float]:
+    """Return what measures a step of our quantizer on these vectors `(..., D)`."""
+    quantizer = VectorQuantizer(codes, z_e.shape[-1], EMAUpdate(0.99)).train()
 
-
-def _ours(quantizer: VectorQuantizer, z_e: Tensor, steps: int = STEPS) -> float:
-    start = time.perf_counter()
-    for _ in range(steps):
-        z = z_e.clone().requires_grad_()
-        quantized = quantizer(z)
+    def step() -> None:
+        quantized = quantizer(z_e.clone().requires_grad_())
         (quantized.z_q.square().mean() + 0.25 * quantized.commitment_loss.mean()).backward()
         quantizer.step()
-    return (time.perf_counter() - start) / steps
+
+    return partial(_seconds, step, steps)
 
 
-def _theirs(quantizer: VectorQuantize, z_e: Tensor) -> float:
-    start = time.perf_counter()
-    for _ in range(STEPS):
-        z = z_e.clone().requires_grad_()
-        z_q, _, commitment = quantizer(z)
-        (z_q.square().mean() + commitment.sum()).backward()
-    return (time.perf_counter() - start) / STEPS
+def _seconds(step: Callable[[], None], steps: int = 10) -> float:
+    return seconds_of(lambda: [step() for _ in range(steps)], steps)

@@ -1,4 +1,4 @@
-"""How two ways of doing the same are compared: in turn, in one run, by the ratios of pairs."""
+"""How two ways of doing the same work are compared: alternating in one run, by the ratios of pairs."""
 
 from __future__ import annotations
 
@@ -12,29 +12,30 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["Laps", "Row", "alternate", "compare", "matmul_peak", "now", "silence"]
+__all__ = ["Laps", "Row", "alternate", "compare", "matmul_peak", "seconds_of", "silence"]
 
-LAP = 10  # steps
+CPU = torch.device("cpu")
+WARMUP, LAP = 20, 10  # steps
 
 Measure = Callable[[], float]
-"""Does something; the seconds that one unit of it took."""
+"""Does some work and returns the seconds that one unit of it took."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: how many times as fast as the other we are.
+    """One line of the table: how many times as fast as an alternative aevq is.
 
     Attributes:
-        part: Of the benchmark.
-        what: Is done.
-        other: What ours is compared with.
-        ratio: Median over the pairs of (seconds of the other) / (seconds of ours).
-        low: The smallest.
+        part: Part of the benchmark.
+        what: What is done.
+        other: What aevq is compared with.
+        ratio: Median over the pairs of (seconds of the other) / (seconds of aevq).
+        low: The smallest of these ratios.
         high: The largest.
-        ours: Median seconds a unit.
-        theirs: Median seconds a unit.
-        unit: Of both.
-        target: The ratio that we want to reach, if any.
+        ours: Median seconds per unit of aevq.
+        theirs: Median seconds per unit of the other.
+        unit: Unit of both.
+        target: The ratio that should be reached, if any.
     """
 
     part: str
@@ -48,82 +49,101 @@ class Row:
     unit: str
     target: float | None = None
 
+    def agrees_with(self, earlier: Row) -> bool:
+        """Return whether the difference to an earlier measurement is within noise.
 
-def alternate(measures: Mapping[str, Measure], repeats: int) -> Iterator[dict[str, float]]:
-    """Seconds a unit by name, once for each repeat; every other repeat goes through them backwards."""
-    names = list(measures)
-    for repeat in range(repeats):
-        seconds = {name: measures[name]() for name in (names if repeat % 2 == 0 else reversed(names))}
-        yield {name: seconds[name] for name in names}
+        It is if the median of one of the two lies within the range of the pairs of the other.
+        """
+        return self.low <= earlier.ratio <= self.high or earlier.low <= self.ratio <= earlier.high
 
 
-def compare(part: str, what: str, rounds: list[dict[str, float]], unit: str, targets: Mapping[str, float]) -> list[Row]:
-    """Rows of the first contender, ours, against each of the others.
+def alternate(measures: Mapping[str, Measure], repeats: int, warmup: int = 0) -> Iterator[dict[str, float]]:
+    """Yield seconds per unit by name, once for each repeat; every other repeat runs in reverse order.
 
     Args:
-        part: Of the benchmark.
-        what: Is done.
-        rounds: What `alternate` gave.
-        unit: Of the seconds.
-        targets: By name of the other.
+        measures: What is measured, by name.
+        repeats: How often.
+        warmup: Further repeats at the beginning, which do not count.
+    """
+    names = list(measures)
+    for repeat in range(-warmup, repeats):
+        seconds = {name: measures[name]() for name in (names if repeat % 2 == 0 else reversed(names))}
+        if repeat >= 0:
+            yield {name: seconds[name] for name in names}
+
+
+def compare(
+    part: str, what: str, rounds: list[dict[str, float]], unit: str, targets: Mapping[str, float] | None = None
+) -> list[Row]:
+    """Return a row for the first contender, which is aevq, against each of the others.
+
+    Args:
+        part: Part of the benchmark.
+        what: What is done.
+        rounds: The output of `alternate`.
+        unit: Unit of the seconds.
+        targets: The ratios that should be reached, by name of the other.
     """
     ours, *others = rounds[0]
-    return [_row(part, what, rounds, ours, other, unit, targets.get(other)) for other in others]
+    seconds = {name: statistics.median(each[name] for each in rounds) for name in rounds[0]}
+    rows = []
+    for other in others:
+        ratios = [each[other] / each[ours] for each in rounds]
+        spread = statistics.median(ratios), min(ratios), max(ratios)
+        rows.append(Row(part, what, other, *spread, seconds[ours], seconds[other], unit, (targets or {}).get(other)))
+    return rows
 
 
-def _row(
-    part: str, what: str, rounds: list[dict[str, float]], ours: str, other: str, unit: str, target: float | None
-) -> Row:
-    ratios = [each[other] / each[ours] for each in rounds]
-    seconds = {name: statistics.median(each[name] for each in rounds) for name in (ours, other)}
-    middle = statistics.median(ratios)
-    return Row(part, what, other, middle, min(ratios), max(ratios), seconds[ours], seconds[other], unit, target)
-
-
-def now(device: torch.device) -> float:
-    """Seconds of a clock, when all that was given to the device is done."""
+def _now(device: torch.device) -> float:
+    """Return the time once the device has finished all its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
 
 
+def seconds_of(work: Callable[[], object], units: int = 1, device: torch.device = CPU) -> float:
+    """Return the seconds that each of the units of some work took."""
+    start = _now(device)
+    work()
+    return (_now(device) - start) / units
+
+
 class Laps:
-    """The median over laps of ten steps: a shared machine stands still now and then, and a mean would be of that.
+    """The seconds of a training step, as the median over laps of ten steps.
+
+    On a shared machine a process is suspended now and then; a mean would include these pauses. Trainings that are
+    shorter than a lap, which only test that everything runs, have laps of one step.
 
     Args:
-        device: That works.
-        warmup: Steps that do not count.
+        device: The device that trains.
+        steps: Steps to be timed, after a warm-up.
     """
 
-    def __init__(self, device: torch.device, warmup: int) -> None:
-        self.device, self.warmup = device, warmup
+    def __init__(self, device: torch.device, steps: int) -> None:
+        self.device = device
+        self._warmup, self._lap = (WARMUP, LAP) if steps >= LAP else (1, 1)
+        self.total = self._warmup + steps
         self._stamps: list[tuple[int, float]] = []
 
     def done(self, step: int) -> None:
-        """So many steps are done."""
-        if step >= self.warmup and step % LAP == 0:
-            self._stamps.append((step, now(self.device)))
+        """Note that `step` steps are done."""
+        if step >= self._warmup and step % self._lap == 0:
+            self._stamps.append((step, _now(self.device)))
 
     @property
     def seconds(self) -> float:
-        """Of one step."""
+        """Seconds of one step."""
         return statistics.median((t - s) / (after - before) for (before, s), (after, t) in pairwise(self._stamps))
 
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """Let progress bars be drawn where nobody looks."""
+    """Send progress bars to /dev/null: they are drawn, but not shown."""
     with Path("/dev/null").open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
         yield
 
 
 def matmul_peak(device: torch.device, side: int = 2048, repeats: int = 10) -> float:
-    """Floating point operations a second of a float32 product of two side×side matrices; the best of so many."""
+    """Return floating point operations per second of a float32 product of two side×side matrices, the best of all."""
     a, b = torch.randn(side, side, device=device), torch.randn(side, side, device=device)
-    return 2 * side**3 / min(_seconds(lambda: a @ b, device) for _ in range(repeats))
-
-
-def _seconds(work: Callable[[], object], device: torch.device) -> float:
-    start = now(device)
-    work()
-    return now(device) - start
+    return 2 * side**3 / min(seconds_of(lambda: a @ b, device=device) for _ in range(repeats))

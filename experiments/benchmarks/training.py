@@ -1,18 +1,18 @@
-"""Seconds a trained image: `aevq.train`'s loop, a bare loop, Lightning with torchvision's MNIST, pythae's trainer.
+"""Seconds per trained image: `aevq.train`'s loop, a bare loop, Lightning with torchvision's MNIST, pythae's trainer.
 
-All of them train the same network with the same batch size; validation and checkpoints are outside of the windows that
-are timed. Ours logs to metrics.csv and draws its progress bar, as a user runs it. Ours and the others have a process
-each, because ours sets how memory is kept; only one of the two works at a time.
+All of them train the same network with the same batch size; validation and checkpoints are outside the windows that
+are timed. aevq logs to metrics.csv and draws its progress bar, as a user runs it. aevq and the others have a process
+each, because aevq changes how memory is kept; only one of the two works at a time.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,7 +29,6 @@ from torchmetrics import MeanMetric
 from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
-from aevq.config.instantiate import EVERYTHING, build
 from aevq.config.terminal import quiet_libraries
 from aevq.data import MNISTDataModule, to_unit
 from aevq.models import LatentModel
@@ -37,69 +36,24 @@ from aevq.runs.run import Run
 from aevq.training.allocator import keep_freed_memory
 from aevq.training.fitting import Trainers, fit_model, to_plain
 from aevq.training.loggers import MetricsCSV
-from experiments.benchmarks.peers import pythae_model, pythae_seconds
+from experiments.benchmarks.cases import BARE, PYTHAE, TORCHVISION, Case
 from experiments.benchmarks.timing import Laps, Row, alternate, compare, silence
+from experiments.common.configuration import make
 
-__all__ = ["CASES", "Case", "bare_loop", "matmul_share", "training_rows"]
+__all__ = ["contenders", "fit", "matmul_share", "training_rows", "write_idx"]
 
-WARMUP = 20  # steps
-
-
-@dataclass(frozen=True, eq=False)
-class Case:
-    """A network and a loss.
-
-    Attributes:
-        name: Of the row.
-        overrides: That make it from the configuration.
-        steps: That are timed.
-        targets: Ratios to reach, by name of the contender.
-    """
-
-    name: str
-    overrides: tuple[str, ...]
-    steps: int
-    targets: dict[str, float]
-
-
-BARE, TORCHVISION, PYTHAE = "a bare PyTorch loop", "Lightning + torchvision", "pythae"
-MLP = ("model.network.hidden=[400,400]", "model.latent_dim=20")
-PYTHAE_VQ = (
-    "model=vqvae",
-    "~model.network.channels",
-    "~model.network.residual_blocks",
-    "~model.network.decoder_residual_blocks",
-    "~model.network.activation",
-    "model.network._target_=peers.ResNet",
-    "model.grid=[4,4]",
-    "model.num_codes=256",
-    "model.code_dim=16",
-    "model.codebook_update.decay=0.99",
-    "model.codebook_init=normal",
-    "model.restart=null",
-    "model.likelihood.sigma=0.7071",
-    "data.batch_size=256",
-)
-CASES = (
-    # So small that a step is mostly what the loop itself costs.
-    Case("VAE, MLP 784-8-2", ("model=vae", "model.network.hidden=[8]", "model.latent_dim=2"), 1000, {}),
-    Case("AE, MLP 784-400-400-20", ("model=ae", *MLP), 300, {PYTHAE: 1.25}),
-    Case("VAE, MLP 784-400-400-20", ("model=vae", *MLP), 300, {BARE: 0.95, TORCHVISION: 2.0, PYTHAE: 1.25}),
-    Case("VAE, conv 32-64", ("model=vae_conv",), 100, {BARE: 0.98, PYTHAE: 1.25}),
-    Case("VQ-VAE, pythae's ResNet", PYTHAE_VQ, 30, {PYTHAE: 1.25}),
-)
+Contender = Callable[[DictConfig, int], float]
+"""Trains a configuration for so many timed steps and returns seconds per image."""
 
 
 class Watch(pl.Callback):
-    """Takes the laps of a Lightning Trainer."""
+    """Takes the lap times of a Lightning Trainer."""
 
-    sees_chunks = True
-
-    def __init__(self, config: DictConfig) -> None:
-        self.laps = Laps(_device(config), WARMUP)
+    def __init__(self, laps: Laps) -> None:
+        self.laps = laps
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Look at the clock."""
+        """Note the step."""
         self.laps.done(trainer.global_step)
 
 
@@ -107,23 +61,36 @@ def _device(config: DictConfig) -> torch.device:
     return torch.device("cuda" if config.trainer.accelerator == "gpu" else "cpu")
 
 
-def training_rows(configs: Mapping[Case, DictConfig], repeats: int) -> Iterator[Row]:
-    """One row for each case and contender."""
+def training_rows(configs: Mapping[Case, DictConfig], repeats: int, steps: int | None = None) -> Iterator[Row]:
+    """Yield one row for each case and contender.
+
+    Args:
+        configs: The cases.
+        repeats: Pairs of each row.
+        steps: Steps that are timed; those of the case by default.
+    """
     with TemporaryDirectory() as folder, _process(True) as own, _process(False) as others:
-        _write_idx(_data(next(iter(configs.values()))), Path(folder))
+        write_idx(_data(next(iter(configs.values()))), Path(folder))
         for case, config in configs.items():
-            contenders = {
-                "aevq": partial(_run_in, own, ours, config, case.steps),
-                BARE: partial(_run_in, others, bare_loop, config, case.steps),
-                TORCHVISION: partial(_run_in, others, torchvision_loop, config, case.steps, folder),
-                PYTHAE: partial(_run_in, others, pythae, config, case.steps),
+            measures = {
+                name: partial(_run_in, own if name == "aevq" else others, contender, config, steps or case.steps)
+                for name, contender in contenders(folder).items()
             }
-            rounds = list(alternate(contenders, repeats))
-            yield from compare("training", case.name, rounds, "image", case.targets)
+            yield from compare("training", case.name, list(alternate(measures, repeats)), "image", case.targets)
+
+
+def contenders(torchvision_root: str) -> dict[str, Contender]:
+    """Return aevq and what it is compared with; pythae only where it is installed.
+
+    Args:
+        torchvision_root: The folder that `write_idx` wrote.
+    """
+    found: dict[str, Contender] = {"aevq": ours, BARE: bare_loop, TORCHVISION: partial(torchvision, torchvision_root)}
+    return found | ({PYTHAE: pythae} if find_spec("pythae") else {})
 
 
 def _process(is_ours: bool) -> ProcessPoolExecutor:
-    """A process of its own."""
+    """Return a pool of one process."""
     return ProcessPoolExecutor(1, get_context("spawn"), _begin, (is_ours, torch.get_num_threads()))
 
 
@@ -135,42 +102,63 @@ def _begin(is_ours: bool, threads: int) -> None:
         keep_freed_memory()
 
 
-def _run_in(process: ProcessPoolExecutor, measure: Callable[..., float], *arguments: object) -> float:
-    return process.submit(measure, *arguments).result()
+def _run_in(process: ProcessPoolExecutor, contender: Contender, config: DictConfig, steps: int) -> float:
+    return process.submit(contender, config, steps).result()
 
 
 def _data(config: DictConfig) -> MNISTDataModule:
-    data: MNISTDataModule = build(config.data)
+    data: MNISTDataModule = make(config.data)
     data.prepare()
     return data
 
 
-def ours(config: DictConfig, steps: int) -> float:
-    """Seconds an image of `aevq.train`'s first stage."""
-    pl.seed_everything(0, verbose=False)
-    data, model = build(config.data), build(config.model, EVERYTHING)
-    callbacks = [build(callback) for callback in config.callbacks.values()]
-    watch = Watch(config)
+def fit(
+    model: LatentModel,
+    data: MNISTDataModule,
+    config: DictConfig,
+    folder: str,
+    callbacks: Sequence[pl.Callback],
+    **trainer: Any,
+) -> None:
+    """Run the first stage of `aevq.train`.
+
+    Args:
+        model: The model.
+        data: The data.
+        config: The whole configuration.
+        folder: Folder of the run.
+        callbacks: Lightning's callbacks.
+        **trainer: Arguments of the Trainer that differ from the configuration.
+    """
+    Path(folder).mkdir(parents=True, exist_ok=True)
     plain = to_plain(config)
-    plain["trainer"] |= {"max_steps": WARMUP + steps, "val_check_interval": 10**9}
+    trainers = Trainers(plain["trainer"] | {"val_check_interval": 10**9} | trainer, plain, [MetricsCSV(folder)])
+    fit_model(model, data, Run(Path(folder)), trainers, list(callbacks))
+
+
+def ours(config: DictConfig, steps: int) -> float:
+    """Return seconds per image of `aevq.train`'s first stage."""
+    pl.seed_everything(0, verbose=False)
+    data, model = make(config.data), make(config.model)
+    laps = Laps(_device(config), steps)
+    callbacks = [*(make(callback) for callback in config.callbacks.values()), Watch(laps)]
     with TemporaryDirectory() as folder, silence():
-        trainers = Trainers(plain["trainer"], plain, [MetricsCSV(folder)])
-        fit_model(model, data, Run(Path(folder)), trainers, [*callbacks, watch])
-    return watch.laps.seconds / data.batch_size
+        fit(model, data, config, folder, callbacks, max_steps=laps.total)
+    return laps.seconds / data.batch_size
 
 
 def bare_loop(config: DictConfig, steps: int) -> float:
-    """Seconds an image of the shortest loop: index a tensor, forward, backward, step."""
-    os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)  # Lightning's, which slows an optimizer down
+    """Return seconds per image of the shortest loop: index a tensor, forward, backward, step."""
+    os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)  # set by Lightning; it slows an optimizer down
     data = _data(config)
-    device = _device(config)
-    model: LatentModel = build(config.model, EVERYTHING).train().to(device)
-    optimizer = build(config.model.optimizer, params=[p for p in model.parameters() if p.requires_grad])
-    x = to_unit(data.splits.train.images).to(device)
-    laps, size, order = Laps(device, WARMUP), data.batch_size, torch.empty(0, dtype=torch.int64)
-    for step in range(WARMUP + steps):
+    laps = Laps(_device(config), steps)
+    model: LatentModel = make(config.model).train().to(laps.device)
+    optimizer = make(config.model.optimizer, params=[p for p in model.parameters() if p.requires_grad])
+    x = to_unit(data.splits.train.images).to(laps.device)
+    size, order = data.batch_size, torch.empty(0, dtype=torch.int64)
+    for step in range(laps.total):
         if len(order) < size:
-            order = torch.randperm(len(x), device=device)
+            order = torch.randperm(len(x), device=laps.device)
         rows, order = order[:size], order[size:]
         loss = model.terms(x[rows]).objective.mean()
         optimizer.zero_grad()
@@ -201,57 +189,59 @@ class _Plain(pl.LightningModule):
         return torch.optim.Adam(self.model.parameters(), lr=1e-3)
 
 
-def torchvision_loop(config: DictConfig, steps: int, root: str) -> float:
-    """Seconds an image of Lightning over torchvision's MNIST in a DataLoader, without worker processes."""
+def torchvision(root: str, config: DictConfig, steps: int) -> float:
+    """Return seconds per image of Lightning over torchvision's MNIST in a DataLoader, without worker processes."""
     loader = DataLoader(MNIST(root, transform=ToTensor()), config.data.batch_size, shuffle=True)
-    watch = Watch(config)
+    laps = Laps(_device(config), steps)
     with TemporaryDirectory() as folder, silence():
         trainer = pl.Trainer(
             accelerator=config.trainer.accelerator,
             devices=1,
-            max_steps=WARMUP + steps,
+            max_steps=laps.total,
             max_epochs=-1,
             logger=CSVLogger(folder),
             default_root_dir=folder,
             enable_checkpointing=False,
-            callbacks=[watch],
+            callbacks=[Watch(laps)],
         )
-        trainer.fit(_Plain(build(config.model, EVERYTHING)), loader)
-    return watch.laps.seconds / config.data.batch_size
+        trainer.fit(_Plain(make(config.model)), loader)
+    return laps.seconds / config.data.batch_size
 
 
 def pythae(config: DictConfig, steps: int) -> float:
-    """Seconds an image of pythae's trainer."""
-    data = _data(config)
+    """Return seconds per image of pythae's trainer."""
+    from experiments.benchmarks.peers import pythae_model, pythae_seconds
+
+    data, laps = _data(config), Laps(_device(config), steps)
     images = to_unit(data.splits.train.images)
-    wanted = (WARMUP + steps) * data.batch_size
+    wanted = laps.total * data.batch_size
     images = images.repeat(-(-wanted // len(images)), 1, 1, 1)[:wanted]
-    model = pythae_model(build(config.model, EVERYTHING))
-    return pythae_seconds(model, images, data.batch_size, Laps(_device(config), WARMUP))
+    return pythae_seconds(pythae_model(make(config.model)), images, data.batch_size, laps)
 
 
-def matmul_share(config: DictConfig, seconds_an_image: float, peak: float) -> float:
-    """Floating point operations of a step, over those that a large matrix product does in the same time.
+def matmul_share(config: DictConfig, seconds_per_image: float, peak: float) -> float:
+    """Return the floating point operations of a step over those of a large matrix product in the same time.
 
     Args:
-        config: Of the case.
-        seconds_an_image: That ours takes.
-        peak: Operations a second of the matrix product.
+        config: Configuration of the case.
+        seconds_per_image: What aevq takes.
+        peak: Operations per second of the matrix product.
     """
-    model = build(config.model, EVERYTHING).train()
+    model = make(config.model).train()
     with FlopCounterMode(display=False) as counter:
         model.terms(torch.rand(config.data.batch_size, 1, 28, 28)).objective.mean().backward()
-    return counter.get_total_flops() / (config.data.batch_size * seconds_an_image * peak)
+    return counter.get_total_flops() / (config.data.batch_size * seconds_per_image * peak)
 
 
-def _write_idx(data: MNISTDataModule, root: Path) -> None:
-    """The train split as the files that torchvision's MNIST reads."""
+def write_idx(data: MNISTDataModule, root: Path) -> None:
+    """Write the train and test split as the files that torchvision's MNIST reads."""
     raw = root / "MNIST" / "raw"
     raw.mkdir(parents=True)
     for name, split in (("train", data.splits.train), ("t10k", data.splits.test)):
-        count = len(split).to_bytes(4, "big")
-        sides = b"".join(side.to_bytes(4, "big") for side in split.images.shape[-2:])
-        images = split.images.to(torch.uint8).numpy().tobytes()
-        (raw / f"{name}-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03" + count + sides + images)
-        labels = split.labels.to(torch.uint8).numpy().tobytes()
-        (raw / f"{name}-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01" + count + labels)
+        (raw / f"{name}-images-idx3-ubyte").write_bytes(_idx(split.images.squeeze(1)))
+        (raw / f"{name}-labels-idx1-ubyte").write_bytes(_idx(split.labels))
+
+
+def _idx(values: Tensor) -> bytes:
+    sizes = b"".join(size.to_bytes(4, "big") for size in values.shape)
+    return bytes([0, 0, 8, values.ndim]) + sizes + values.to(torch.uint8).numpy().tobytes()

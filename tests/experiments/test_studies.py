@@ -8,12 +8,12 @@ import pytest
 
 from aevq.errors import UserError
 from aevq.report.catalogue import Metric
-from experiments.front_page import front_page
 from experiments.common.readme import between, put
 from experiments.common.results import Results, Row, collect_results, has_results, read_results, write_results
 from experiments.common.running import agree, commands_of, sweep_arguments
 from experiments.common.study import EXPERIMENTS, Study, find_study, study_names
 from experiments.common.tables import table
+from experiments.front_page import front_page
 from experiments.study import main, run
 from experiments.targets import GPU_TARGETS, TARGETS, targets_tables
 from helpers.run_folders import make_run
