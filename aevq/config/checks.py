@@ -16,7 +16,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from annotated_types import Ge, Le, Lt, MinLen
 from pydantic import (
@@ -33,6 +33,7 @@ from pydantic import (
     validate_call,
 )
 from pydantic.dataclasses import dataclass as pydantic_dataclass
+from typing_extensions import dataclass_transform
 
 from aevq.errors import UserError, did_you_mean
 
@@ -60,6 +61,8 @@ __all__ = [
     "validate",
 ]
 
+T = TypeVar("T")
+
 STRICT = ConfigDict(strict=True, arbitrary_types_allowed=True, allow_inf_nan=False)
 
 
@@ -79,8 +82,22 @@ Name = Annotated[str, StringConstraints(pattern=r"^\w[\w.+-]*$")]  # of a file o
 PositiveInts = Annotated[tuple[PositiveInt, ...], Strict(False), MinLen(1)]
 ImageShape = Annotated[tuple[PositiveInt, PositiveInt, PositiveInt], Strict(False)]
 
-settings = functools.partial(pydantic_dataclass, frozen=True, config=STRICT)
-"""Decorator: a frozen dataclass whose constructor checks its fields."""
+
+@dataclass_transform(frozen_default=True)
+def settings(cls: type[T]) -> type[T]:
+    """Make a class a frozen dataclass whose constructor checks its fields and raises `ArgumentError`."""
+    made: Any = pydantic_dataclass(cls, frozen=True, config=STRICT | ConfigDict(extra="forbid"))
+    construct = made.__init__
+
+    @functools.wraps(construct)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            construct(self, *args, **kwargs)
+        except ValidationError as error:
+            raise argument_error(error, [field.name for field in fields(made)]) from error
+
+    made.__init__ = __init__
+    return made
 
 
 class ArgumentError(UserError):

@@ -1,38 +1,35 @@
-"""Which runs are meant: the folders of a sweep, with those of its jobs that came to nothing."""
+"""The runs of a comparison: those in the folders of sweeps and runs, with the jobs of a sweep that did not finish."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from aevq.config.schema import check_value
+from pydantic import TypeAdapter, ValidationError
+
+from aevq.config.checks import argument_error, settings
 from aevq.errors import UserError, did_you_mean
 from aevq.report.records import Record, read_record
 from aevq.runs.result import read_result
-from aevq.runs.sealed import unseal_json
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 __all__ = ["Collection", "Unfinished", "collect", "find_folder", "is_run", "is_sweep"]
 
-LATEST, LATEST_SWEEP = "latest", "latest_sweep"
+LATEST, LATEST_SWEEP, SWEEP_FILE = "latest", "latest_sweep", "sweep.json"
 FINISHED = "finished"
 
 
 @dataclass(frozen=True)
 class Unfinished:
-    """A job or run without figures.
+    """A job or run without metrics.
 
     Attributes:
-        name: Of its folder, or its overrides where it has none.
+        name: Name of its folder, or its overrides if it has none.
         status: failed, interrupted, running or waiting.
-        error: Why, where it is known.
-        overrides: What it was started with, as typed.
-        log: Where to read more, relative to the sweep's folder.
+        error: The reason, if known.
+        overrides: Its command-line overrides.
+        log: Its log file, relative to the sweep's folder.
     """
 
     name: str
@@ -44,11 +41,11 @@ class Unfinished:
 
 @dataclass
 class Collection:
-    """Everything that was found.
+    """The runs that were found.
 
     Attributes:
-        finished: Runs that have figures.
-        unfinished: Jobs and runs that have none.
+        finished: Runs with metrics.
+        unfinished: Jobs and runs without metrics.
         commands: Command lines of the sweeps.
     """
 
@@ -57,18 +54,33 @@ class Collection:
     commands: list[str] = field(default_factory=list)
 
 
+@settings
+class _Job:
+    overrides: list[str]
+    status: str = FINISHED
+    folder: str | None = None
+    error: str | None = None
+    log: str | None = None
+
+
+@settings
+class _Sweep:
+    jobs: list[_Job]
+    command: str = ""
+
+
 def collect(folders: Iterable[Path]) -> Collection:
-    """All runs in folders of sweeps and runs; one that is met twice counts once.
+    """Return all runs in folders of sweeps and runs; a run that is found twice counts once.
 
     Raises:
-        UserError: If a file of a run cannot be read, or there is no run at all.
+        UserError: If a file of a run is damaged, or there is no run at all.
     """
     found, seen = Collection(), set[Path]()
     for folder in folders:
-        jobs = [(folder, {})] if is_run(folder) else _jobs(folder, found.commands)
+        jobs = [(folder, _Job([]))] if is_run(folder) else _jobs(folder, found.commands)
         for path, job in jobs:
             if path is None or path.resolve() not in seen:
-                _sort_in(path, job, found)
+                _add(found, path, job)
             if path is not None:
                 seen.add(path.resolve())
     if not found.finished and not found.unfinished:
@@ -76,120 +88,81 @@ def collect(folders: Iterable[Path]) -> Collection:
     return found
 
 
-def _sort_in(path: Path | None, job: dict[str, Any], found: Collection) -> None:
-    """Put a run among the finished or the unfinished: finished is what its sweep and the run itself call so."""
-    overrides = " ".join(map(str, job.get("overrides", [])))
-    status, error = str(job.get("status", FINISHED)), job.get("error")
+def _add(found: Collection, path: Path | None, job: _Job) -> None:
+    """Add a run; it is finished only if both its sweep and its own result.json say so."""
+    overrides = " ".join(job.overrides)
     if path is None or not is_run(path):
-        found.unfinished.append(Unfinished(_name(path, overrides), status, error, overrides, job.get("log")))
+        name = path.name if path else overrides
+        found.unfinished.append(Unfinished(name, job.status, job.error, overrides, job.log))
         return
     result = read_result(path / "result.json")
-    if status == result.status == FINISHED:
+    if job.status == result.status == FINISHED:
         found.finished.append(read_record(path))
         return
-    worse = status if status != FINISHED else result.status
-    found.unfinished.append(
-        Unfinished(path.name, worse, error or result.error, overrides or result.command, job.get("log"))
-    )
+    status = job.status if job.status != FINISHED else result.status
+    error = job.error or result.error
+    found.unfinished.append(Unfinished(path.name, status, error, overrides or result.command, job.log))
 
 
-def _name(path: Path | None, overrides: str) -> str:
-    return path.name if path else overrides
+def _jobs(sweep: Path, commands: list[str]) -> Iterator[tuple[Path | None, _Job]]:
+    """Yield the run folder of each job of a sweep and what sweep.json says of it; without that file, every run."""
+    if not (sweep / SWEEP_FILE).exists():
+        for path in sorted(sweep.glob("*/result.json"), key=lambda path: _by_index(path.parent.name)):
+            yield path.parent, _Job([])
+        return
+    content = _read_sweep(sweep / SWEEP_FILE)
+    commands.append(content.command)
+    for job in content.jobs:
+        yield (sweep / job.folder if job.folder else None), job
 
 
-def _jobs(sweep: Path, commands: list[str]) -> list[tuple[Path | None, dict[str, Any]]]:
-    """Folder of each job of a sweep and what `sweep.json` says of it; without that file, every run below."""
-    content = _read_sweep(sweep)
-    if content is None:
-        return [(path.parent, {}) for path in sorted(sweep.glob("*/result.json"), key=_natural)]
-    commands.append(str(content.get("command", "")))
-    return [(sweep / job["folder"] if job.get("folder") else None, job) for job in content["jobs"]]
-
-
-def _read_sweep(sweep: Path) -> dict[str, Any] | None:
-    path = sweep / "sweep.json"
-    if not path.exists():
-        return None
+def _read_sweep(path: Path) -> _Sweep:
     try:
-        content = unseal_json(path.read_text(encoding="utf-8"))
-        for job in content["jobs"]:
-            check_value("status", job["status"], str)
-            check_value("overrides", job["overrides"], list[str])
-            check_value("folder", job.get("folder"), str | None)
-            for name in ("error", "log"):
-                check_value(name, job.get(name), str | None)
-            if (folder := job.get("folder")) and Path(folder).name != folder:
-                raise ValueError(f"a job's folder is elsewhere: {folder!r}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a readable sweep ({type(error).__name__}: {error})") from error
+        content = TypeAdapter(_Sweep).validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        reason = argument_error(error) if isinstance(error, ValidationError) else error
+        raise UserError(f"{path}: not a readable sweep ({reason})") from error
+    for job in content.jobs:
+        if job.folder and (Path(job.folder).name != job.folder or job.folder == ".."):
+            raise UserError(f"{path}: expected the name of a folder in that of the sweep, got {job.folder!r}")
     return content
 
 
+def _by_index(name: str) -> tuple[float, str]:
+    """Sort key that puts `2_ae` before `10_ae`, and names without a number last."""
+    return float("".join(takewhile(str.isdecimal, name)) or "inf"), name
+
+
 def is_run(path: Path) -> bool:
-    """Whether a folder is that of a run."""
+    """Return whether a folder is that of a run."""
     return (path / "result.json").is_file()
 
 
 def is_sweep(path: Path) -> bool:
-    """Whether a folder holds a sweep's record, or runs."""
-    return (path / "sweep.json").is_file() or any(path.glob("*/result.json"))
+    """Return whether a folder holds the record of a sweep, or runs."""
+    return (path / SWEEP_FILE).is_file() or any(path.glob("*/result.json"))
 
 
 def find_folder(name: str, runs: Path) -> Path:
-    """A run's or a sweep's folder.
+    """Return the folder of a run or a sweep.
 
     Args:
         name: Its path, its name in `runs` or in `runs/sweep`, or `latest` for the newest sweep.
-        runs: Where runs are kept.
+        runs: Folder of all runs.
 
     Raises:
         UserError: If there is none.
     """
     sweeps = runs / "sweep"
-    if name == LATEST:
-        return _newest(runs)
-    for path in (Path(name), runs / name, sweeps / name):
+    places = [Path(name), runs / name, sweeps / name]
+    if name == LATEST:  # without the link, the names of the folders tell: they begin with the time
+        places = [runs / LATEST_SWEEP, *sorted(sweeps.glob("*"), reverse=True)]
+    for path in places:
         if is_run(path) or is_sweep(path):
-            return path
+            return path.resolve() if name == LATEST else path
+    if name == LATEST:
+        raise UserError(f"latest: there is no sweep in {sweeps.absolute()}")
     known = [path.name for folder in (runs, sweeps) if folder.is_dir() for path in folder.iterdir() if is_run(path)]
     known += [path.name for path in sweeps.glob("*") if is_sweep(path)]
     hint = did_you_mean(name, known) if len(known) <= 10 else f"({len(known)} are in {runs})"
     raise UserError(f"{name}: there is no run and no sweep; {hint}")
-
-
-def _newest(runs: Path) -> Path:
-    """The sweep that began last: the one that the link points to, or, without links, by the time that it says.
-
-    When its folder was last written to says nothing: a report is written there too.
-    """
-    sweeps = runs / "sweep"
-    if is_sweep(runs / LATEST_SWEEP):
-        return (runs / LATEST_SWEEP).resolve()
-    known = [path for path in sweeps.glob("*") if is_sweep(path)]
-    if not known:
-        raise UserError(f"latest: there is no sweep in {sweeps.absolute()}")
-    return max(known, key=lambda path: (_began(path), path.name))
-
-
-def _began(sweep: Path) -> datetime:
-    content = _read_sweep(sweep) or {}
-    times = [str(content["started"])] if "started" in content else _starts(sweep)
-    parsed = [_time(text) for text in times]
-    return min(parsed, default=datetime.min.replace(tzinfo=UTC))
-
-
-def _starts(sweep: Path) -> list[str]:
-    return [read_result(path).started for path in sweep.glob("*/result.json")]
-
-
-def _time(text: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        return datetime.min.replace(tzinfo=UTC)
-    return time if time.tzinfo else time.astimezone()
-
-
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """Sorts `10_ae` behind `2_ae`."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", str(path)) if part]

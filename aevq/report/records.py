@@ -1,37 +1,47 @@
-"""One run as a report sees it: the small files of its folder, read once."""
+"""One run as the report sees it: the small files of its folder, read once.
+
+The metrics of evaluation.json replace those of result.json with the same names.
+"""
 
 from __future__ import annotations
 
 import csv
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-from aevq.config.schema import check_value
+from pydantic import TypeAdapter, ValidationError
+
+from aevq.config.checks import argument_error, settings, validate
 from aevq.errors import UserError
+from aevq.metrics.catalogue import Metric
 from aevq.runs.configs import read_config
 from aevq.runs.result import SCHEMA_VERSION, Result, read_result
-from aevq.runs.sealed import unseal_json
 
-if TYPE_CHECKING:
-    from pathlib import Path
+__all__ = ["Evaluation", "Measurement", "Record", "read_curves", "read_evaluation", "read_record"]
 
-__all__ = ["Measurement", "Record", "read_curves", "read_record"]
-
-Curves = dict[str, list[tuple[int, float]]]
+SAMPLED = ("samples/", "real/")  # metrics that depend on the number of samples
+NEEDED = (  # what a report prints of every finished run
+    ("model", "name", str),
+    ("model", "parameters", int),
+    ("data", "name", str),
+    ("data", "fingerprint", dict[str, str]),
+    ("data", "sizes", dict[str, int]),
+)
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """How a run's figures came about: only figures of equal measurements may share a table.
+    """How the metrics of a run were measured; metrics that were measured differently are not comparable.
 
     Attributes:
         data: Name of the data set.
         fingerprint: SHA-256 of images and labels of all splits.
-        binarize: How pixels were made binary, `none` for grey ones.
-        metrics_version: Of the protocol; None where the run does not say.
-        samples: Samples a prior; None where the run does not say, or has none.
-        mode_samples: Samples that modes were counted on; None where none were.
+        binarize: How pixels were made binary; `none` for grey ones.
+        metrics_version: Version of the protocol; None if the run does not say.
+        samples: Number of samples per prior; None if none were measured.
+        mode_samples: Number of samples that modes were counted on; None if none were counted.
     """
 
     data: str
@@ -44,98 +54,115 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Record:
-    """A run folder.
+    """A finished run.
 
     Attributes:
-        path: The folder.
+        path: Its folder.
         result: Its result.json.
         config: Its config.yaml as plain values.
-        figures: Figures by name: those of result.json, under those of evaluation.json, and the costs.
-        measurement: How they came about.
+        metrics: Metrics by name, with parameters and costs.
+        measurement: How they were measured.
+        extra_metrics: Catalogue entries of its metrics from outside the package.
     """
 
     path: Path
     result: Result
     config: dict[str, Any]
-    figures: dict[str, float]
+    metrics: dict[str, float]
     measurement: Measurement
+    extra_metrics: tuple[Metric, ...] = ()
 
-    def picture(self, name: str) -> Path | None:
-        """A PNG of the folder `images`, if the run has it."""
+    def image(self, name: str) -> Path | None:
+        """Return the path of `images/<name>.png`; None if it does not exist or a link leads out of the folder."""
         folder = self.path / "images"
         path = folder / f"{name}.png"
-        inside = path.resolve().is_relative_to(folder.resolve())  # a name, or a link, may point elsewhere
-        return path if inside and path.is_file() else None
+        return path if path.is_file() and path.resolve().is_relative_to(folder.resolve()) else None
+
+
+@settings
+class Evaluation:
+    """The content of evaluation.json that later commands read.
+
+    Attributes:
+        schema_version: Version of the layout.
+        metrics_version: Version of the protocol.
+        weights: SHA-256 of the checkpoint that was measured.
+        settings: Of the evaluation.
+        metrics: Metrics by name.
+    """
+
+    schema_version: int
+    metrics_version: str
+    settings: dict[str, Any]
+    metrics: dict[str, float]
+    weights: str | None = None
 
 
 def read_record(path: Path) -> Record:
-    """The run in a folder.
+    """Return the run in a folder.
 
     Raises:
-        UserError: If one of its files is torn or of another schema version.
+        UserError: If a file of it is damaged or has another schema version.
     """
     result = read_result(path / "result.json")
-    _check_result(path / "result.json", result)
-    config = read_config(path / "config.yaml", result.sealed)
-    evaluation = _read_evaluation(path / "evaluation.json", result.weights)
-    asked = _group(config, "evaluation")
-    measured = evaluation["settings"] if evaluation else asked
-    samples, of_modes = measured.get("samples"), {measured.get("mode_samples"), asked.get("mode_samples")}
-    same = samples == asked.get("samples") and len(of_modes - {None}) < 2  # runs older than modes counted none
-    own = _measured_alike(result, evaluation, same)
-    figures = own | (evaluation["metrics"] if evaluation else {})
+    for part, key, annotation in NEEDED:
+        validate(f"{path / 'result.json'}: {part}.{key}", getattr(result, part).get(key), annotation)
+    config = read_config(path / "config.yaml")
+    evaluation = read_evaluation(path / "evaluation.json", result.weights)
+    metrics = _merged(result, _group(config, "evaluation"), evaluation)
+    measured = evaluation.settings if evaluation else _group(config, "evaluation")
+    samples = {name: value for name, value in metrics.items() if name.startswith("samples/")}
+    mode_counts = [value for name, value in samples.items() if name.endswith("/mode_samples")]
     measurement = Measurement(
         data=result.data["name"],
-        fingerprint=result.data["fingerprint"]["all"],
+        fingerprint=result.data["fingerprint"].get("all", ""),
         binarize=str(_group(config, "data").get("binarize", "none")),
-        metrics_version=evaluation["metrics_version"] if evaluation else result.metrics_version,
-        samples=samples if any(name.startswith("samples/") for name in figures) else None,
-        mode_samples=_mode_samples(figures),
+        metrics_version=evaluation.metrics_version if evaluation else result.metrics_version,
+        samples=measured.get("samples") if samples else None,
+        mode_samples=int(max(mode_counts)) if mode_counts else None,
     )
-    return Record(path, result, config, figures | _costs(result), measurement)
+    extra = validate(f"{path / 'result.json'}: extra_metrics", getattr(result, "extra_metrics", []), list[Metric])
+    return Record(path, result, config, metrics | _costs(result), measurement, tuple(extra))
 
 
-def _measured_alike(result: Result, evaluation: dict[str, Any] | None, same_samples: bool) -> dict[str, float]:
-    """The figures of result.json that may stand beside those of evaluation.json."""
+def read_evaluation(path: Path, weights: str | None) -> Evaluation | None:
+    """Return the content of evaluation.json; None if the run was not evaluated.
+
+    Args:
+        path: The file.
+        weights: SHA-256 of the run's weights, if known.
+
+    Raises:
+        UserError: If the file is damaged, has another schema version, or measures other weights.
+    """
+    if not path.exists():
+        return None
+    try:
+        found = TypeAdapter(Evaluation).validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        reason = argument_error(error) if isinstance(error, ValidationError) else error
+        raise UserError(f"{path}: not a readable evaluation ({reason})") from error
+    if found.schema_version != SCHEMA_VERSION:
+        raise UserError(f"{path}: expected schema_version {SCHEMA_VERSION}, got {found.schema_version}")
+    if None not in (weights, found.weights) and weights != found.weights:
+        raise UserError(f"{path}: it measures other weights than the run's; run python -m aevq.evaluate again")
+    return found
+
+
+def _merged(result: Result, asked: dict[str, Any], evaluation: Evaluation | None) -> dict[str, float]:
+    """Return the metrics of the evaluation, and those of the run that were measured in the same way."""
     if evaluation is None:
         return dict(result.metrics)
-    if evaluation["metrics_version"] != result.metrics_version:
-        return {}
-    return {
-        name: value for name, value in result.metrics.items() if same_samples or name.split("/")[0] not in _OF_SAMPLES
-    }
-
-
-def _mode_samples(figures: dict[str, float]) -> int | None:
-    """How many samples the modes of any prior were counted on, most of all."""
-    counts = [int(v) for name, v in figures.items() if name.startswith("samples/") and name.endswith("/mode_samples")]
-    return max(counts, default=None)
-
-
-_OF_SAMPLES = ("samples", "floor")
+    if evaluation.metrics_version != result.metrics_version:
+        return dict(evaluation.metrics)
+    alike = all(evaluation.settings.get(key) == asked.get(key) for key in ("samples", "mode_samples"))
+    own = {name: value for name, value in result.metrics.items() if alike or not name.startswith(SAMPLED)}
+    return own | evaluation.metrics
 
 
 def _group(config: dict[str, Any], name: str) -> dict[str, Any]:
     group = config.get(name)
     return group if isinstance(group, dict) else {}
-
-
-def _check_result(path: Path, result: Result) -> None:
-    """Check that a finished run says what a report needs.
-
-    Raises:
-        UserError: If something is missing or of another type.
-    """
-    for field, key, kind in _NEEDED:
-        check_value(f"{path}: {field}.{key}", getattr(result, field).get(key), kind)
-
-
-_NEEDED = (
-    ("model", "name", str),
-    ("model", "parameters", int),
-    ("data", "name", str),
-    ("data", "fingerprint", dict[str, str]),
-)
 
 
 def _costs(result: Result) -> dict[str, float]:
@@ -144,42 +171,14 @@ def _costs(result: Result) -> dict[str, float]:
     return costs | {f"seconds/{stage}": float(value) for stage, value in result.seconds.items()}
 
 
-def _read_evaluation(path: Path, weights: str | None) -> dict[str, Any] | None:
-    """The content of evaluation.json; None where the run was not evaluated.
+def read_curves(path: Path) -> dict[str, list[tuple[int, float]]]:
+    """Return the curves of a metrics.csv: by name, `(step, value)` in the order of the steps.
 
-    Args:
-        path: The file.
-        weights: SHA-256 of the run's weights, where it says so.
-
-    Raises:
-        UserError: If it is torn, was changed, is of another schema version, or measures other weights.
+    Rows that an interrupted run left incomplete are skipped. Without the file there are no curves.
     """
-    if not path.exists():
-        return None
-    try:
-        content = unseal_json(path.read_text(encoding="utf-8"))
-        version = content["schema_version"]
-        content["metrics"], content["metrics_version"], content["settings"]["samples"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a readable evaluation ({type(error).__name__}: {error})") from error
-    if version != SCHEMA_VERSION:
-        raise UserError(f"{path}: expected schema_version {SCHEMA_VERSION}, got {version!r}")
-    check_value(f"{path}: metrics", content["metrics"], dict[str, float])
-    check_value(f"{path}: metrics_version", content["metrics_version"], str | None)
-    check_value(f"{path}: settings.samples", content["settings"]["samples"], int)
-    if weights is not None and content.get("weights", weights) != weights:
-        raise UserError(f"{path}: it measures other weights than the run's; python -m aevq.evaluate measures these")
-    return content
-
-
-def read_curves(path: Path) -> Curves:
-    """Figures while training, from a metrics.csv: by name `(step, value)` in the order of the steps.
-
-    A row that a kill has torn is passed over; without the file there are no curves.
-    """
-    curves: Curves = defaultdict(list)
     if not path.is_file():
         return {}
+    curves: dict[str, list[tuple[int, float]]] = defaultdict(list)
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
         for row in csv.reader(file):
             try:

@@ -5,7 +5,7 @@ from aevq.report.folders import collect, find_folder
 from helpers.run_folders import make_run, sweep_of
 
 
-def test_only_finished_runs_have_figures(tmp_path):
+def test_only_finished_runs_have_metrics(tmp_path):
     for status in ("finished", "failed", "interrupted", "running"):
         make_run(tmp_path / status, status=status, error="boom" if status == "failed" else None)
     found = collect([tmp_path])
@@ -17,7 +17,7 @@ def test_only_finished_runs_have_figures(tmp_path):
     }
 
 
-def test_a_sweeps_record_says_which_jobs_there_were(tmp_path):
+def test_the_jobs_of_a_sweep_are_those_of_its_record(tmp_path):
     make_run(tmp_path / "0_a")
     make_run(tmp_path / "1_b", status="running")
     make_run(tmp_path / "2_c")
@@ -35,7 +35,7 @@ def test_a_sweeps_record_says_which_jobs_there_were(tmp_path):
     assert found.commands == ["python -m aevq.train -m seed=0,1"]
 
 
-def test_a_run_that_is_met_twice_counts_once_and_ten_comes_after_two(tmp_path):
+def test_a_run_that_is_found_twice_counts_once_and_ten_comes_after_two(tmp_path):
     for i in (10, 2):
         make_run(tmp_path / f"{i}_a", seed=i)
     (tmp_path / "latest").symlink_to("2_a")
@@ -43,11 +43,13 @@ def test_a_run_that_is_met_twice_counts_once_and_ten_comes_after_two(tmp_path):
     assert [run.path.name for run in found.finished] == ["2_a", "10_a"]
 
 
-def test_latest_is_the_sweep_that_began_last(tmp_path):
-    for name, day in (("b", 3), ("a", 5), ("c", 4)):
-        make_run(tmp_path / "sweep" / name / "0", started=f"2026-01-0{day}T00:00:00+00:00")
-    assert find_folder("latest", tmp_path).name == "a"
-    assert find_folder("c", tmp_path).name == "c"
+def test_latest_is_the_linked_sweep_or_without_a_link_the_last_by_name(tmp_path):
+    for name in ("2026-01-03", "2026-01-05", "2026-01-04"):
+        make_run(tmp_path / "sweep" / name / "0")
+    assert find_folder("latest", tmp_path).name == "2026-01-05"
+    (tmp_path / "latest_sweep").symlink_to("sweep/2026-01-04")
+    assert find_folder("latest", tmp_path).name == "2026-01-04"
+    assert find_folder("2026-01-03", tmp_path).name == "2026-01-03"
 
 
 @pytest.mark.parametrize(("name", "message"), [("latest", "no sweep in"), ("sweap1", "did you mean 'sweep1'")])
@@ -59,7 +61,7 @@ def test_what_is_not_there_is_named(name, message, tmp_path):
 
 
 @pytest.mark.parametrize("content", ["{", '{"jobs": 3}', '{"jobs": [{}]}', "[]"])
-def test_a_torn_sweep_is_named(content, tmp_path):
+def test_a_damaged_sweep_is_named(content, tmp_path):
     (tmp_path / "sweep.json").write_text(content)
     with pytest.raises(UserError, match=r"sweep\.json"):
         collect([tmp_path])

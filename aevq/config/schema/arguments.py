@@ -133,7 +133,7 @@ def _check_argument(path: str, value: Any, annotation: Any, find: Find) -> None:
             _check_kind(path, find(value["_target_"], path), annotation)
         check_node(path, value, find)
         return
-    if annotation in (UNKNOWN, Any):
+    if annotation in (UNKNOWN, Any) or (isinstance(value, Mapping) and _part_kinds(annotation)):
         return
     plain, kinds = plain_part(annotation), _part_kinds(annotation)
     if plain is None or (plain is type(None) and kinds and value is not None):

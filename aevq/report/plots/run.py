@@ -1,13 +1,12 @@
-"""All pictures of one run."""
+"""All plots of one run."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
-from aevq.config.schema import Count, Seed, checked
+from aevq.config.checks import PositiveInt, Seed, settings
 from aevq.data import some_rows
 from aevq.latents import CodeSpec, VectorSpec
 from aevq.metrics.generate import encode_all, generate, interpolate, reconstruct_all
@@ -23,43 +22,38 @@ if TYPE_CHECKING:
     from aevq.models import LatentModel
     from aevq.priors import Prior
 
-__all__ = ["PictureSettings", "draw_run", "draw_samples"]
+__all__ = ["PlotSettings", "draw_run", "draw_samples"]
 
 COLUMNS = 8  # of a grid of samples
 
 
-@checked("pictures")
-@dataclass(frozen=True)
-class PictureSettings:
+@settings
+class PlotSettings:
     """What to draw.
 
     Attributes:
         samples: Images in a grid of samples.
         map_points: Test images on the map of the latents.
-        seed: Of the samples.
+        seed: Seed of the samples.
     """
 
-    samples: Count
-    map_points: Count
-    seed: Seed
+    samples: PositiveInt = 64
+    map_points: PositiveInt = 2000
+    seed: Seed = 0
 
 
 def draw_run(
-    model: LatentModel,
-    priors: dict[str, Prior],
-    data: MNISTDataModule,
-    folder: Path,
-    settings: PictureSettings,
+    model: LatentModel, priors: dict[str, Prior], data: MNISTDataModule, folder: Path, settings: PlotSettings
 ) -> list[Path]:
-    """Write the pictures of a run; every title names model and data set.
+    """Write the plots of a run; every title names the model and the data set.
 
-    In `folder/strips` are the same images bare, for a report that sets runs side by side.
+    `folder/strips` gets the same images without titles, for a report that shows runs side by side.
 
     Returns:
-        The titled pictures, by name.
+        The plots with titles, by name.
     """
     name = f"{type(model).__name__} on {data.name}"
-    x, labels = data.images("test"), data.digits("test")[:, 0]  # of stacked digits the red one stands for the class
+    x, labels = data.images("test"), data.digits("test")[:, 0]  # stacked digits are classed by the red one
     digits = one_of_each(labels, 2)
     rows = {"original": x[digits], "reconstruction": reconstruct_all(model, x[digits])}
     save_rows(rows, f"{name}: test images and their reconstructions", folder / "reconstructions.png")
@@ -74,7 +68,7 @@ def draw_run(
 
 
 def draw_samples(images: Tensor, prior: str, title: str, folder: Path) -> None:
-    """Write samples `(N, C, H, W)` in [0, 1] of one prior, titled and as a bare strip."""
+    """Write samples `(N, C, H, W)` in [0, 1] of one prior, as a grid with a title and as a strip."""
     save_grid(images, COLUMNS, f"{title}: samples, {prior}", folder / f"samples_{prior}.png")
     save_strip(images, COLUMNS, folder / "strips" / f"samples_{prior}.png")
 
@@ -82,12 +76,8 @@ def draw_samples(images: Tensor, prior: str, title: str, folder: Path) -> None:
 def _draw_interpolations(model: LatentModel, x: Tensor, labels: Tensor, name: str, folder: Path) -> None:
     start = one_of_each(labels, 1)
     images = interpolate(model, x[start], x[start.roll(-1)], steps=10)
-    save_grid(
-        images.flatten(0, 1),
-        10,
-        f"{name}: from one digit's latent to the next",
-        folder / "interpolations.png",
-    )
+    title = f"{name}: from the latent of one digit to the next"
+    save_grid(images.flatten(0, 1), 10, title, folder / "interpolations.png")
 
 
 def _draw_latents(model: LatentModel, x: Tensor, labels: Tensor, name: str, folder: Path) -> None:
