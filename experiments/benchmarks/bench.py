@@ -32,7 +32,7 @@ import torch  # noqa: E402
 from rich.console import Console  # noqa: E402
 
 from aevq.config.terminal import quiet_libraries  # noqa: E402
-from aevq.report.text import markdown_grid  # noqa: E402
+from aevq.report.tables import markdown_grid  # noqa: E402
 from aevq.runs.provenance import git_state, versions  # noqa: E402
 from experiments.benchmarks.cases import CASES  # noqa: E402
 from experiments.benchmarks.likelihood import likelihood_rows  # noqa: E402

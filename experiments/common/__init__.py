@@ -1,1 +1,1 @@
-"""What the studies share: how their runs are made, collected, and put into tables and figures."""
+"""What the studies and benchmarks share: results, tables, plots, the runs of a study, and configurations."""

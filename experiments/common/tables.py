@@ -1,53 +1,90 @@
-"""Markdown tables of a study's results."""
+"""Markdown tables of a study's results, with titles, units and directions from the metric catalogue."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from aevq.evaluate import FOR_CODES, FOR_VECTORS
-from aevq.report.catalogue import Metric
-from aevq.report.statistics import Estimate, marks
-from aevq.report.tables import Cell
-from aevq.report.text import markdown_cell, markdown_grid
+from aevq.metrics.catalogue import Metric, entry, find
+from aevq.report.statistics import Estimate
+from aevq.report.tables import Row, cells, make_table, markdown
 from experiments.common.results import Results
 
-__all__ = ["sample_rows", "table"]
+__all__ = ["column", "get", "sampled_priors", "samples_table", "table", "uncompared"]
 
-Rows = Mapping[str, tuple[str, str]]
+Column = str | Metric
 
 
-def table(results: Results, first: str, columns: Sequence[Metric], rows: Rows, references: Rows | None = None) -> str:
-    """One row a group, or a group and a prior; the best of a column is bold, what cannot be told from it italic.
+def column(name: str) -> Metric:
+    """Return the catalogue entry of a metric; its title names the prior if the metric is one of samples.
+
+    Raises:
+        KeyError: If the catalogue has no such metric.
+    """
+    metric = find(name) or entry(name)
+    samples, _, rest = name.partition("/")
+    return replace(metric, title=f"{metric.title}, {rest.partition('/')[0]}") if samples == "samples" else metric
+
+
+def uncompared(name: str | Metric) -> Metric:
+    """Return the entry of a metric whose best value is not marked, because the study sets it or only refers to it."""
+    return replace(name if isinstance(name, Metric) else column(name), goal=None)
+
+
+def get(results: Results, label: str, name: str) -> Estimate | None:
+    """Return a metric of a group; a name with `<word>` stands for the lowest of those that it matches."""
+    if "<" not in name:
+        return results.get(label, name)
+    names = dict.fromkeys(each for row in results.of(label) for each in row.metrics if entry(name).match(each))
+    found = [value for each in names if (value := results.get(label, each))]
+    return min(found, key=lambda value: value.mean, default=None)
+
+
+def table(results: Results, head: str, columns: Sequence[Column], rows: Mapping[str, str]) -> str:
+    """Return a table with one row for each group.
 
     Args:
-        results: Of the study.
-        first: Head of the first column.
-        columns: The figures. Names stand behind their row's prefix; of several with `|` between them the first is taken
-            that a group has.
-        rows: Title of the row → label of its group and prefix of its figures, say `samples/mixture/`.
-        references: Rows below, which are not in the running.
+        results: Results of the study.
+        head: Head of the first column.
+        columns: Metrics, by name or as entries of the catalogue.
+        rows: Title of the row → label of the group.
     """
-    cells = [_column(results, column, rows) + _column(results, column, references or {}, False) for column in columns]
-    lines = [[title, *row] for title, *row in zip([*rows, *(references or {})], *cells, strict=True)]
-    return markdown_grid([first, *(column.title for column in columns)], lines)
+    metrics = [each if isinstance(each, Metric) else column(each) for each in columns]
+    found = [
+        Row((title,), cells(get(results, label, metric.name) for metric in metrics)) for title, label in rows.items()
+    ]
+    return markdown(make_table((head,), metrics, found))
 
 
-def sample_rows(results: Results, models: Rows) -> dict[str, tuple[str, str]]:
-    """A row for each model and prior that it was sampled with, of the models' rows."""
-    return {
-        f"{title}, {prior}": (label, f"samples/{prior}/")
-        for title, (label, _) in models.items()
-        for prior in (*FOR_VECTORS, *FOR_CODES)
-        if results.get(label, f"samples/{prior}/fd")
-    }
+def sampled_priors(results: Results, label: str) -> list[str]:
+    """Return the priors that a group was sampled from, the one with the largest Fréchet distance first."""
+    names = [name for name in results.of(label)[0].metrics if name.startswith("samples/") and name.endswith("/fd")]
+    found = {name.split("/")[1]: value.mean for name in names if (value := results.get(label, name))}
+    return sorted(found, key=found.__getitem__, reverse=True)
 
 
-def _column(results: Results, column: Metric, rows: Rows, marked: bool = True) -> list[str]:
-    values = [_find(results, label, prefix, column) for label, prefix in rows.values()]
-    signs = marks(values, column.goal if marked else None)
-    return [markdown_cell(Cell(value, sign)) for value, sign in zip(values, signs, strict=True)]
+def samples_table(
+    results: Results,
+    head: str,
+    columns: Sequence[str],
+    rows: Mapping[str, str],
+    priors: Sequence[str] | None = None,
+) -> str:
+    """Return a table with one row for each group and prior; real data in place of samples stands below.
 
-
-def _find(results: Results, label: str, prefix: str, column: Metric) -> Estimate | None:
-    found = (results.get(label, prefix + name) for name in column.name.split("|"))
-    return next((value for value in found if value), None)
+    Args:
+        results: Results of the study.
+        head: Head of the first column.
+        columns: Metrics of samples, by the last part of their names.
+        rows: Title of the row → label of the group.
+        priors: The priors to show; all by default.
+    """
+    metrics = [entry(f"samples/<prior>/{name}") for name in columns]
+    found = [
+        Row((title, prior), cells(results.get(label, f"samples/{prior}/{name}") for name in columns))
+        for title, label in rows.items()
+        for prior in priors or sampled_priors(results, label)
+    ]
+    real = cells(results.get(next(iter(rows.values())), f"real/{name}") for name in columns)
+    references = [Row(("real data", ""), real)] if any(cell.value for cell in real) else []
+    return markdown(make_table((head, "prior"), metrics, found, references))
