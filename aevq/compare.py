@@ -13,8 +13,8 @@ from aevq.config.terminal import harmless
 from aevq.errors import UserError
 from aevq.report.comparison import Comparison, compare_folders, write_report
 from aevq.report.console import short_path
-from aevq.report.folders import find_folder, is_run
 from aevq.report.tables import terminal_table
+from aevq.runs.folder import find_folder, is_run
 
 __all__ = ["Options", "compare", "main"]
 

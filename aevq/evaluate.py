@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,17 +13,16 @@ from rich.console import Console
 
 from aevq.config.command_line import config_root, options_command
 from aevq.errors import UserError, did_you_mean
-from aevq.files import atomic_write
 from aevq.latents import CodeSpec, LatentSet
 from aevq.metrics.generate import encode_splits, generate
 from aevq.metrics.protocol import Evaluation, EvaluationSettings, Evaluator, metrics_version
 from aevq.priors import Prior, build_prior
 from aevq.report.console import figures_table, short_path
 from aevq.report.plots.run import draw_samples
+from aevq.runs.folder import write_json
 from aevq.runs.provenance import git_state, versions
 from aevq.runs.result import SCHEMA_VERSION
 from aevq.runs.run import Run, load
-from aevq.runs.sealed import seal_json, unseal_json
 from aevq.training.allocator import keep_freed_memory
 from aevq.training.fitting import Trainers, fit_priors
 
@@ -156,14 +156,14 @@ def _write(run: Run, settings: EvaluationSettings, evaluation: Evaluation) -> Pa
     before = _comparable(path, content)
     content["metrics"] = before.get("metrics", {}) | evaluation.metrics
     content["seconds"] = before.get("seconds", {}) | evaluation.seconds
-    atomic_write(path, seal_json(content))
+    write_json(path, content)
     return path
 
 
 def _comparable(path: Path, content: dict[str, Any]) -> dict[str, Any]:
     """What an earlier evaluation of the same weights and by the same protocol has left, if any."""
     try:
-        before = unseal_json(path.read_text(encoding="utf-8"))
+        before = json.loads(path.read_text(encoding="utf-8"))
         same = all(before[key] == content[key] for key in ("schema_version", "metrics_version", "weights"))
         old, new = before["settings"], content["settings"]
         same &= all(old[key] == new[key] for key in ("split", "samples", "seed"))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -20,10 +20,11 @@ from aevq.config.command_line import hydra_command, one_line_errors, typed_overr
 from aevq.config.instantiate import EVERYTHING
 from aevq.config.schema import check_value
 from aevq.config.terminal import quiet_libraries, terminal_logging
-from aevq.errors import UserError, did_you_mean
-from aevq.runs.status import TRUST_ONLY, tell
-from aevq.sweeps import RememberSweep, find_sweep, go_on, read_sweep
-from aevq.sweeps.record import SWEEP_FILE
+from aevq.errors import UserError
+from aevq.runs.folder import SWEEP_FILE, find_run
+from aevq.runs.status import TRUST_ONLY, report_status
+from aevq.runs.sweep_record import read_sweep
+from aevq.sweeps import RememberSweep, resume_sweep
 from aevq.training.allocator import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -33,63 +34,21 @@ __all__ = ["main", "train"]
 
 
 RESUME_SWEEP = "resume_sweep="
-BEFORE = {"steps_at_once": 1}  # what a run did that is older than the key
 
 
 def main() -> None:
     """Entry point of the command line."""
     terminal_logging()
-    if any(argument.startswith(RESUME_SWEEP) for argument in sys.argv[1:]):
-        with one_line_errors(show_traceback=False):
-            resume_sweep(sys.argv[1:])
-        return
     try:
-        hydra_command(train, "train")
+        if any(argument.startswith(RESUME_SWEEP) for argument in sys.argv[1:]):
+            with one_line_errors(show_traceback=False):
+                resume_sweep(sys.argv[1:])
+        else:
+            hydra_command(train, "train")
     finally:
         folder, RememberSweep.folder = RememberSweep.folder, None
         if folder is not None and folder.is_dir():
             end_sweep(folder)
-
-
-def resume_sweep(arguments: list[str]) -> None:
-    """Run what a sweep has left.
-
-    Args:
-        arguments: `resume_sweep=<folder, name or latest>`, and optionally `-m`, `paths.runs=…`,
-            `hydra.launcher.n_jobs=…`, `hydra.launcher.threads=…`, `trust=[…]` and `--config-dir …`.
-
-    Raises:
-        UserError: If there is no such sweep, or an argument would make another one.
-    """
-    options: dict[str, Any] = {
-        "paths.runs": "runs",
-        "hydra.launcher.n_jobs": "auto",
-        "hydra.launcher.threads": "auto",
-        "trust": [],
-    }
-    config_dirs, rest = _config_dirs(arguments)
-    for argument in rest:
-        name, _, value = argument.partition("=")
-        if argument not in ("-m", "--multirun") and name not in ("resume_sweep", *options):
-            raise UserError(f"resume_sweep: {name} would make another sweep; {did_you_mean(name, options)}")
-        options[name] = OmegaConf.from_dotlist([f"value={value}"]).value
-    sweep = read_sweep(find_sweep(str(options["resume_sweep"]), Path(options["paths.runs"])))
-    try:
-        places = (options["hydra.launcher.n_jobs"], options["hydra.launcher.threads"])
-        go_on(sweep, list(options["trust"]), *places, config_dirs)
-    finally:
-        end_sweep(sweep.path)
-
-
-def _config_dirs(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """The folders said by `--config-dir <folder>`, and the other arguments."""
-    folders, rest = list[str](), list[str]()
-    for before, argument in zip(["", *arguments], arguments, strict=False):
-        if before == "--config-dir":
-            folders.append(argument)
-        elif argument != "--config-dir":
-            rest.append(argument)
-    return folders, rest
 
 
 def end_sweep(folder: Path) -> None:
@@ -122,7 +81,7 @@ def train(config: DictConfig) -> float | None:
         UserError: If an argument is bad; nothing was written then.
     """
     # These need torch and Lightning, which take seconds: not for `--help`, nor for a sweep that only starts its jobs.
-    from aevq.runs.run import Run, find_run
+    from aevq.runs.run import Run
     from aevq.training.compatibility import VALUES
     from aevq.training.job import Job
 
@@ -137,7 +96,7 @@ def train(config: DictConfig) -> float | None:
     run = Run(find_run(str(config.resume), Path(config.paths.runs), "resume"))
     changes = _changes()
     if run.result.status == "finished" and not changes:
-        tell(folder=str(run.path))
+        report_status(folder=str(run.path))
         print(f"{run.path.name} is finished; nothing to resume")
         return run.result.objective_value
     return Job(_resumed_config(run, config, changes), tuple(config.trust)).run(run).objective_value
@@ -155,8 +114,6 @@ def _resumed_config(run: Run, config: DictConfig, changes: list[str]) -> DictCon
         UserError: If the command line changes more than a single value: that would be another run.
     """
     stored = run.config
-    for key in set(config) - set(stored):  # younger than the run
-        stored[key] = BEFORE.get(key, config[key])
     for key in changes:
         if "/" in key or OmegaConf.is_config(OmegaConf.select(stored, key)):
             raise UserError(f"resume: {key} would make another run; only single values can change")

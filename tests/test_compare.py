@@ -99,7 +99,7 @@ def test_mixed_runs_are_refused_until_asked_for(sweep, command):
     ("arguments", "message"),
     [
         ([], "expected folders of runs or sweeps"),
-        (["nowhere"], "nowhere: there is no run and no sweep"),
+        (["nowhere"], "compare: no run or sweep 'nowhere' in "),
         (["latest", "oot=x"], "oot: unknown option; did you mean 'out'?"),
         (["latest", "--alow-mixed"], "alow_mixed: unknown option; did you mean 'allow_mixed'?"),
         (["latest", "out=a_file"], "out: cannot write a_file"),

@@ -1,4 +1,4 @@
-"""One run as the report sees it: the small files of its folder, read once.
+"""One finished run as the report sees it: the small files of its folder, read once.
 
 The metrics of evaluation.json replace those of result.json with the same names.
 """
@@ -7,28 +7,20 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
-
-from aevq.config.checks import argument_error, settings, validate
+from aevq.config.checks import settings
 from aevq.errors import UserError
 from aevq.metrics.catalogue import Metric
-from aevq.runs.configs import read_config
-from aevq.runs.result import SCHEMA_VERSION, Result, read_result
+from aevq.runs.folder import RESULT_FILE, read_config, read_json
+from aevq.runs.result import Result, read_result
 
 __all__ = ["Evaluation", "Measurement", "Record", "read_curves", "read_evaluation", "read_record"]
 
 SAMPLED = ("samples/", "real/")  # metrics that depend on the number of samples
-NEEDED = (  # what a report prints of every finished run
-    ("model", "name", str),
-    ("model", "parameters", int),
-    ("data", "name", str),
-    ("data", "fingerprint", dict[str, str]),
-    ("data", "sizes", dict[str, int]),
-)
 
 
 @dataclass(frozen=True)
@@ -70,7 +62,7 @@ class Record:
     config: dict[str, Any]
     metrics: dict[str, float]
     measurement: Measurement
-    extra_metrics: tuple[Metric, ...] = ()
+    extra_metrics: list[Metric]
 
     def image(self, name: str) -> Path | None:
         """Return the path of `images/<name>.png`; None if it does not exist or a link leads out of the folder."""
@@ -84,45 +76,47 @@ class Evaluation:
     """The content of evaluation.json that later commands read.
 
     Attributes:
-        schema_version: Version of the layout.
-        metrics_version: Version of the protocol.
+        schema_version: Version of this layout.
+        metrics_version: Version of the measuring protocol.
         weights: SHA-256 of the checkpoint that was measured.
-        settings: Of the evaluation.
-        metrics: Metrics by name.
+        settings: Settings of the evaluation.
+        metrics: All metrics by name.
+        seconds: Wall time of each part, by name.
+        extra_metrics: Catalogue entries of metrics from outside the package, by name.
     """
 
-    schema_version: int
+    schema_version: Literal[1]
     metrics_version: str
+    weights: str
     settings: dict[str, Any]
     metrics: dict[str, float]
-    weights: str | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    extra_metrics: dict[str, Metric] = field(default_factory=dict)
 
 
 def read_record(path: Path) -> Record:
-    """Return the run in a folder.
+    """Return the finished run in a folder.
 
     Raises:
         UserError: If a file of it is damaged or has another schema version.
     """
-    result = read_result(path / "result.json")
-    for part, key, annotation in NEEDED:
-        validate(f"{path / 'result.json'}: {part}.{key}", getattr(result, part).get(key), annotation)
+    result = read_result(path / RESULT_FILE)
     config = read_config(path / "config.yaml")
     evaluation = read_evaluation(path / "evaluation.json", result.weights)
-    metrics = _merged(result, _group(config, "evaluation"), evaluation)
-    measured = evaluation.settings if evaluation else _group(config, "evaluation")
+    metrics = _merged(result, _node(config, "evaluation"), evaluation)
     samples = {name: value for name, value in metrics.items() if name.startswith("samples/")}
     mode_counts = [value for name, value in samples.items() if name.endswith("/mode_samples")]
+    measured = evaluation.settings if evaluation else _node(config, "evaluation")
     measurement = Measurement(
         data=result.data["name"],
-        fingerprint=result.data["fingerprint"].get("all", ""),
-        binarize=str(_group(config, "data").get("binarize", "none")),
+        fingerprint=result.data["fingerprint"]["all"],
+        binarize=str(_node(config, "data").get("binarize", "none")),
         metrics_version=evaluation.metrics_version if evaluation else result.metrics_version,
         samples=measured.get("samples") if samples else None,
         mode_samples=int(max(mode_counts)) if mode_counts else None,
     )
-    extra = validate(f"{path / 'result.json'}: extra_metrics", getattr(result, "extra_metrics", []), list[Metric])
-    return Record(path, result, config, metrics | _costs(result), measurement, tuple(extra))
+    extra = [*result.extra_metrics, *(evaluation.extra_metrics.values() if evaluation else ())]
+    return Record(path, result, config, metrics | _costs(result), measurement, extra)
 
 
 def read_evaluation(path: Path, weights: str | None) -> Evaluation | None:
@@ -137,19 +131,13 @@ def read_evaluation(path: Path, weights: str | None) -> Evaluation | None:
     """
     if not path.exists():
         return None
-    try:
-        found = TypeAdapter(Evaluation).validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        reason = argument_error(error) if isinstance(error, ValidationError) else error
-        raise UserError(f"{path}: not a readable evaluation ({reason})") from error
-    if found.schema_version != SCHEMA_VERSION:
-        raise UserError(f"{path}: expected schema_version {SCHEMA_VERSION}, got {found.schema_version}")
-    if None not in (weights, found.weights) and weights != found.weights:
+    evaluation = read_json(path, Evaluation)
+    if weights not in (None, evaluation.weights):
         raise UserError(f"{path}: it measures other weights than the run's; run python -m aevq.evaluate again")
-    return found
+    return evaluation
 
 
-def _merged(result: Result, asked: dict[str, Any], evaluation: Evaluation | None) -> dict[str, float]:
+def _merged(result: Result, asked: Mapping[str, Any], evaluation: Evaluation | None) -> dict[str, float]:
     """Return the metrics of the evaluation, and those of the run that were measured in the same way."""
     if evaluation is None:
         return dict(result.metrics)
@@ -160,9 +148,9 @@ def _merged(result: Result, asked: dict[str, Any], evaluation: Evaluation | None
     return own | evaluation.metrics
 
 
-def _group(config: dict[str, Any], name: str) -> dict[str, Any]:
-    group = config.get(name)
-    return group if isinstance(group, dict) else {}
+def _node(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    node = config.get(name)
+    return node if isinstance(node, dict) else {}
 
 
 def _costs(result: Result) -> dict[str, float]:

@@ -1,1 +1,4 @@
-"""The run folder: what a run writes, and how it is read again."""
+"""The run folder: its layout, its small files, and a finished run read from it.
+
+What fills the folder is elsewhere: `training` writes checkpoints, `report` draws the images, `sweeps` starts the jobs.
+"""

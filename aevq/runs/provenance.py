@@ -1,54 +1,50 @@
-"""Where a result comes from: versions, commit, machine."""
+"""Where a result comes from: versions, commit, machine, command line."""
 
 from __future__ import annotations
 
 import platform
 import subprocess
 import sys
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = ["command_line", "device_name", "git_state", "versions"]
 
-RUN_FROM = ("aevq", "conf", "hydra_plugins", "pyproject.toml")
-
-PACKAGES = (
-    "aevq",
-    "torch",
-    "torchvision",
-    "pytorch-lightning",
-    "torchmetrics",
-    "hydra-core",
-    "numpy",
-    "scikit-learn",
-)
+CODE = ("aevq", "conf", "hydra_plugins", "pyproject.toml")
+PACKAGES = ("aevq", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy", "scikit-learn")
 
 
 def versions() -> dict[str, str]:
-    """Python and the packages that a result depends on."""
+    """Return the versions of Python and of the packages that a result depends on."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             found[package] = version(package)
-        except PackageNotFoundError:
-            continue
     return found
 
 
-def git_state(root: Path | None = None) -> dict[str, Any] | None:
-    """Commit and whether the tree differs from it; None where `root` is no checkout, by default this package's."""
+def git_state(root: Path | None = None) -> dict[str, str | bool] | None:
+    """Return the commit and whether the working tree differs from it.
+
+    Args:
+        root: The checkout; by default the one that contains this package.
+
+    Returns:
+        `commit` and `dirty`; None if `root` is not a checkout.
+    """
     root = root or Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
     try:
         commit = _git(root, "rev-parse", "HEAD")
         changed = _git(root, "status", "--porcelain", "--untracked-files=no")
-        # Of files that git does not know those count that could be run: not the runs and data that lie about.
-        new = _git(root, "ls-files", "--others", "--exclude-standard", "--", *RUN_FROM)
+        # Of untracked files only those count that could be imported or composed, not runs and data.
+        new = _git(root, "ls-files", "--others", "--exclude-standard", "--", *CODE)
         return {"commit": commit, "dirty": bool(changed or new)}
     except (OSError, subprocess.SubprocessError):
         return None
@@ -60,8 +56,8 @@ def _git(root: Path, *arguments: str) -> str:
 
 
 def device_name(device: torch.device) -> str:
-    """The device in words: a GPU's model, or the processor with its threads."""
-    import torch  # takes seconds, and a sweep that only starts its jobs does without
+    """Return a device in words: the model of a GPU, or the processor with its number of threads."""
+    import torch  # takes seconds, and the launcher of a sweep does not need it
 
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
@@ -69,7 +65,7 @@ def device_name(device: torch.device) -> str:
 
 
 def command_line() -> str:
-    """The command as it was typed, as far as Python knows it."""
+    """Return the command as it was typed, as far as Python knows it."""
     module = getattr(sys.modules["__main__"], "__spec__", None)
     start = f"python -m {module.name}" if module else Path(sys.argv[0]).name
     return " ".join([start, *sys.argv[1:]])

@@ -1,6 +1,6 @@
-"""What a run writes about itself while it goes: config.yaml, result.json, train.log.
+"""Keeps result.json and train.log of a run up to date.
 
-Whatever ends a run, `result.json` says so: finished, failed with its error, or interrupted. Only rank 0 writes.
+However a run ends, `result.json` says how: finished, failed with its error, or interrupted. Only rank 0 writes.
 """
 
 from __future__ import annotations
@@ -13,26 +13,22 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from pytorch_lightning.utilities.exceptions import SIGTERMException
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from typing_extensions import override
 
+from aevq.config.rank import rank
 from aevq.config.secrets import redact
 from aevq.errors import Stopped
+from aevq.runs.folder import RESULT_FILE
 from aevq.runs.result import Result, write_result
-from aevq.runs.status import tell
+from aevq.runs.status import report_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Recorder", "rank"]
+__all__ = ["Recorder"]
 
 log = logging.getLogger("aevq")
-
-
-def rank() -> int:
-    """Rank of this process in its job; 0 before Lightning has started the others."""
-    return int(getattr(rank_zero_only, "rank", 0))
 
 
 class Recorder:
@@ -41,7 +37,7 @@ class Recorder:
     Args:
         path: The run folder.
         result: What is known at the start.
-        active: Whether this process writes; one per run does.
+        active: Whether this process writes; of each run one process does.
     """
 
     def __init__(self, path: Path, result: Result, active: bool) -> None:
@@ -52,18 +48,11 @@ class Recorder:
     def save(self) -> None:
         """Write `result.json`."""
         if self.active:
-            write_result(self.result, self.path / "result.json")
-
-    def _save_if_possible(self) -> None:
-        """The last word of a run that fails; where it cannot be written, `running` stays, which is no result either."""
-        try:
-            self.save()
-        except OSError as error:
-            log.warning("cannot write %s (%s): it still says running", error.filename, error.strerror)
+            write_result(self.result, self.path / RESULT_FILE)
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """The run's life: status `running` inside, and what became of it afterwards; its log goes to train.log."""
+        """Set the status to `running` inside and to the outcome afterwards; send the log to train.log."""
         self.result.status, self.result.error = "running", None
         self.save()
         with self._logging():
@@ -71,14 +60,7 @@ class Recorder:
                 yield
             except BaseException as error:
                 interrupted = _is_interrupt(error)
-                self.result.status = "interrupted" if interrupted else "failed"
-                said = " ".join(f"{type(error).__name__}: {error}".split())
-                stopped = str(error) if isinstance(error, Stopped) else "stopped by Ctrl-C or SIGTERM"
-                self.result.error = stopped if interrupted else redact(said)
-                log.debug("%s", traceback.format_exc())
-                self._save_if_possible()
-                if interrupted and self.active:
-                    log.info("python -m aevq.train resume=%s goes on", self.path)
+                self._record(error, interrupted)
                 if interrupted and not isinstance(error, Stopped):
                     raise KeyboardInterrupt from error
                 raise
@@ -87,21 +69,37 @@ class Recorder:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time a stage of the run, into `seconds`; a resumed stage adds to what it took before."""
+        """Add the wall time of a stage to `seconds`; a resumed stage adds to the time it took before."""
         log.info("%s …", name)
-        tell(stage=name, step=None, steps=None, seconds_left=None)
+        report_status(stage=name, step=None, steps=None, seconds_left=None)
         start = time.perf_counter()
         yield
         seconds = time.perf_counter() - start
         self.result.seconds[name] = round(self.result.seconds.get(name, 0.0) + seconds, 3)
         self.save()
 
+    def _record(self, error: BaseException, interrupted: bool) -> None:
+        """Save how the run ended. If the disk refuses, `running` stays in the file, which is not a result either."""
+        log.debug("%s", traceback.format_exc())
+        if interrupted:
+            self.result.status = "interrupted"
+            self.result.error = str(error) if isinstance(error, Stopped) else "stopped by Ctrl-C or SIGTERM"
+        else:
+            self.result.status = "failed"
+            self.result.error = redact(" ".join(f"{type(error).__name__}: {error}".split()))
+        try:
+            self.save()
+        except OSError as failure:
+            log.warning("cannot write %s (%s): its status is still running", failure.filename, failure.strerror)
+        if interrupted and self.active:
+            log.info("to resume: python -m aevq.train resume=%s", self.path)
+
     @contextmanager
     def _logging(self) -> Iterator[None]:
-        """Log to train.log (everything; other ranks to a file of their own) and to the terminal (what matters)."""
+        """Write everything that is logged to train.log, the other ranks to a file each."""
         name = "train.log" if self.active else f"train.rank{rank()}.log"
         file = _LogFile(self.path / name, encoding="utf-8")
-        file.setFormatter(_WithoutSecrets("%(asctime)s %(levelname)-7s %(name)s  %(message)s"))
+        file.setFormatter(_Redacting("%(asctime)s %(levelname)-7s %(name)s  %(message)s"))
         root = logging.getLogger()
         root.addHandler(file)
         try:
@@ -112,14 +110,14 @@ class Recorder:
 
 
 def _is_interrupt(error: BaseException) -> bool:
-    """Ctrl-C or SIGTERM; Lightning turns Ctrl-C into a SystemExit that remembers it."""
+    """Return whether Ctrl-C or SIGTERM caused an error; Lightning turns Ctrl-C into a SystemExit."""
     if isinstance(error, KeyboardInterrupt | SIGTERMException):
         return True
     return isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt)
 
 
 class _LogFile(logging.FileHandler):
-    """A log that a full disk cuts short, instead of filling the terminal with its complaints."""
+    """A log file that ignores a full disk, instead of printing a traceback for each record."""
 
     @override
     def handleError(self, record: logging.LogRecord) -> None:
@@ -132,7 +130,9 @@ class _LogFile(logging.FileHandler):
             super().close()
 
 
-class _WithoutSecrets(logging.Formatter):
+class _Redacting(logging.Formatter):
+    """Removes known secrets from log records."""
+
     @override
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))

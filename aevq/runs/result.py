@@ -1,61 +1,77 @@
-"""result.json: what a run was, how far it came, and what was measured.
+"""result.json: what was trained, on what, how far the run came, and its metrics.
 
-`status` is `running` until the end, then `finished`, `failed` (with the error) or `interrupted`. A reader takes figures
-only from a finished run.
+`status` is `running` until the end, then `finished`, `failed` (with the error) or `interrupted`. Only the metrics of a
+finished run count.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
-from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import asdict, field
+from pathlib import Path
+from typing import Any, Final, Literal, NotRequired
 
-from aevq.config.schema import check_value
-from aevq.errors import UserError
-from aevq.files import atomic_write
-from aevq.runs.sealed import seal_json, unseal_json
+from pydantic.dataclasses import dataclass
+from typing_extensions import TypedDict
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from aevq.config.checks import STRICT
+from aevq.metrics.catalogue import Metric
+from aevq.runs.folder import read_json, write_json
 
-__all__ = ["SCHEMA_VERSION", "Result", "read_result", "write_result"]
+__all__ = ["SCHEMA_VERSION", "DataSummary", "ModelSummary", "Result", "read_result", "write_result"]
 
-SCHEMA_VERSION = 1
-Status = Literal["running", "finished", "failed", "interrupted"]
+SCHEMA_VERSION: Final = 1
 
 
-@dataclass
+class ModelSummary(TypedDict):
+    """The model of a run: name, full class name, and number of parameters."""
+
+    name: str
+    target: str
+    parameters: int
+
+
+class DataSummary(TypedDict):
+    """The data of a run: name, SHA-256 and size of each split, and the class that was left out, if any."""
+
+    name: str
+    fingerprint: dict[str, str]
+    sizes: dict[str, int]
+    left_out: NotRequired[int]
+
+
+@dataclass(config=STRICT)
 class Result:
     """The content of `result.json`.
 
     Attributes:
-        name: Name of the run, which is its folder's.
+        schema_version: Version of this layout.
+        name: Name of the run, which is the name of its folder.
         status: running, finished, failed or interrupted.
-        model: Name, class and number of parameters.
-        data: Name, fingerprints (SHA-256 of each split) and sizes of the splits.
+        model: What was trained.
+        data: What it was trained on.
         seed: The run's seed.
         command: The command line.
-        started: When the run began, ISO 8601 with time zone.
-        error: Why it failed.
+        started: When the run started, ISO 8601 with time zone.
+        error: Why it failed or was interrupted.
         resumed: How often it was resumed.
-        resumes: Of each time: when, by which command, and from which commit and versions.
-        versions: Of Python and the packages.
-        git: Commit, and whether the tree was dirty; None outside a checkout.
+        resumes: For each resume: when, by which command, and from which commit and versions.
+        versions: Versions of Python and the packages.
+        git: Commit, and whether the working tree had changes; None outside a checkout.
         device: What it was trained on.
-        train: Seconds, steps, epochs, images per second of the model's training.
+        train: Seconds, steps, epochs and images per second of the model's training.
         seconds: Wall time of each stage, by name.
-        objective: Name and value of the number that a sweep minimises.
-        metrics: All figures by name.
-        metrics_version: How they were measured; figures of two versions are not comparable.
+        objective: Name and value of the metric that a sweep minimises.
+        metrics: All metrics by name.
+        extra_metrics: Catalogue entries of metrics from outside the package.
+        metrics_version: Version of the measuring protocol; metrics of two versions are not comparable.
         weights: SHA-256 of the checkpoint that was measured.
-        sealed: Whether the run's config.yaml carries its SHA-256, as all do by now.
-        schema_version: Of this layout.
     """
 
+    schema_version: Literal[1] = field(default=SCHEMA_VERSION, kw_only=True)
     name: str
-    status: str
-    model: dict[str, Any]
-    data: dict[str, Any]
+    status: Literal["running", "finished", "failed", "interrupted"]
+    model: ModelSummary
+    data: DataSummary
     seed: int
     command: str
     started: str
@@ -63,52 +79,31 @@ class Result:
     resumed: int = 0
     resumes: list[dict[str, Any]] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
-    git: dict[str, Any] | None = None
+    git: dict[str, str | bool] | None = None
     device: str = ""
-    train: dict[str, float] = field(default_factory=dict)
+    train: dict[str, int | float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
-    objective: dict[str, Any] | None = None
+    objective: dict[str, str | float] | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    extra_metrics: list[Metric] = field(default_factory=list)
     metrics_version: str | None = None
     weights: str | None = None
-    sealed: bool = False
-    schema_version: int = SCHEMA_VERSION
 
     @property
     def objective_value(self) -> float | None:
-        """The number that a sweep minimises, if the run has it."""
-        return self.objective["value"] if self.objective else None
+        """Value of the metric that a sweep minimises, if the run has it."""
+        return float(self.objective["value"]) if self.objective else None
 
 
 def write_result(result: Result, path: Path) -> None:
     """Write `result` to `path`, all or nothing."""
-    atomic_write(path, seal_json(asdict(result)))
+    write_json(path, asdict(result))
 
 
 def read_result(path: Path) -> Result:
-    """The result in a file.
+    """Return the result in a file.
 
     Raises:
-        UserError: If the file is missing, torn, was changed, or is of another schema version.
+        UserError: If the file is missing, torn, or not a result of this schema version.
     """
-    try:
-        values = unseal_json(path.read_text(encoding="utf-8"))
-        found = values["schema_version"]
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: not a readable result ({error})") from error
-    if found != SCHEMA_VERSION:
-        raise UserError(f"{path}: expected schema_version {SCHEMA_VERSION}, got {found!r}")
-    known = {name: value for name, value in values.items() if name in _types()}
-    for name, value in known.items():
-        check_value(f"{path}: {name}", value, _types()[name])
-    try:
-        return Result(**known)
-    except TypeError as error:
-        raise UserError(f"{path}: not a complete result ({error})") from error
-
-
-@cache
-def _types() -> dict[str, Any]:
-    """The type of each field; what a number may be, and which statuses there are, is said here alone."""
-    types = {field.name: field.type for field in fields(Result)}
-    return {name: eval(str(kind), globals()) for name, kind in types.items()} | {"status": Status}
+    return read_json(path, Result)

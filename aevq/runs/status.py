@@ -1,7 +1,17 @@
-"""How far a job of a sweep has come, told to the process that started it.
+"""What a launcher and the processes of a job tell each other.
 
-A sweep's launcher names a file in the environment; the job keeps it up to date, at most once a second. Without a
-launcher nothing is written.
+The launcher of a sweep (`aevq.sweeps`) sets these environment variables for each job; a run without them was typed:
+
+- `AEVQ_STATUS_FILE`: JSON file in which the job reports its progress, at most once a second. Keys: `folder`, `stage`,
+  `step`, `steps`, `seconds_left`, `metrics`.
+- `AEVQ_SWEEP_FOLDER`, `AEVQ_JOB_INDEX`, `AEVQ_JOB_SUFFIX`: the job creates its run folder in this folder; its name
+  begins with the index and ends with the suffix, which says what the sweep varies.
+- `AEVQ_TRUST_ONLY`: 1 if the job was read from a sweep.json, so that its configuration may name only classes of aevq
+  and of the packages in `trust`; empty if it was typed.
+
+The first process of a job sets for the processes that it starts:
+
+- `AEVQ_RUN_FOLDER`: the run folder.
 """
 
 from __future__ import annotations
@@ -12,40 +22,48 @@ import time
 from pathlib import Path
 from typing import Any
 
-__all__ = ["JOB_INDEX", "JOB_SUFFIX", "STATUS_FILE", "SWEEP_FOLDER", "TRUST_ONLY", "read_status", "tell"]
+__all__ = [
+    "JOB_INDEX",
+    "JOB_SUFFIX",
+    "RUN_FOLDER",
+    "STATUS_FILE",
+    "SWEEP_FOLDER",
+    "TRUST_ONLY",
+    "read_status",
+    "report_status",
+]
 
-# The environment of a job: the file it tells its progress in, where its run goes, and how that is called.
-STATUS_FILE, SWEEP_FOLDER = "AEVQ_STATUS_FILE", "AEVQ_SWEEP_FOLDER"
-JOB_INDEX, JOB_SUFFIX = "AEVQ_JOB_INDEX", "AEVQ_JOB_SUFFIX"
-TRUST_ONLY = "AEVQ_TRUST_ONLY"  # set where the job was read from a folder: it may name what `trust` lists, and aevq
-SECONDS_BETWEEN = 1.0
+STATUS_FILE, TRUST_ONLY = "AEVQ_STATUS_FILE", "AEVQ_TRUST_ONLY"
+SWEEP_FOLDER, JOB_INDEX, JOB_SUFFIX = "AEVQ_SWEEP_FOLDER", "AEVQ_JOB_INDEX", "AEVQ_JOB_SUFFIX"
+RUN_FOLDER = "AEVQ_RUN_FOLDER"
+SECONDS_BETWEEN_WRITES = 1.0
 
-_told: dict[str, Any] = {}
-_last = 0.0
+_status: dict[str, Any] = {}
+_last_write = 0.0
 
 
-def tell(at_once: bool = True, **news: Any) -> None:
-    """Add `news` to what the launcher can read.
+def report_status(at_once: bool = True, **values: Any) -> None:
+    """Update the status of this job, if a launcher asked for one.
 
     Args:
-        at_once: Write now; else only if the last time is a second ago.
-        **news: Plain values, say `stage="train"`, `step=100`.
+        at_once: Write now; otherwise only if the last write was at least a second ago.
+        **values: Plain values, for example `stage="train"`, `step=100`.
     """
-    global _last
+    global _last_write
     path = os.environ.get(STATUS_FILE)
-    if path is None or (not at_once and time.monotonic() - _last < SECONDS_BETWEEN):
+    if path is None or (not at_once and time.monotonic() - _last_write < SECONDS_BETWEEN_WRITES):
         return
-    _last = time.monotonic()
-    _told.update(news)
+    _last_write = time.monotonic()
+    _status.update(values)
     new = Path(f"{path}.{os.getpid()}")
-    new.write_text(json.dumps(_told), encoding="utf-8")
+    new.write_text(json.dumps(_status), encoding="utf-8")
     new.replace(path)
 
 
 def read_status(path: Path) -> dict[str, Any]:
-    """What a job has told so far; nothing where it has told nothing."""
+    """Return the status that a job has reported so far; empty if it has reported none."""
     try:
-        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        status: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return told
+    return status

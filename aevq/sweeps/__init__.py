@@ -1,9 +1,11 @@
-"""Sweeps: many runs, each in a process of its own, with a record that survives whatever happens to them."""
+"""Sweeps: many runs, each in a process of its own, and how to resume them.
+
+The record of a sweep, sweep.json, is read and written by `aevq.runs`. What one job does is `aevq.train`.
+"""
 
 from __future__ import annotations
 
-from aevq.sweeps.launch import go_on, launch
-from aevq.sweeps.record import Sweep, SweepJob, find_sweep, read_sweep
-from aevq.sweeps.remember import RememberSweep
+from aevq.sweeps.launch import RememberSweep, launch_sweep
+from aevq.sweeps.resume import resume_sweep
 
-__all__ = ["RememberSweep", "Sweep", "SweepJob", "find_sweep", "go_on", "launch", "read_sweep"]
+__all__ = ["RememberSweep", "launch_sweep", "resume_sweep"]

@@ -1,96 +1,76 @@
-"""Runs the jobs of a sweep, so many at once; whatever one of them does, the others go on."""
+"""Runs the jobs of a sweep, several at once; a crashed or killed job does not affect the others."""
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
-from aevq.errors import Stopped, UserError
-from aevq.sweeps.process import JobProcess, start
+from aevq.errors import Stopped
+from aevq.sweeps.process import JobProcess
 from aevq.sweeps.progress import SweepProgress
 from aevq.training.stop import NOTICES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from aevq.sweeps.record import Sweep, SweepJob
-    from aevq.sweeps.slots import Slots
+    from aevq.runs.sweep_record import Sweep, SweepJob
+    from aevq.sweeps.slots import Slot
 
-__all__ = ["run_sweep", "wait_for_the_dead"]
+__all__ = ["run_jobs"]
 
-SECONDS_BETWEEN_LOOKS = 0.3
+POLL_SECONDS = 0.3
 SECONDS_TO_SAVE = 60
 
 
-def run_sweep(sweep: Sweep, jobs: list[SweepJob], slots: Slots, trust: list[str] | None = None) -> None:
-    """Run `jobs` of a sweep to their ends, and keep its record.
+def run_jobs(sweep: Sweep, jobs: list[SweepJob], slots: list[Slot], trust: list[str] | None = None) -> None:
+    """Run `jobs` of a sweep to their ends, and keep the record up to date.
 
-    Ctrl-C and SIGTERM stop the running jobs, which save, and mark them and those that wait as interrupted.
+    Ctrl-C and SIGTERM stop the running jobs, which save a checkpoint; all unfinished jobs are marked interrupted.
 
     Args:
         sweep: The sweep.
-        jobs: Those of its jobs that shall run.
-        slots: How many at once, and where.
-        trust: Packages whose classes a job read from a folder may name; None for jobs just typed, which may name any.
+        jobs: Which of its jobs to run.
+        slots: Where they run: one job at a time in each.
+        trust: Packages whose classes a job from a sweep.json may name; None for jobs just typed, which may name any.
 
     Raises:
-        UserError: If another process is running this sweep.
         KeyboardInterrupt: If it was stopped.
     """
-    lock = FileLock(sweep.path / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(f"sweep: another process is running {sweep.path}") from None
+    waiting, running = list(jobs), dict[int, JobProcess]()  # running: by the index of the slot
     for job in jobs:
         job.status = "waiting"
-    with lock, _terminable(), SweepProgress(sweep, slots.count) as progress:
-        waiting, running = list(jobs), list[JobProcess]()
+    sweep.save()
+    with _stopped_by_signals(), SweepProgress(sweep, len(slots)) as progress:
         try:
             while waiting or running:
-                running = _look(sweep, waiting, running, slots, trust, progress)
+                ended = [running.pop(slot) for slot, process in list(running.items()) if process.poll()]
+                started = []
+                for slot, environment in enumerate(slots):
+                    if waiting and slot not in running:
+                        running[slot] = JobProcess.start(sweep, waiting.pop(0), environment, trust)
+                        started.append(running[slot])
+                if ended or started:
+                    sweep.save()
+                progress.show(running.values(), ended, started)
+                time.sleep(POLL_SECONDS if running else 0)
         except BaseException:
-            _stop(sweep, waiting, running)
+            _stop(list(running.values()))
+            for job in waiting:
+                job.status = "interrupted"
+            sweep.save()
             raise
 
 
-def _look(
-    sweep: Sweep,
-    waiting: list[SweepJob],
-    running: list[JobProcess],
-    slots: Slots,
-    trust: list[str] | None,
-    progress: SweepProgress,
-) -> list[JobProcess]:
-    """Take note of jobs that ended, fill free places, show how far things are; the jobs that run now."""
-    ended = [process for process in running if process.ended()]
-    going = [process for process in running if process not in ended]
-    free = [number for number in range(slots.count) if number not in {process.slot for process in going}]
-    started = []
-    for number in free[: len(waiting)]:
-        started.append(start(sweep, waiting.pop(0), number, slots[number], trust))
-        going.append(started[-1])
-    if ended or started:
-        sweep.save()
-    progress.show(going, ended, started)
-    if going:
-        time.sleep(SECONDS_BETWEEN_LOOKS)
-    return going
-
-
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM and SIGUSR1 stop it, as Ctrl-C does by itself."""
+def _stopped_by_signals() -> Iterator[None]:
+    """Raise `Stopped` on SIGTERM and SIGUSR1; Ctrl-C raises KeyboardInterrupt anyway."""
 
-    def interrupt(signum: int, frame: object) -> None:
+    def stop(signum: int, frame: object) -> None:
         raise Stopped(signum)
 
-    before = {signum: signal.signal(signum, interrupt) for signum in NOTICES if signum != signal.SIGINT}
+    before = {signum: signal.signal(signum, stop) for signum in NOTICES if signum != signal.SIGINT}
     try:
         yield
     finally:
@@ -98,42 +78,16 @@ def _terminable() -> Iterator[None]:
             signal.signal(signum, handler)
 
 
-def _stop(sweep: Sweep, waiting: list[SweepJob], running: list[JobProcess]) -> None:
-    """Let the running jobs save, and write down what was cut."""
+def _stop(running: list[JobProcess]) -> None:
+    """Let the running jobs save a checkpoint and exit; kill those that take too long."""
     for process in running:
-        process.stop()
+        process.process.terminate()
     deadline = time.monotonic() + SECONDS_TO_SAVE
-    while not all(process.ended() or time.monotonic() > deadline for process in running):
-        time.sleep(SECONDS_BETWEEN_LOOKS)
+    while not all(process.poll() or time.monotonic() > deadline for process in running):
+        time.sleep(POLL_SECONDS)
     for process in running:
-        if process.job.status == "running":
-            process.kill()
-            process.process.wait()
-            process.ended()
-        process.job.status, process.job.error = "interrupted", "stopped with the sweep"
-        process.job.cut = process.job.folder is not None
-    for job in waiting:
-        job.status = "interrupted"
-    sweep.save()
-
-
-def wait_for_the_dead(jobs: list[SweepJob]) -> None:
-    """Wait for jobs of a launcher that has died: they were told to save and end.
-
-    Raises:
-        UserError: If one of them does not end.
-    """
-    deadline = time.monotonic() + SECONDS_TO_SAVE
-    for job in jobs:
-        while job.status == "running" and job.pid is not None and _lives(job.pid):
-            if time.monotonic() > deadline:
-                raise UserError(f"sweep: job {job.index} is still running, as process {job.pid}")
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return False
-    return True
+        process.process.kill()
+        process.process.wait()
+        if process.poll() and process.job.status != "finished":
+            process.job.status, process.job.error = "interrupted", "stopped with the sweep"
+            process.job.resumable = process.job.folder is not None

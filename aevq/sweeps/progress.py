@@ -1,121 +1,102 @@
-"""What a terminal shows of a sweep: one line a running job, those that failed, and how much is left.
-
-Where the output is no terminal, a line is printed when a job starts and when it ends.
-"""
+"""Shows the progress of a sweep: a line when a job starts or ends, and on a terminal a bar for each running job."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
-from rich import box
-from rich.console import Console, Group
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from aevq.sweeps.record import differing
+from aevq.config.terminal import harmless
+from aevq.runs.sweep_record import differing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from aevq.runs.sweep_record import Sweep
     from aevq.sweeps.process import JobProcess
-    from aevq.sweeps.record import Sweep, SweepJob
 
 __all__ = ["SweepProgress"]
-
-RECENT = 8  # ended jobs that are shown
 
 
 class SweepProgress:
     """Shows a sweep while it runs.
 
     Args:
-        sweep: What runs.
-        places: Jobs at once.
+        sweep: The sweep.
+        slots: Jobs at once.
     """
 
-    def __init__(self, sweep: Sweep, places: int) -> None:
-        self.sweep, self.places = sweep, places
-        self._console = Console(stderr=True, highlight=False)
+    def __init__(self, sweep: Sweep, slots: int) -> None:
+        self.sweep, self.slots = sweep, slots
         self._labels = differing(sweep.jobs)
-        self._ended: list[SweepJob] = []
-        self._took: list[float] = []
         self._since = time.monotonic()
-        self._live = Live(console=self._console, refresh_per_second=4, transient=False)
+        self._durations: list[float] = []  # of the jobs that finished
+        self._bars: dict[int, TaskID] = {}  # of the running jobs, by index
+        console = Console(stderr=True, highlight=False)
+        description, status, left = (
+            TextColumn(f"{{task.{name}}}", markup=False) for name in ("description", "fields[status]", "fields[left]")
+        )
+        columns = (description, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), left, status)
+        self._progress = Progress(*columns, console=console, disable=not console.is_terminal, refresh_per_second=4)
+        self._all = self._progress.add_task("all jobs", total=len(sweep.jobs), status="", left="")
 
     def __enter__(self) -> SweepProgress:
-        left = sum(job.status == "waiting" for job in self.sweep.jobs)
-        jobs = f"{left} jobs" if left == len(self.sweep.jobs) else f"{left} of {len(self.sweep.jobs)} jobs"
-        self._console.print(f"[bold]sweep[/] {self.sweep.path}: {jobs}, {self.places} at once", soft_wrap=True)
-        if self._console.is_terminal:
-            self._live.start()
+        left, jobs = sum(job.status == "waiting" for job in self.sweep.jobs), len(self.sweep.jobs)
+        self._print(f"sweep {self.sweep.path}: {left} of {jobs} jobs, {self.slots} at once")
+        self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._live.stop()
-        counts = self._counts()
-        self._console.print(f"[bold]sweep[/] {counts} in {_clock(time.monotonic() - self._since)}", soft_wrap=True)
+        self._progress.stop()
+        self._print(f"sweep {self._counts()} in {_clock(time.monotonic() - self._since)}")
 
-    def show(self, running: list[JobProcess], ended: list[JobProcess], started: list[JobProcess]) -> None:
-        """Show the state of things."""
-        self._ended += [process.job for process in ended]
-        self._took += [process.seconds for process in ended if process.job.status == "finished"]
-        if self._console.is_terminal:
-            self._live.update(Group(self._table(running), Text(self._left(running), style="dim")))
-            return
+    def show(self, running: Iterable[JobProcess], ended: Iterable[JobProcess], started: Iterable[JobProcess]) -> None:
+        """Update the display; `ended` and `started` are the jobs that did so since the last call."""
         for process in started:
-            self._console.print(f"job {process.job.index} started: {self._labels[process.job.index]}", soft_wrap=True)
+            label = self._labels[process.job.index]
+            self._print(f"job {process.job.index} started: {label}")
+            self._bars[process.job.index] = self._progress.add_task(label, total=None, status="starting", left="")
         for process in ended:
-            job, label = process.job, self._labels[process.job.index]
-            why = f": {job.error}" if job.error else ""
-            line = f"job {job.index} {job.status} after {_clock(process.seconds)}: {label}{why}"
-            self._console.print(line, soft_wrap=True, markup=False)
-
-    def _table(self, running: list[JobProcess]) -> Table:
-        table = Table(box=box.SIMPLE_HEAD, expand=False)
-        for title in ("job", "what", "status", "done", "figures", "time", "left"):
-            table.add_column(title, justify="right" if title in ("job", "done", "time", "left") else "left")
-        for job in self._shown():
-            style = {"finished": "green", "failed": "red", "interrupted": "yellow"}[job.status]
-            status = Text(job.status, style=style)
-            error = Text(job.error or "", overflow="ellipsis", no_wrap=True)
-            table.add_row(str(job.index), self._labels[job.index], status, "", error, _clock(job.seconds), "")
-        for process in running:
-            told = process.told
-            cells = (told.get("stage", "starting"), _share(told), told.get("figures", ""))
-            left = _time_left(told)
-            table.add_row(
-                str(process.job.index), self._labels[process.job.index], *cells, _clock(process.seconds), left
+            job, error = process.job, f": {process.job.error}" if process.job.error else ""
+            self._print(
+                f"job {job.index} {job.status} after {_clock(process.seconds)}: {self._labels[job.index]}{error}"
             )
-        return table
+            self._progress.remove_task(self._bars.pop(job.index))
+            self._durations += [process.seconds] * (job.status == "finished")
+        for process in running:
+            status = process.status
+            self._progress.update(
+                self._bars[process.job.index],
+                completed=status.get("step") or 0,
+                total=status.get("steps"),
+                status=f"{status.get('stage', 'starting')}  {status.get('metrics', '')}",
+                left=_left(status.get("seconds_left")),
+            )
+        done = sum(job.status not in ("waiting", "running") for job in self.sweep.jobs)
+        self._progress.update(self._all, completed=done, status=self._counts(), left=_left(self._seconds_left(running)))
 
-    def _shown(self) -> list[SweepJob]:
-        """Every job that failed, and the last of the others."""
-        recent = self._ended[-RECENT:]
-        return [job for job in self._ended if job.status == "failed" or job in recent]
+    def _print(self, line: str) -> None:
+        self._progress.console.print(harmless(line), soft_wrap=True, markup=False)
 
     def _counts(self) -> str:
         states = [job.status for job in self.sweep.jobs]
-        names = ("finished", "failed", "interrupted", "running", "waiting")
-        return ", ".join(f"{states.count(name)} {name}" for name in names if name in states)
+        return ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
 
-    def _left(self, running: list[JobProcess]) -> str:
-        waiting = sum(job.status == "waiting" for job in self.sweep.jobs)
-        if not self._took:
-            return self._counts()
-        mean = sum(self._took) / len(self._took)
-        begun = sum(max(0.0, mean - process.seconds) for process in running)
-        return f"{self._counts()}; about {_clock((waiting * mean + begun) / self.places)} left"
-
-
-def _share(told: dict[str, Any]) -> str:
-    return f"{told['step']}/{told['steps']}" if told.get("steps") else ""
+    def _seconds_left(self, running: Iterable[JobProcess]) -> float | None:
+        """Estimate the time left from the mean duration of the jobs that finished."""
+        if not self._durations:
+            return None
+        mean = sum(self._durations) / len(self._durations)
+        waiting = mean * sum(job.status == "waiting" for job in self.sweep.jobs)
+        return (waiting + sum(max(0.0, mean - process.seconds) for process in running)) / self.slots
 
 
-def _time_left(told: dict[str, Any]) -> str:
-    return _clock(told["seconds_left"]) if told.get("seconds_left") is not None else ""
+def _left(seconds: float | None) -> str:
+    return "" if seconds is None else f"{_clock(seconds)} left"
 
 
 def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return str(timedelta(seconds=round(seconds)))

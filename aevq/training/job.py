@@ -18,6 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from aevq.config.instantiate import EVERYTHING, build
+from aevq.config.rank import rank
 from aevq.config.secrets import redact
 from aevq.errors import Stopped, UserError, did_you_mean
 from aevq.files import atomic_write, point_latest
@@ -28,12 +29,12 @@ from aevq.nn.memory import check_size, memory_for_weights
 from aevq.priors import Prior, build_prior
 from aevq.report.console import print_summary
 from aevq.report.plots.run import draw_run
+from aevq.runs.folder import create_folder, make_folder
 from aevq.runs.provenance import command_line, device_name, git_state, versions
-from aevq.runs.recorder import Recorder, rank
-from aevq.runs.result import Result
-from aevq.runs.run import Run, create_folder, make_folder
-from aevq.runs.sealed import seal_yaml
-from aevq.runs.status import JOB_INDEX, JOB_SUFFIX, SWEEP_FOLDER, tell
+from aevq.runs.recorder import Recorder
+from aevq.runs.result import DataSummary, Result
+from aevq.runs.run import Run
+from aevq.runs.status import JOB_INDEX, JOB_SUFFIX, RUN_FOLDER, SWEEP_FOLDER, report_status
 from aevq.training import loggers as outlets
 from aevq.training.callbacks import Throughput
 from aevq.training.cluster import job_name, made_elsewhere, requeue
@@ -48,8 +49,6 @@ if TYPE_CHECKING:
 __all__ = ["Job"]
 
 log = logging.getLogger("aevq")
-
-RUN_FOLDER = "AEVQ_RUN_FOLDER"  # tells the other ranks of a job where rank 0 writes
 
 
 class Job:
@@ -114,7 +113,7 @@ class Job:
             return self._run_in(run, old)
 
     def _run_in(self, run: Run, old: Run | None) -> Result:
-        tell(folder=str(run.path))
+        report_status(folder=str(run.path))
         recorder = Recorder(run.path, self._first_result(run, old), self.active)
         trainers = Trainers(self.plain["trainer"], self._stored_config(), notice=self.notice)
         exit_code = 1
@@ -123,9 +122,7 @@ class Job:
             with recorder.running():
                 if self.active:
                     text = OmegaConf.to_yaml(OmegaConf.create(self._stored_config()))
-                    atomic_write(run.path / "config.yaml", seal_yaml(text))
-                    recorder.result.sealed = True  # from now on: a run of an older version is not before
-                    recorder.save()
+                    atomic_write(run.path / "config.yaml", text)
                     # What was measured and drawn of a resumed run's older weights is not of those to come.
                     # Nor is a checkpoint one that was being written when the run was killed.
                     torn = run.path.rglob(".*.ckpt.*")
@@ -208,7 +205,7 @@ class Job:
         return self.plain | {"data": data, "resume": None}
 
     def _first_result(self, run: Run, old: Run | None) -> Result:
-        fingerprint: dict[str, Any] = {
+        fingerprint: DataSummary = {
             "name": self.data.name,
             "fingerprint": self.data.fingerprint,
             "sizes": self.data.sizes,

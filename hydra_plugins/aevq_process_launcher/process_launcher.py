@@ -1,6 +1,6 @@
 """`hydra/launcher=process`: each job of a sweep is a process of its own, in run mode.
 
-So a job may use several devices, and one that raises, is killed or calls `os._exit` costs no other. What it does is in
+So a job may use several devices, and a crashed or killed job does not affect the others. The work is done by
 `aevq.sweeps`; Hydra imports this file for every command, so it imports next to nothing itself.
 """
 
@@ -22,8 +22,8 @@ class ProcessLauncherConf:
     """Configuration of the launcher.
 
     Attributes:
-        n_jobs: Jobs at once; auto: one a GPU, or one a core.
-        threads: Threads a job; auto: the cores shared out.
+        n_jobs: Jobs at once; auto: one per GPU, or one per core.
+        threads: Threads of each job; auto: the cores divided by the jobs at once.
     """
 
     _target_: str = "hydra_plugins.aevq_process_launcher.process_launcher.ProcessLauncher"
@@ -38,34 +38,32 @@ class ProcessLauncher(Launcher):
     """Starts `python -m aevq.train` once for each job."""
 
     def __init__(self, n_jobs: int | str, threads: int | str) -> None:
-        from aevq.sweeps.slots import check_places
+        from aevq.sweeps.slots import check_options
 
-        check_places(n_jobs, threads)  # before Hydra makes the sweep's folder
+        check_options(n_jobs, threads)  # before Hydra creates the sweep's folder
         self.n_jobs, self.threads = n_jobs, threads
         self.config: DictConfig
         self.hydra_context: HydraContext
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what Hydra gives; the task function is what a job calls for itself."""
+        """Keep what Hydra gives; the task function is not needed, as each job calls it in its own process."""
         self.config, self.hydra_context = config, hydra_context
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs to their ends.
 
         Returns:
-            The value of each job's `objective`; None where it failed, which the sweep's record explains.
+            The value of each job's `objective`; None if it failed, which the sweep's record explains.
         """
-        from aevq.sweeps.launch import launch
+        from aevq.sweeps.launch import launch_sweep
 
-        loader = self.hydra_context.config_loader
-        trainer = loader.load_sweep_config(self.config, list(job_overrides[0])).trainer
-        searched = [source for source in self.config.hydra.runtime.config_sources if source.provider == "command-line"]
-        objectives = launch(
-            Path(str(self.config.hydra.sweep.dir)).absolute(),
+        hydra = self.config.hydra
+        objectives = launch_sweep(
+            Path(str(hydra.sweep.dir)).absolute(),
             [list(overrides) for overrides in job_overrides],
             first_index=initial_job_idx,
-            flags=[part for source in searched for part in ("--config-dir", source.path)],
-            trainer=trainer,
+            flags=_yaml_sources(hydra),
+            trainer=self.hydra_context.config_loader.load_sweep_config(self.config, list(job_overrides[0])).trainer,
             n_jobs=self.n_jobs,
             threads=self.threads,
         )
@@ -73,3 +71,10 @@ class ProcessLauncher(Launcher):
             JobReturn(overrides=overrides, status=JobStatus.COMPLETED, _return_value=objective)
             for overrides, objective in zip(job_overrides, objectives, strict=True)
         ]
+
+
+def _yaml_sources(hydra: DictConfig) -> list[str]:
+    """Return the arguments that say where to find further yaml files; Hydra hands a sweep's jobs none of them."""
+    folders = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
+    search_path = [override for override in hydra.overrides.hydra if override.startswith("hydra.searchpath=")]
+    return [*(part for folder in folders for part in ("--config-dir", folder)), *search_path]

@@ -13,6 +13,16 @@ from aevq.runs.result import Result, write_result
 TARGETS = {"AE": "aevq.models.AE", "VAE": "aevq.models.VAE", "VQVAE": "aevq.models.VQVAE"}
 
 
+def make_result(name="a", status="finished", **values):
+    """A result of a run that was never trained."""
+    values = {
+        "model": {"name": "AE", "target": TARGETS["AE"], "parameters": 7},
+        "data": {"name": "mnist5k", "fingerprint": {}, "sizes": {}},
+        **values,
+    }
+    return Result(name, status, seed=0, command="", started="", **values)
+
+
 def make_run(
     folder,
     model="VAE",
@@ -80,6 +90,7 @@ def evaluate_by_hand(folder, metrics, version="1-abc", samples=20, mode_samples=
     content = {
         "schema_version": 1,
         "metrics_version": version,
+        "weights": "0" * 64,
         "settings": {"samples": samples, "mode_samples": mode_samples},
         "metrics": metrics,
     }

@@ -14,9 +14,10 @@ from aevq.errors import UserError
 from aevq.evaluate import Options, evaluate
 from aevq.priors import load_prior
 from aevq.report.records import read_record
+from aevq.runs.folder import SWEEP_FILE
 from aevq.runs.result import read_result
-from aevq.runs.run import Run, read_checkpoint
-from aevq.sweeps.record import SWEEP_FILE, Sweep, SweepJob, read_sweep
+from aevq.runs.run import read_checkpoint
+from aevq.runs.sweep_record import Sweep, SweepJob, read_sweep
 
 FLIPS, MANY_FLIPS = 60, 600
 
@@ -38,7 +39,6 @@ READERS = {
     "checkpoints/best.ckpt": lambda path: plain(read_checkpoint(path)),
     "checkpoints/last.ckpt": lambda path: plain(read_checkpoint(path)),
     "priors/standard_normal.safetensors": lambda path: plain(load_prior(path).state_dict()),
-    "config.yaml": lambda path: Run(path.parent).config,
     "result.json": read_result,
     "evaluation.json": lambda path: read_record(path.parent).figures,
     SWEEP_FILE: lambda path: read_sweep(path.parent),
@@ -50,7 +50,8 @@ def evaluated(whole, tmp_path_factory):
     """A copy of the whole run that was evaluated, and that is a sweep's folder too."""
     folder = Path(shutil.copytree(whole, tmp_path_factory.mktemp("evaluated") / whole.name))
     evaluate(Options(run=str(folder), samples=0, quick=True))
-    Sweep(folder, "python -m aevq.train -m", "2026-01-01", [], [SweepJob(0, ["seed=1"], "finished", "0_a")]).save()
+    jobs = [SweepJob(0, ["seed=1"], "finished", "0_a")]
+    Sweep("python -m aevq.train -m", "2026-01-01", [], jobs, path=folder).save()
     return folder
 
 
@@ -90,7 +91,7 @@ def test_torn(name, copy, saw):
 @pytest.mark.timeout(900)
 @pytest.mark.fault("a flipped bit anywhere: refused in one line that names the file, or without any effect")
 @pytest.mark.parametrize("flips", [FLIPS, pytest.param(MANY_FLIPS, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("name", [name for name in READERS if not name.endswith(".json")])
 def test_bit_flipped(name, flips, copy, saw):
     path, read = copy / name, READERS[name]
     content, good = path.read_bytes(), read(path)
@@ -105,29 +106,8 @@ def test_bit_flipped(name, flips, copy, saw):
     saw(f"{len(seen)} flips: {seen.count('refused')} refused, {seen.count('without effect')} without effect")
 
 
-def test_a_figure_changed_by_hand_is_refused(copy):
-    path = copy / "result.json"
-    values = json.loads(path.read_text())
-    values["metrics"]["reconstruction/mse"] = 1e-9
-    path.write_text(json.dumps(values))
-    with pytest.raises(UserError, match=r"result\.json: not a readable result .*changed since it was written"):
-        read_result(path)
-
-
-def test_files_without_a_seal_of_an_older_version_are_read(copy):
-    path = copy / "result.json"
-    values = json.loads(path.read_text())
-    del values["sha256"]
-    path.write_text(json.dumps(values | {"sealed": False}))
-    (copy / "config.yaml").write_text((copy / "config.yaml").read_text().rpartition("# sha256")[0])
-    assert read_result(path).status == "finished"
-    assert Run(copy).config.seed == 0
-
-
 def test_an_evaluation_of_other_weights_is_no_result_of_the_run(copy):
-    from aevq.runs.sealed import seal_json, unseal_json
-
     path = copy / "evaluation.json"
-    path.write_text(seal_json(unseal_json(path.read_text()) | {"weights": "0" * 64}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"weights": "0" * 64}))
     with pytest.raises(UserError, match=r"evaluation\.json: it measures other weights"):
         read_record(copy)

@@ -24,10 +24,8 @@ from aevq.data.idx import read_content
 from aevq.errors import UserError
 from aevq.priors import load_prior
 from aevq.report.records import read_record
-from aevq.runs.result import read_result, write_result
 from aevq.runs.run import Run, load_checkpoint, read_checkpoint
-from aevq.runs.sealed import seal_json, seal_yaml
-from aevq.sweeps import go_on, read_sweep
+from aevq.sweeps import resume_sweep
 from aevq.train import main
 from helpers.broken_runs import VAE
 from helpers.run_folders import make_run, sweep_of
@@ -100,21 +98,12 @@ def test_a_compressed_bomb_is_not_unpacked(run):
         load_checkpoint(path)
 
 
-def test_a_checkpoint_that_claims_a_giant_is_not_built(run):
-    path = run / "checkpoints" / "best.ckpt"
-    checkpoint = read_checkpoint(path)
-    checkpoint["config"]["model"]["latent_dim"] = 10**9
-    torch.save(checkpoint, path)
-    with pytest.raises(UserError, match=r"its weights need .* GiB, expected at most"):
-        load_checkpoint(path)
-
-
 def test_weights_of_another_shape_are_refused(run):
     path = run / "checkpoints" / "best.ckpt"
     checkpoint = read_checkpoint(path)
     checkpoint["config"]["model"]["latent_dim"] = 3
     torch.save(checkpoint, path)
-    with pytest.raises(UserError, match="its weights do not fit its configuration"):
+    with pytest.raises(UserError, match="the weights do not fit the configuration"):
         load_checkpoint(path)
 
 
@@ -158,7 +147,7 @@ def test_a_foreign_target_is_refused(target, tmp_path):
 
 
 def changed_config(run: Path, **changes) -> None:
-    """The run's configuration with other values, and with a seal that fits: a stranger can make one."""
+    """Give the run's configuration other values."""
     config = OmegaConf.to_container(Run(run).config)
     for key, value in changes.items():
         node = config
@@ -166,7 +155,7 @@ def changed_config(run: Path, **changes) -> None:
         for parent in parents:
             node = node[parent]
         node[last] = value
-    (run / "config.yaml").write_text(seal_yaml(OmegaConf.to_yaml(OmegaConf.create(config))))
+    (run / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(config)))
 
 
 def refuses_to_resume(run, command) -> str:
@@ -213,19 +202,9 @@ def test_the_names_of_data_files_are_no_paths(run, command):
     assert "data.files.train_images.name" in refuses_to_resume(run, command)
 
 
-def test_a_yaml_that_grows_is_not_unfolded(run):
-    levels = "\n".join(f"l{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 9)}]" for i in range(1, 40))
-    (run / "config.yaml").write_text(f"l0: &l0 [x]\n{levels}\n")
-    result = read_result(run / "result.json")
-    result.sealed = False
-    write_result(result, run / "result.json")
-    with pytest.raises(UserError, match=r"config\.yaml: not a run's configuration \(an alias; refused\)"):
-        _ = Run(run).config
-
-
 def test_a_yaml_with_a_tag_of_python_makes_no_object(run, tmp_path):
     text = f"!!python/object/apply:pathlib.Path.touch [{tmp_path}/executed]"
-    (run / "config.yaml").write_text(seal_yaml(f"seed: {text}\n"))
+    (run / "config.yaml").write_text(f"seed: {text}\n")
     with pytest.raises(UserError, match="not a run's configuration"):
         _ = Run(run).config
     assert not (tmp_path / "executed").exists()
@@ -301,16 +280,15 @@ def test_a_prior_that_is_none_is_refused(tensors, config, header, message, tmp_p
         {"overrides": ["+hydra.callbacks.bad._target_=os.system"]},
         {"overrides": ["+callbacks@hydra.callbacks=default"]},
         {"index": "../0"},
-        {"pid": "1; touch executed"},
     ],
     ids=str,
 )
 def test_a_sweeps_record_that_means_harm_is_not_run(change, tmp_path):
     job = {"index": 0, "overrides": ["seed=0"], "status": "interrupted", "folder": None}
     content = {"schema_version": 1, "command": "", "started": "", "flags": [], "jobs": [job | change]}
-    (tmp_path / "sweep.json").write_text(seal_json(content))
+    (tmp_path / "sweep.json").write_text(json.dumps(content))
     with pytest.raises(UserError):
-        go_on(read_sweep(tmp_path), [])
+        resume_sweep([f"resume_sweep={tmp_path}"])
     assert [path.name for path in tmp_path.iterdir()] == ["sweep.json"]
 
 
@@ -318,21 +296,21 @@ def test_a_sweeps_folder_of_yaml_is_used_only_if_said_again(tmp_path):
     job = {"index": 0, "overrides": ["seed=0"], "status": "interrupted", "folder": None}
     flags = ["--config-dir", str(tmp_path / "evil")]
     content = {"schema_version": 1, "command": "", "started": "", "flags": flags, "jobs": [job]}
-    (tmp_path / "sweep.json").write_text(seal_json(content))
-    with pytest.raises(UserError, match="whose yaml may run anything"):
-        go_on(read_sweep(tmp_path), [])
+    (tmp_path / "sweep.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match="other yaml files, which may run any code"):
+        resume_sweep([f"resume_sweep={tmp_path}"])
 
 
 def test_a_job_that_is_a_link_to_elsewhere_is_not_touched(run, tmp_path):
     sweep = tmp_path / "sweep"
     sweep.mkdir()
     (sweep / "0_a").symlink_to(run)
-    job = {"index": 0, "overrides": ["seed=0"], "status": "running", "folder": "0_a", "cut": True}
+    job = {"index": 0, "overrides": ["seed=0"], "status": "running", "folder": "0_a", "resumable": True}
     content = {"schema_version": 1, "command": "", "started": "", "flags": [], "jobs": [job]}
-    (sweep / "sweep.json").write_text(seal_json(content))
+    (sweep / "sweep.json").write_text(json.dumps(content))
     before = (run / "result.json").read_bytes()
-    with pytest.raises(UserError, match="a link to somewhere else"):
-        go_on(read_sweep(sweep), [])
+    with pytest.raises(UserError, match="a link to another place"):
+        resume_sweep([f"resume_sweep={sweep}"])
     assert (run / "result.json").read_bytes() == before
 
 
@@ -349,7 +327,6 @@ def test_names_that_are_html_are_text_in_the_report(tmp_path):
     make_run(tmp_path / "c", status="failed", error=EVIL)
     for path in tmp_path.glob("*/result.json"):
         values = json.loads(path.read_text())
-        del values["sha256"]
         values |= {"command": EVIL, "device": EVIL, "git": {"commit": EVIL}, "versions": {EVIL: EVIL}, "started": EVIL}
         path.write_text(json.dumps(values))
     html = compare([tmp_path], out=tmp_path / "report").read_text()

@@ -30,7 +30,7 @@ STAGES = {
     "with half of a prior written": Trouble("kill", "half", "standard_normal.safetensors"),
     "before the scores": Trouble("kill", "Evaluator", "aevq.training.job"),
     "before the pictures": Trouble("kill", "draw_run", "aevq.training.job"),
-    "before its last result has its name": Trouble("kill", "replace", "result.json", 7),
+    "before its last result has its name": Trouble("kill", "replace", "result.json", 6),
 }
 QUICK_ONES = ("between two checkpoints", "with half of the second checkpoint written", "before the scores")
 

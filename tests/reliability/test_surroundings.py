@@ -17,10 +17,9 @@ from aevq.models import VAE as Model
 from aevq.nn.feature_net import FeatureNet
 from aevq.nn.memory import by_chunks
 from aevq.priors import PixelCNN, pixelcnn
-from aevq.report.folders import find_folder
+from aevq.runs.folder import find_folder, find_sweep
 from aevq.runs.result import read_result
-from aevq.sweeps import find_sweep
-from aevq.sweeps.launch import launch
+from aevq.sweeps import launch_sweep
 from aevq.train import main
 from helpers import dying
 from helpers.broken_runs import VAE, the_run
@@ -117,11 +116,10 @@ def test_a_clock_that_jumps_back_between_runs(command, monkeypatch, saw, tmp_pat
 
 @pytest.mark.fault("a clock that jumps back between sweeps: latest is the sweep that was started last")
 def test_a_clock_that_jumps_back_between_sweeps(tmp_path, monkeypatch, saw):
-    module = sys.modules["aevq.sweeps.launch"]  # which a function of that name hides
-    monkeypatch.setattr(module, "run_sweep", lambda sweep, *_: sweep.save())
+    monkeypatch.setattr("aevq.sweeps.launch.run_jobs", lambda sweep, *_: sweep.save())
     for name in ("2026-03-29_03-30-00", "2026-03-29_02-30-00"):
         folder = tmp_path / "runs" / "sweep" / name
-        launch(folder, [["seed=1"]], first_index=0, flags=[], trainer={}, n_jobs=1, threads=1)
+        launch_sweep(folder, [["seed=1"]], first_index=0, flags=[], trainer={}, n_jobs=1, threads=1)
     assert find_sweep("latest", tmp_path / "runs") == folder.resolve()
     assert find_folder("latest", tmp_path / "runs") == folder.resolve()
     saw("the second, whose name is the older")

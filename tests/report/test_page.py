@@ -137,7 +137,6 @@ def test_cells_show_the_mean_and_real_data_come_last(three_models):
 def test_a_resumed_run_says_so_with_every_commit(tmp_path):
     run = make_run(tmp_path / "a")
     values = json.loads((run / "result.json").read_text())
-    del values["sha256"]
     resumes = [{"git": {"commit": "b" * 40, "dirty": True}}]
     values |= {"resumed": 1, "resumes": resumes, "git": {"commit": "a" * 40, "dirty": False}}
     (run / "result.json").write_text(json.dumps(values))

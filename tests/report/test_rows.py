@@ -5,7 +5,8 @@ from aevq.runs.result import Result
 
 
 def rows(metrics, priors, train=None):
-    model, data = {"name": "VAE", "parameters": 7}, {"name": "mnist"}
+    model = {"name": "VAE", "target": "aevq.models.VAE", "parameters": 7}
+    data = {"name": "mnist", "fingerprint": {}, "sizes": {}}
     result = Result("a", "finished", model, data, 3, "", "", metrics=metrics, train=train or {})
     return [dict(zip(COLUMNS, row, strict=True)) for row in comparison_rows(result, priors)]
 

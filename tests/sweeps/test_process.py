@@ -1,4 +1,4 @@
-"""How a job's end is judged, by processes that end in each way, and no training."""
+"""What the end of a job's process means, with processes that end in each way and train nothing."""
 
 import json
 import subprocess
@@ -9,76 +9,77 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from aevq.errors import PREEMPTED
-from aevq.runs.result import Result, read_result, write_result
+from aevq.runs.result import read_result, write_result
+from aevq.runs.sweep_record import Sweep, SweepJob
 from aevq.sweeps.process import JobProcess, _suffix, resume_override
-from aevq.sweeps.record import Sweep, SweepJob
+from helpers.run_folders import make_result
 
 
 def ended(tmp_path, code: str, status: str | None, error: str | None = None) -> SweepJob:
-    """A job whose process runs `code`, and whose run says `status` of itself, if it got so far."""
+    """Return a job whose process ran `code` and whose run recorded `status`, if it got so far."""
     (tmp_path / "logs").mkdir()
-    job = SweepJob(0, ["model=ae"], log="logs/0.log")
+    job = SweepJob(0, ["model=ae"], "running")
     if status is not None:
         (tmp_path / "0_ae").mkdir()
-        result = Result("0_ae", status, {}, {}, 0, "", "", error=error)
-        write_result(result, tmp_path / "0_ae" / "result.json")
+        write_result(make_result("0_ae", status, error=error), tmp_path / "0_ae" / "result.json")
         (tmp_path / "logs" / "0.status.json").write_text(json.dumps({"folder": str(tmp_path / "0_ae")}))
     with (tmp_path / job.log).open("wb") as log:
         process = subprocess.Popen([sys.executable, "-c", code], stdout=log, stderr=log)
     process.wait()
-    assert JobProcess(Sweep(tmp_path, "", "", [], [job]), job, 0, process).ended()
+    assert JobProcess(Sweep("", "", [], [job], path=tmp_path), job, process).poll()
     return job
 
 
 def test_a_finished_run_is_finished(tmp_path):
     job = ended(tmp_path, "", "finished")
-    assert (job.status, job.error, job.folder, job.cut) == ("finished", None, "0_ae", False)
+    assert (job.status, job.error, job.folder, job.resumable) == ("finished", None, "0_ae", False)
 
 
 def test_exit_code_zero_without_a_finished_run_is_a_failure(tmp_path):
     assert ended(tmp_path, "", "running").status == "failed"
 
 
-def test_a_run_that_raised_says_why_itself(tmp_path):
+def test_a_run_that_raised_has_recorded_why(tmp_path):
     job = ended(tmp_path, "exit(1)", "failed", "RuntimeError: no")
-    assert (job.status, job.error, job.cut) == ("failed", "RuntimeError: no", False)
+    assert (job.status, job.error, job.resumable) == ("failed", "RuntimeError: no", False)
 
 
 @pytest.mark.parametrize(
     ("code", "error"),
     [
         ("import os; os.kill(os.getpid(), 9)", "killed by SIGKILL"),
-        ("import os; print('bye', flush=True); os._exit(3)", "ended with exit code 3; last said: bye"),
+        ("import os; print('bye', flush=True); os._exit(3)", "ended with exit code 3; last output: bye"),
     ],
 )
-def test_a_run_that_could_not_say_it_is_marked_failed_and_goes_on_later(code, error, tmp_path):
+def test_a_run_that_could_not_record_its_end_is_marked_failed_and_can_be_resumed(code, error, tmp_path):
     job = ended(tmp_path, code, "running")
-    assert (job.status, job.error, job.cut) == ("failed", error, True)
+    assert (job.status, job.error, job.resumable) == ("failed", error, True)
     result = read_result(tmp_path / "0_ae" / "result.json")
     assert (result.status, result.error) == ("failed", error)
 
 
-def test_a_preempted_run_goes_on_later(tmp_path):
+def test_a_preempted_run_can_be_resumed(tmp_path):
     job = ended(tmp_path, f"exit({PREEMPTED})", "interrupted", "stopped by SIGTERM")
-    assert (job.status, job.error, job.cut) == ("interrupted", "stopped by SIGTERM", True)
+    assert (job.status, job.error, job.resumable) == ("interrupted", "stopped by SIGTERM", True)
 
 
-def test_an_interrupted_run_is_one(tmp_path):
-    assert ended(tmp_path, "exit(130)", "interrupted").cut
+def test_an_interrupted_run_can_be_resumed(tmp_path):
+    assert ended(tmp_path, "exit(130)", "interrupted").resumable
 
 
-def test_bad_input_is_told_by_its_own_line(tmp_path):
+def test_bad_input_is_reported_by_its_own_line(tmp_path):
     job = ended(tmp_path, "import sys; sys.exit('error: seed: expected 0')", None)
-    assert (job.status, job.error, job.folder, job.cut) == ("failed", "seed: expected 0", None, False)
+    assert (job.status, job.error, job.folder, job.resumable) == ("failed", "seed: expected 0", None, False)
 
 
-def test_a_job_that_could_not_even_be_resumed_still_has_its_checkpoint_to_go_on_from(tmp_path):
-    job = SweepJob(0, ["model=ae"], folder="0_ae", cut=True, log="log")
-    with (tmp_path / "log").open("wb") as log:
+def test_a_job_whose_resume_fails_at_once_can_still_be_resumed(tmp_path):
+    (tmp_path / "logs").mkdir()
+    job = SweepJob(0, ["model=ae"], "running", folder="0_ae", resumable=True)
+    with (tmp_path / job.log).open("wb") as log:
         process = subprocess.Popen([sys.executable, "-c", "exit('error: trust')"], stdout=log, stderr=log)
     process.wait()
-    assert JobProcess(Sweep(tmp_path, "", "", [], [job]), job, 0, process).ended()
-    assert (job.status, job.error, job.folder, job.cut) == ("failed", "trust", "0_ae", True)
+    assert JobProcess(Sweep("", "", [], [job], path=tmp_path), job, process).poll()
+    assert (job.status, job.error, job.folder, job.resumable) == ("failed", "trust", "0_ae", True)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_a_job_that_could_not_even_be_resumed_still_has_its_checkpoint_to_go_on_
         ("model.network.hidden=[20,30]", "_hidden--20-30-"),
     ],
 )
-def test_a_folders_name_says_what_was_varied_and_is_a_name(label, suffix):
+def test_the_name_of_a_folder_says_what_was_varied(label, suffix):
     assert _suffix(label) == suffix
     assert not set("/='") & set(_suffix(label))
 

@@ -1,4 +1,4 @@
-"""A sweep as a user starts it: what one job does costs no other, and what is left can be run later."""
+"""A sweep as a user starts it: a crashed job does not affect the others, and what is left can be resumed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from aevq.errors import UserError
+from aevq.runs.folder import claimed, find_sweep, read_config
 from aevq.runs.result import read_result
-from aevq.sweeps import find_sweep, read_sweep
+from aevq.runs.sweep_record import Sweep, SweepJob, read_sweep
+from aevq.sweeps import resume_sweep
 from helpers.small_runs import QUICK, SMALL
 
 TESTS = Path(__file__).parents[1] / "helpers"
@@ -22,7 +24,11 @@ SWEEP = ["-m", *QUICK, *SMALL["vae"]]
 
 
 def environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline"}
+    return os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path]),
+        "OMP_NUM_THREADS": "1",
+        "WANDB_MODE": "offline",
+    }
 
 
 def train(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -36,7 +42,7 @@ def the_sweep(folder: Path):
     return read_sweep(find_sweep("latest", folder / "runs"))
 
 
-def figures(sweep) -> dict[int, dict[str, float]]:
+def metrics(sweep) -> dict[int, dict[str, float]]:
     return {job.index: read_result(sweep.path / job.folder / "result.json").metrics for job in sweep.jobs}
 
 
@@ -58,13 +64,13 @@ def test_nine_jobs_of_which_one_raises_one_is_killed_and_one_exits(tmp_path):
     assert set(errors) == set(bad)
     assert errors[2] == "RuntimeError: no good"
     assert errors[5].startswith("killed by SIGKILL")
-    assert errors[7].startswith("ended with exit code 1; last said:")
+    assert errors[7].startswith("ended with exit code 1; last output:")
     assert "goodbye" in errors[7]
     for job in sweep.jobs:
         assert read_result(sweep.path / job.folder / "result.json").status == job.status
     report = (sweep.path / "report" / "index.html").read_text()
     assert "killed by SIGKILL" in report
-    before = figures(sweep)
+    before = metrics(sweep)
 
     refused = train(tmp_path, "-m", "resume_sweep=latest")
     assert refused.returncode == 1
@@ -74,14 +80,14 @@ def test_nine_jobs_of_which_one_raises_one_is_killed_and_one_exits(tmp_path):
     assert again.stderr.count(" started: ") == 3
     sweep = the_sweep(tmp_path)
     assert {job.status for job in sweep.jobs} == {"finished"}
-    after = figures(sweep)
+    after = metrics(sweep)
     assert all(after[index] == before[index] for index in after if index + 1 not in errors)
     assert read_result(sweep.path / sweep.jobs[4].folder / "result.json").resumed >= 1
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_sweep_whose_launcher_is_killed_goes_on_to_the_same_figures(tmp_path):
+def test_a_sweep_whose_launcher_is_killed_resumes_to_the_same_metrics(tmp_path):
     arguments = [*SWEEP, "model=vae", "model.beta=1,2,3", "trainer.max_steps=40", "trainer.val_check_interval=10"]
     (tmp_path / "whole").mkdir()
     assert train(tmp_path / "whole", *arguments).returncode == 0
@@ -104,10 +110,57 @@ def test_a_sweep_whose_launcher_is_killed_goes_on_to_the_same_figures(tmp_path):
     assert done.returncode == 0, done.stderr
     sweep = the_sweep(tmp_path / "cut")
     assert {job.status for job in sweep.jobs} == {"finished"}
-    assert figures(sweep) == figures(the_sweep(tmp_path / "whole"))
+    assert metrics(sweep) == metrics(the_sweep(tmp_path / "whole"))
     assert sweep.jobs[0].seconds > 0
 
 
-def test_a_sweep_that_is_not_there_is_one_clear_line(tmp_path):
-    with pytest.raises(UserError, match="there is no sweep in"):
-        find_sweep("latest", tmp_path)
+OTHER_FILES = {
+    "mypackage/__init__.py": "",
+    "mypackage/conf/__init__.py": "",
+    "mypackage/conf/model/tiny.yaml": "defaults:\n  - ae\n  - _self_\n\nlatent_dim: 3\n",
+    "mine/experiment/mine.yaml": "# @package _global_\nnotes: mine\n",
+}
+
+
+def test_each_job_finds_yaml_files_in_other_places(tmp_path):
+    """`hydra.searchpath` and `--config-dir` reach the jobs, and have to be given again to resume them."""
+    for name, text in OTHER_FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    given = ["--config-dir", str(tmp_path / "mine"), "hydra.searchpath=[pkg://mypackage.conf]"]
+    small = [*QUICK, *SMALL["ae"][:1], "prior=none", "trainer.max_steps=1", "trainer.val_check_interval=1"]
+    done = train(tmp_path, "-m", *given, "model=tiny", "experiment=mine", *small)
+    assert done.returncode == 0, done.stderr
+    sweep = the_sweep(tmp_path)
+    config = read_config(sweep.path / sweep.jobs[0].folder / "config.yaml")
+    assert (config["model"]["latent_dim"], config["notes"]) == (3, "mine")
+
+    sweep.jobs[0].status = "failed"
+    sweep.save()
+    refused = train(tmp_path, "-m", "resume_sweep=latest")
+    assert refused.returncode == 1
+    assert refused.stderr.strip().endswith(f"to use the same, add: {' '.join(given)}")
+    again = train(tmp_path, "-m", "resume_sweep=latest", *given)
+    assert again.returncode == 0, again.stderr
+    assert the_sweep(tmp_path).status == "finished"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["resume_sweep=nowhere"], "resume_sweep: no sweep 'nowhere' in"),
+        (["resume_sweep=latest", "model=ae"], "resume_sweep: model would start a different sweep"),
+        (["resume_sweep=latest", "trust=3"], "trust: should be a valid list, got 3"),
+    ],
+)
+def test_a_sweep_that_cannot_be_resumed_is_one_clear_line(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=message):
+        resume_sweep(arguments)
+
+
+def test_a_sweep_that_another_process_runs_is_not_resumed(tmp_path):
+    Sweep("", "", [], [SweepJob(0, ["seed=0"], "running")], path=tmp_path).save()
+    with claimed(tmp_path, "sweep"), pytest.raises(UserError, match="another process is writing into"):
+        resume_sweep([f"resume_sweep={tmp_path}"])
+    assert read_sweep(tmp_path).jobs[0].status == "running"

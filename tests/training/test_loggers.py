@@ -57,7 +57,8 @@ def inspect(run_dir, *options):
 
 
 def result_of(metrics, steps=5):
-    model, data = {"name": "VAE", "parameters": 7}, {"name": "mnist"}
+    model = {"name": "VAE", "target": "aevq.models.VAE", "parameters": 7}
+    data = {"name": "mnist", "fingerprint": {}, "sizes": {}}
     return Result("2026_vae", "finished", model, data, 0, "", "", metrics=metrics, train={"steps": steps})
 
 

@@ -23,7 +23,7 @@ from rich.progress import (
 from typing_extensions import override
 
 from aevq.ops.schedule import passed
-from aevq.runs.status import tell
+from aevq.runs.status import report_status
 
 __all__ = ["StepProgress"]
 
@@ -106,7 +106,8 @@ class StepProgress(ProgressBar):
         """Let the launcher of a sweep know."""
         speed = (step - self._first_step) / (time.monotonic() - self._since)
         left = (self._total - step) / speed if speed > 0 else None
-        tell(at_once=False, step=step, steps=self._total, seconds_left=left, figures=self._figures(trainer))
+        metrics = self._figures(trainer)
+        report_status(at_once=False, step=step, steps=self._total, seconds_left=left, metrics=metrics)
 
     def _stop(self) -> None:
         if self._progress is not None:

@@ -1,0 +1,99 @@
+"""sweep.json: the jobs of a sweep and their states.
+
+The launcher writes it when a job starts or ends. If a job is `running` but no process runs the sweep, the launcher was
+killed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, field
+from pathlib import Path
+from typing import Literal
+
+from pydantic import NonNegativeFloat, NonNegativeInt
+from pydantic.dataclasses import dataclass
+
+from aevq.config.checks import STRICT, Name
+from aevq.runs.folder import SWEEP_FILE, read_json, write_json
+
+__all__ = ["Sweep", "SweepJob", "differing", "read_sweep"]
+
+
+@dataclass(config=STRICT)
+class SweepJob:
+    """One job of a sweep.
+
+    Attributes:
+        index: Its number in the sweep.
+        overrides: Its command line: what it changes in the configuration.
+        status: waiting, running, finished, failed or interrupted.
+        folder: Name of its run folder in the sweep's folder; None before it has one.
+        error: Why it failed or was interrupted.
+        resumable: Whether it was ended from outside, so that it resumes from its last checkpoint.
+        seconds: Wall time, summed over all starts.
+    """
+
+    index: NonNegativeInt
+    overrides: list[str]
+    status: Literal["waiting", "running", "finished", "failed", "interrupted"] = "waiting"
+    folder: Name | None = None
+    error: str | None = None
+    resumable: bool = False
+    seconds: NonNegativeFloat = 0.0
+
+    @property
+    def log(self) -> str:
+        """File with the output of the job, relative to the sweep's folder."""
+        return f"logs/{self.index}.log"
+
+
+@dataclass(config=STRICT)
+class Sweep:
+    """A sweep's record.
+
+    Attributes:
+        schema_version: Version of this layout.
+        command: The command line that started it.
+        started: When, ISO 8601 with time zone.
+        flags: Arguments that say where each job finds further yaml files: `--config-dir`, `hydra.searchpath`.
+        jobs: In order.
+        path: The sweep's folder; not stored.
+    """
+
+    schema_version: Literal[1] = field(default=1, kw_only=True)
+    command: str
+    started: str
+    flags: list[str] = field(default_factory=list)
+    jobs: list[SweepJob] = field(default_factory=list)
+    path: Path = field(default=Path(), kw_only=True)
+
+    @property
+    def status(self) -> str:
+        """Running while a job waits or runs; otherwise interrupted, failed or finished, by its worst job."""
+        states = {job.status for job in self.jobs}
+        if states & {"waiting", "running"}:
+            return "running"
+        return next((state for state in ("interrupted", "failed") if state in states), "finished")
+
+    def save(self) -> None:
+        """Write `sweep.json`."""
+        values = {**asdict(self), "status": self.status}
+        del values["path"]
+        write_json(self.path / SWEEP_FILE, values)
+
+
+def read_sweep(path: Path) -> Sweep:
+    """Return the record of the sweep in a folder.
+
+    Raises:
+        UserError: If the record is missing, torn, or not one of this schema version.
+    """
+    sweep = read_json(path / SWEEP_FILE, Sweep)
+    sweep.path = path
+    return sweep
+
+
+def differing(jobs: list[SweepJob]) -> dict[int, str]:
+    """Return by index what distinguishes each job: the overrides that not all jobs have in common."""
+    common = set.intersection(*(set(job.overrides) for job in jobs)) if jobs else set()
+    return {job.index: " ".join(o for o in job.overrides if o not in common) or "(defaults)" for job in jobs}

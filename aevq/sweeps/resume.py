@@ -1,0 +1,103 @@
+"""Resumes a sweep: `python -m aevq.train -m resume_sweep=latest`.
+
+sweep.json may come from another machine. So its jobs may name only classes that are trusted, and further folders of
+yaml files, which could name any class, are used only if they are given again on the command line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from aevq.config.checks import validate
+from aevq.errors import UserError, did_you_mean
+from aevq.runs.folder import CONFIG_FILE, RESULT_FILE, claimed, find_sweep, read_config
+from aevq.runs.result import read_result
+from aevq.runs.sweep_record import Sweep, SweepJob, read_sweep
+from aevq.sweeps.launch import RememberSweep
+from aevq.sweeps.pool import SECONDS_TO_SAVE, run_jobs
+from aevq.sweeps.slots import plan_slots
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["resume_sweep"]
+
+N_JOBS, THREADS, SEARCH_PATH = "hydra.launcher.n_jobs", "hydra.launcher.threads", "hydra.searchpath"
+OPTIONS = ("resume_sweep", "paths.runs", "trust", N_JOBS, THREADS, SEARCH_PATH)
+
+
+def resume_sweep(arguments: Sequence[str]) -> None:
+    """Run the jobs of a sweep that have not finished.
+
+    Interrupted jobs are resumed in their folders; jobs that failed or were never started run anew.
+
+    Args:
+        arguments: `resume_sweep=<folder, name or latest>`, and optionally `-m`, `paths.runs=…`,
+            `hydra.launcher.n_jobs=…`, `hydra.launcher.threads=…`, `trust=[…]`, `--config-dir …` and
+            `hydra.searchpath=[…]`.
+
+    Raises:
+        UserError: If there is no such sweep, another process runs it, its record does not look like one that aevq has
+            written, or an argument would start a different sweep.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("-m", "--multirun", action="store_true")
+    parser.add_argument("-cd", "--config-dir", action="append", default=[])
+    known, overrides = parser.parse_known_args(arguments)
+    typed = {name: value for name, _, value in (override.partition("=") for override in overrides)}
+    for name in typed:
+        if name not in OPTIONS:
+            raise UserError(f"resume_sweep: {name} would start a different sweep; {did_you_mean(name, OPTIONS)}")
+    flags = [part for folder in known.config_dir for part in ("--config-dir", folder)]
+    flags += [f"{SEARCH_PATH}={typed[SEARCH_PATH]}"] if SEARCH_PATH in typed else []
+    n_jobs, threads = (yaml.safe_load(typed.get(name, "auto")) for name in (N_JOBS, THREADS))
+    trust = validate("trust", yaml.safe_load(typed.get("trust", "[]")), list[str])
+    folder = find_sweep(typed["resume_sweep"], Path(typed.get("paths.runs", "runs")), "resume_sweep")
+    _check_record(read_sweep(folder), flags)
+    with claimed(folder, "resume_sweep"):
+        RememberSweep.folder, sweep = folder, read_sweep(folder)
+        for job in sweep.jobs:
+            _update(sweep, job)
+        left = [job for job in sweep.jobs if job.status != "finished"]
+        run_jobs(sweep, left, plan_slots(_trainer(sweep), n_jobs, threads, len(left)), trust)
+
+
+def _check_record(sweep: Sweep, flags: list[str]) -> None:
+    """Refuse a record that could run code: unconfirmed folders of yaml files, flags and settings of Hydra, links."""
+    if sweep.flags != flags:
+        raise UserError(
+            f"{sweep.path}: the sweep was started with other yaml files, which may run any code; "
+            f"to use the same, add: {' '.join(sweep.flags) or 'none'}"
+        )
+    for job in sweep.jobs:
+        if job.folder and (sweep.path / job.folder).is_symlink():
+            raise UserError(f"{sweep.path}: the folder of job {job.index} is a link to another place; refused")
+        for override in job.overrides:
+            key = override.partition("=")[0]
+            if override.startswith("-") or "hydra" in re.split(r"[+~@./:]", key) or "=" not in override.lstrip("~"):
+                raise UserError(f"{sweep.path}: job {job.index} has {override!r}, which aevq never writes; refused")
+
+
+def _update(sweep: Sweep, job: SweepJob) -> None:
+    """Update the entry of a job whose launcher was killed; the job itself was told to save and exit."""
+    if job.status != "running":
+        return
+    job.status = "interrupted"
+    found = sorted(sweep.path.glob(f"{job.index}_*/{RESULT_FILE}"), key=lambda path: path.stat().st_mtime)
+    if found:
+        with claimed(found[-1].parent, "resume_sweep", timeout=SECONDS_TO_SAVE):
+            status = read_result(found[-1]).status
+        job.folder, job.status = found[-1].parent.name, "interrupted" if status == "running" else status
+        job.resumable = job.status == "interrupted"
+
+
+def _trainer(sweep: Sweep) -> dict[str, Any]:
+    """Return the `trainer` group of the jobs; empty if none of them has started."""
+    paths = (sweep.path / job.folder / CONFIG_FILE for job in sweep.jobs if job.folder)
+    config = next((read_config(path) for path in paths if path.is_file()), {})
+    return validate("trainer", config.get("trainer", {}), dict[str, Any])
