@@ -18,6 +18,7 @@ __all__ = ["Panel", "Point", "Series", "draw"]
 COLOURS = {"AE": "#2a6f97", "VAE": "#c8553d", "VQ-VAE": "#588157", "PCA": "#7a7a7a"}
 OTHERS = ("#7b5ea7", "#b5651d", "#3d8f8f", "#a23b72", "#5f6b6d", "#9a8c2c")
 MARKERS = "osD^vPX"
+ERRORBARS = {"markersize": 5, "linewidth": 1.4, "elinewidth": 1, "capsize": 2}
 
 
 @dataclass(frozen=True)
@@ -106,14 +107,8 @@ def _draw_series(axes: Axes, series: Series, colour: str, marker: str) -> None:
         return
     x, x_err = zip(*(_mean_and_std(point.x) for point in series.points), strict=True)
     y, y_err = zip(*(_mean_and_std(point.y) for point in series.points), strict=True)
-    style = {
-        "markersize": 5,
-        "linewidth": 1.4,
-        "elinewidth": 1,
-        "capsize": 2,
-        "linestyle": "-" if series.joined else "none",
-    }
-    axes.errorbar(x, y, yerr=y_err, xerr=x_err, color=colour, marker=marker, label=series.name, **style)
+    line = f"{marker}-" if series.joined else marker
+    axes.errorbar(x, y, y_err, x_err, line, color=colour, label=series.name, **ERRORBARS)
     places = sorted(zip(x, y, strict=True))
     for point, place in zip(series.points, zip(x, y, strict=True), strict=True):
         right = next((other for other in places if other[0] > place[0]), place)
