@@ -129,6 +129,8 @@ def test_the_readme_shows_what_the_results_say():
 
 def test_quality_over_time_is_measured_for_every_metric(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    for name, size in {"SAMPLES": 100, "IMPORTANCE_SAMPLES": 2, "IMAGES": 8}.items():
+        monkeypatch.setattr(quality, name, size)
     for race in quality.RACES:
         config = quality.compose_config(*SMALL, *race.overrides, "trainer.max_steps=2", "model.network.hidden=[8]")
         curve = quality.ours(race, config, interval=1e9)

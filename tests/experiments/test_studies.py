@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 
 import pytest
 
@@ -34,6 +35,13 @@ TWO_SEEDS = results_of(
     Row("AE", "AE", {"model.latent_dim": 8}, 2, "run2", {MSE: 0.3, "samples/mixture/fd": 7.0}),
     Row("VAE", "VAE", {"model.latent_dim": 4}, 1, "run3", {MSE: 0.25, "rate/kl_bits": 5.0, "rate/grid_bits": 9.0}),
 )
+
+
+@pytest.mark.parametrize("path", sorted(EXPERIMENTS.rglob("*.py")), ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_module_can_be_imported(path):
+    if path.stem == "peers":
+        pytest.importorskip("pythae")
+    import_module(".".join(path.relative_to(EXPERIMENTS.parent).with_suffix("").parts).removesuffix(".__init__"))
 
 
 @pytest.mark.parametrize("name", WITH_RESULTS)
