@@ -86,15 +86,18 @@ ImageShape = Annotated[tuple[PositiveInt, PositiveInt, PositiveInt], Strict(Fals
 @dataclass_transform(frozen_default=True)
 def settings(cls: type[T]) -> type[T]:
     """Make a class a frozen dataclass whose constructor checks its fields and raises `ArgumentError`."""
-    made: Any = pydantic_dataclass(cls, frozen=True, config=STRICT | ConfigDict(extra="forbid"))
-    construct = made.__init__
+    made: Any = pydantic_dataclass(cls, frozen=True, config=STRICT)
+    construct, known = made.__init__, [field.name for field in fields(made)]
 
     @functools.wraps(construct)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        for name in kwargs:  # pydantic would ignore it
+            if name not in known:
+                raise ArgumentError(name, f"no such argument; {did_you_mean(name, known)}")
         try:
             construct(self, *args, **kwargs)
         except ValidationError as error:
-            raise argument_error(error, [field.name for field in fields(made)]) from error
+            raise argument_error(error) from error
 
     made.__init__ = __init__
     return made

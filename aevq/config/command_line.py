@@ -8,7 +8,7 @@ import re
 import sys
 import traceback
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -135,29 +135,27 @@ def options_command(task: Callable[[Any], Any], defaults: Any, words: str | None
     """
     with one_line_errors("debug=true" in sys.argv):
         arguments = [_without_dashes(argument) for argument in sys.argv[1:] if argument != "debug=true"]
-        options = OmegaConf.structured(defaults)
+        options = {option.name: getattr(defaults, option.name) for option in fields(defaults)}
         if "help=true" in arguments or "-h" in arguments:
             print(f"{(type(defaults).__doc__ or '').strip()}\n\nOptions and their defaults:")
             print("".join(f"  {name}={'null' if value is None else value}\n" for name, value in options.items()))
             return
         given = [argument for argument in arguments if words is None or _OPTION.match(argument)]
         for argument in given:
-            name = argument.split("=", 1)[0]
+            name = argument.split("=", 1)[0].split(".")[0]
             if "=" not in argument:
                 raise UserError(f"{argument!r}: expected name=value")
             if name not in options:
-                raise UserError(f"{name}: unknown option; {did_you_mean(name, map(str, options))}")
+                raise UserError(f"{name}: unknown option; {did_you_mean(name, options)}")
         typed: Any = OmegaConf.to_container(OmegaConf.from_dotlist(given))
+        types = get_type_hints(type(defaults), include_extras=True)
         for name, value in typed.items():
-            check_value(name, value, _option_types(defaults)[name])
-        chosen: Any = OmegaConf.to_object(OmegaConf.merge(options, typed))
-        task(replace(chosen, **{words: [a for a in arguments if a not in given]}) if words else chosen)
-
-
-def _option_types(defaults: Any) -> dict[str, Any]:
-    """The type of each option; a text may look like a number, as a folder's name does."""
-    types = get_type_hints(type(defaults), include_extras=True)
-    return {name: kind | int | float if kind in (str, str | None) else kind for name, kind in types.items()}
+            if types[name] in (str, str | None) and isinstance(value, int | float) and not isinstance(value, bool):
+                typed[name] = str(value)  # a text may look like a number, as a folder's name does
+            check_value(name, typed[name], types[name])
+        if words:
+            typed[words] = [argument for argument in arguments if argument not in given]
+        task(replace(defaults, **typed))
 
 
 def _without_dashes(argument: str) -> str:

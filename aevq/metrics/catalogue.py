@@ -18,7 +18,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
+
+from pydantic import ConfigDict
 
 __all__ = [
     "BEST_RATE",
@@ -57,6 +59,8 @@ class Metric:
         headline: Whether it is shown where there is no room for every metric.
         curve: Whether it is logged at steps of a training.
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=False)  # a mapping of a run's JSON becomes an entry
 
     name: str
     title: str
@@ -203,8 +207,8 @@ METRICS: tuple[Metric, ...] = (
         Metric("likelihood/elbo", "ELBO", "evidence lower bound of a binary image", "higher", NATS, headline=True),
         Metric("likelihood/importance_samples", "importance samples",
                "samples of z for each image, in the bound of the NLL"),
-        Metric("prior/<prior>/val_bits", "<prior>, validation",
-               "code length of a code grid", "lower", "bits per grid", curve=True),
+        Metric("prior/<prior>/val_bits", "code length by <prior>, validation",
+               "−log2 p(z) of a grid of codes", "lower", "bits per grid", curve=True),
     ),
     *_in(
         "Latents",
@@ -225,25 +229,26 @@ METRICS: tuple[Metric, ...] = (
         *_loss_terms("train", ", train", curve=True),
         *_loss_terms("val", ", validation", curve=True),
         *_loss_terms("loss", "", curve=False),
-        Metric("prior/<prior>/train_nats", "<prior>, train",
-               "code length of a code grid", "lower", "nats per grid", curve=True),
-        Metric("prior/<prior>/val_nats", "<prior>, validation",
-               "code length of a code grid", "lower", "nats per grid", curve=True),
+        Metric("prior/<prior>/train_nats", "code length by <prior>, train",
+               "−log p(z) of a grid of codes", "lower", "nats per grid", curve=True),
+        Metric("prior/<prior>/val_nats", "code length by <prior>, validation",
+               "−log p(z) of a grid of codes", "lower", "nats per grid", curve=True),
     ),
     *_in(
         "Cost",
-        Metric("parameters", "parameters", "parameters of the model", "lower", headline=True),
-        Metric("train/seconds", "training", "wall time of the model's training", "lower", "s", headline=True),
+        Metric("parameters", "parameters", "parameters of the model", "lower"),
+        Metric("train/seconds", "training", "wall time of the model's training", "lower", "s"),
         Metric("train/images_per_second", "speed",
-               "images per second of the model's training", "higher", "images/s", headline=True, curve=True),
+               "images per second of the model's training", "higher", "images/s", curve=True),
         Metric("train/steps", "steps", "optimizer steps of the model's training"),
         Metric("train/epochs", "epochs", "epochs of the model's training"),
         Metric("seconds/<stage>", "<stage>", "wall time of this stage of the run", "lower", "s"),
         Metric("minutes", "minutes", "wall time of all stages of the run", "lower", "min"),
         # The names in W&B, where train/images_per_second is the curve.
-        Metric("cost/parameters", "parameters", "parameters of the model", "lower"),
-        Metric("cost/seconds", "training", "wall time of the model's training", "lower", "s"),
-        Metric("cost/images_per_second", "speed", "images per second of the model's training", "higher", "images/s"),
+        Metric("cost/parameters", "parameters", "parameters of the model", "lower", headline=True),
+        Metric("cost/seconds", "training time", "wall time of the model's training", "lower", "s", headline=True),
+        Metric("cost/images_per_second", "mean speed",
+               "images per second of the model's training", "higher", "images/s", headline=True),
     ),
 )
 # fmt: on

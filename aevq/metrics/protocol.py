@@ -13,12 +13,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Literal
 
-from hydra.core.config_store import ConfigStore
 from pydantic import AfterValidator
 from rich.console import Console
 from rich.progress import Progress
 
-from aevq.config.checks import NonNegativeInt, PositiveInt, Seed, settings, to_config
+from aevq.config.checks import NonNegativeInt, PositiveInt, Seed, settings
 from aevq.errors import UserError
 from aevq.metrics.anomaly import anomaly
 from aevq.metrics.catalogue import Metric, find
@@ -99,10 +98,6 @@ class EvaluationSettings:
     def extra_metrics(self) -> tuple[Metric, ...]:
         """The catalogue entries of `extra`."""
         return tuple(metric for measure in self.extra.values() for metric in measure.metrics)
-
-
-# The group `evaluation` of the configuration: these settings stand here and in no yaml.
-ConfigStore.instance().store("protocol", to_config(EvaluationSettings()), group="evaluation", provider="aevq")
 
 
 @dataclass(frozen=True)

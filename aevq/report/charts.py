@@ -130,8 +130,7 @@ def scatter_chart(title: str, note: str, x_title: str, y_title: str, points: Seq
         _scale(axes.yaxis, [p.y.mean for p in points])
         axes.set(xlabel=x_title, ylabel=y_title)
         figure.draw_without_rendering()  # only now is it known where the points are
-        marks = [axes.transData.transform((p.x.mean, p.y.mean)) for p in points if p.x]
-        taken = [Bbox.from_extents(x - 5, y - 5, x + 5, y + 5) for x, y in marks]
+        taken = [_extent(axes, p.x, p.y) for p in points if p.x]
         for point in sorted((p for p in points if p.label), key=lambda p: p.x is not None):
             _label(axes, point, taken)
         return Chart(title, note, f"{title}: {y_title} over {x_title}", _svg(figure))
@@ -164,6 +163,7 @@ def curves_chart(name: str, curves: Sequence[tuple[int, Sequence[tuple[int, floa
         _scale(axes.yaxis, settled)
         room = max(0.06 * (high - low), 1e-9 * abs(high), 1e-12)
         axes.set_ylim((low / 1.1, high * 1.1) if axes.get_yscale() == "log" else (low - room, high + room))
+        axes.set_xlim(left=0)
         axes.set(xlabel="step", ylabel=metric.unit or metric.title)
         title = metric.title[:1].upper() + metric.title[1:]
         return Chart(title, metric.unit, f"{metric.title} over steps", _svg(figure))
@@ -181,9 +181,19 @@ def _draw_point(axes: Axes, point: Point) -> None:
     if point.x is None:
         axes.axhline(point.y.mean, color=_colour(point.group), linewidth=1.2, linestyle=(0, (5, 3)))
         return
-    x_std, y_std = (std if std and math.isfinite(std) else 0.0 for std in (point.x.std, point.y.std))
     colour, marker = _colour(point.group), list(MARKERS)[point.group % len(MARKERS)]
-    axes.errorbar(point.x.mean, point.y.mean, y_std, x_std, color=colour, marker=marker, elinewidth=1.2, zorder=3)
+    ends = (_std(point.y), _std(point.x))
+    axes.errorbar(point.x.mean, point.y.mean, *ends, color=colour, marker=marker, elinewidth=1.2, zorder=3)
+
+
+def _std(value: Estimate) -> float:
+    return value.std if value.std and math.isfinite(value.std) else 0.0
+
+
+def _extent(axes: Axes, x: Estimate, y: Estimate) -> Bbox:
+    """Return the place of a mark and its horizontal error bar."""
+    (left, height), (right, _) = axes.transData.transform([(x.mean - _std(x), y.mean), (x.mean + _std(x), y.mean)])
+    return Bbox.from_extents(left - 5, height - 5, right + 5, height + 5)
 
 
 def _colour(group: int) -> str:

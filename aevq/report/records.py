@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from aevq.config.checks import settings
+from aevq.config.checks import settings, validate
 from aevq.errors import UserError
 from aevq.metrics.catalogue import Metric
 from aevq.runs.folder import RESULT_FILE, read_config, read_json
 from aevq.runs.result import Result, read_result
 
-__all__ = ["Evaluation", "Measurement", "Record", "read_curves", "read_evaluation", "read_record"]
+__all__ = ["EvaluationFile", "Measurement", "Record", "read_curves", "read_evaluation", "read_record"]
 
 SAMPLED = ("samples/", "real/")  # metrics that depend on the number of samples
 
@@ -72,7 +72,7 @@ class Record:
 
 
 @settings
-class Evaluation:
+class EvaluationFile:
     """The content of evaluation.json that later commands read.
 
     Attributes:
@@ -82,7 +82,7 @@ class Evaluation:
         settings: Settings of the evaluation.
         metrics: All metrics by name.
         seconds: Wall time of each part, by name.
-        extra_metrics: Catalogue entries of metrics from outside the package, by name.
+        extra_metrics: Catalogue entries of metrics from outside the package.
     """
 
     schema_version: Literal[1]
@@ -91,7 +91,7 @@ class Evaluation:
     settings: dict[str, Any]
     metrics: dict[str, float]
     seconds: dict[str, float] = field(default_factory=dict)
-    extra_metrics: dict[str, Metric] = field(default_factory=dict)
+    extra_metrics: list[Metric] = field(default_factory=list)
 
 
 def read_record(path: Path) -> Record:
@@ -102,7 +102,9 @@ def read_record(path: Path) -> Record:
     """
     result = read_result(path / RESULT_FILE)
     config = read_config(path / "config.yaml")
-    evaluation = read_evaluation(path / "evaluation.json", result.weights)
+    evaluation = read_evaluation(path / "evaluation.json")
+    if evaluation and result.weights not in (None, evaluation.weights):
+        raise UserError(f"{path}: its evaluation is of other weights; run python -m aevq.evaluate run={path} again")
     metrics = _merged(result, _node(config, "evaluation"), evaluation)
     samples = {name: value for name, value in metrics.items() if name.startswith("samples/")}
     mode_counts = [value for name, value in samples.items() if name.endswith("/mode_samples")]
@@ -115,29 +117,21 @@ def read_record(path: Path) -> Record:
         samples=measured.get("samples") if samples else None,
         mode_samples=int(max(mode_counts)) if mode_counts else None,
     )
-    extra = [*result.extra_metrics, *(evaluation.extra_metrics.values() if evaluation else ())]
+    extra = validate(f"{path}: extra_metrics", result.extra_metrics, list[Metric])
+    extra += evaluation.extra_metrics if evaluation else []
     return Record(path, result, config, metrics | _costs(result), measurement, extra)
 
 
-def read_evaluation(path: Path, weights: str | None) -> Evaluation | None:
+def read_evaluation(path: Path) -> EvaluationFile | None:
     """Return the content of evaluation.json; None if the run was not evaluated.
 
-    Args:
-        path: The file.
-        weights: SHA-256 of the run's weights, if known.
-
     Raises:
-        UserError: If the file is damaged, has another schema version, or measures other weights.
+        UserError: If the file is damaged or has another schema version.
     """
-    if not path.exists():
-        return None
-    evaluation = read_json(path, Evaluation)
-    if weights not in (None, evaluation.weights):
-        raise UserError(f"{path}: it measures other weights than the run's; run python -m aevq.evaluate again")
-    return evaluation
+    return read_json(path, EvaluationFile) if path.exists() else None
 
 
-def _merged(result: Result, asked: Mapping[str, Any], evaluation: Evaluation | None) -> dict[str, float]:
+def _merged(result: Result, asked: Mapping[str, Any], evaluation: EvaluationFile | None) -> dict[str, float]:
     """Return the metrics of the evaluation, and those of the run that were measured in the same way."""
     if evaluation is None:
         return dict(result.metrics)

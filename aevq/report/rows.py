@@ -1,8 +1,10 @@
-"""A run as rows of a comparison: one row a prior, so that the rows of several runs stand in one table."""
+"""A run as rows of a comparison: one row per prior, so that the rows of several runs can stand in one table."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from aevq.metrics.catalogue import of_section
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -11,11 +13,10 @@ if TYPE_CHECKING:
 
 __all__ = ["COLUMNS", "comparison_rows"]
 
-RECONSTRUCTION = ("reconstruction/mse", "reconstruction/fd", "reconstruction/sharpness")
-SAMPLE_FIGURES = ("fd", "kd", "precision", "recall", "density", "coverage")
+RECONSTRUCTION, SAMPLES = (of_section(section, headline=True) for section in ("Reconstruction", "Samples"))
 COLUMNS = (
-    *("model", "data", "seed", "prior", *RECONSTRUCTION, "rate_bits"),
-    *(f"samples/{figure}" for figure in SAMPLE_FIGURES),
+    *("model", "data", "seed", "prior", *(metric.name for metric in RECONSTRUCTION), "rate_bits"),
+    *(f"samples/{metric.short}" for metric in SAMPLES),
     *("parameters", "seconds", "images_per_second"),
 )
 
@@ -23,26 +24,25 @@ Cell = str | int | float | None
 
 
 def comparison_rows(result: Result, priors: Iterable[str]) -> list[list[Cell]]:
-    """The rows of a finished run, a cell for each of `COLUMNS`; None where the run has no such figure.
+    """Return the rows of a finished run, one cell for each of `COLUMNS`; None for what the run does not have.
 
-    The rate is what it takes to send a latent, in bits per image, by the row's prior: KL(q(z|x) ‖ N(0, I)) where there
-    is a posterior, the code length where latents are codes.
+    The rate is the number of bits that an image's latent takes by the prior of the row: KL(q(z|x) ‖ N(0, I)) for a
+    posterior, the code length for codes.
 
     Args:
         result: Of the run.
         priors: Names of its priors; without any there is one row.
     """
-    rows = [_row(result, prior) for prior in priors]
-    return rows or [_row(result, None)]
+    return [_row(result, prior) for prior in priors] or [_row(result, "")]
 
 
-def _row(result: Result, prior: str | None) -> list[Cell]:
+def _row(result: Result, prior: str) -> list[Cell]:
     get = result.metrics.get
     rate = get("rate/kl_bits") if prior == "standard_normal" else get(f"rate/{prior}_bits")
     return [
-        *(result.model["name"], result.data["name"], result.seed, prior),
-        *(get(name) for name in RECONSTRUCTION),
+        *(result.model["name"], result.data["name"], result.seed, prior or None),
+        *(get(metric.name) for metric in RECONSTRUCTION),
         rate,
-        *(get(f"samples/{prior}/{figure}") for figure in SAMPLE_FIGURES),
+        *(get(metric.name_for(prior=prior)) for metric in SAMPLES),
         *(result.model["parameters"], result.train.get("seconds"), result.train.get("images_per_second")),
     ]

@@ -14,7 +14,6 @@ from pydantic.dataclasses import dataclass
 from typing_extensions import TypedDict
 
 from aevq.config.checks import STRICT
-from aevq.metrics.catalogue import Metric
 from aevq.runs.folder import read_json, write_json
 
 __all__ = ["SCHEMA_VERSION", "DataSummary", "ModelSummary", "Result", "read_result", "write_result"]
@@ -62,7 +61,7 @@ class Result:
         seconds: Wall time of each stage, by name.
         objective: Name and value of the metric that a sweep minimises.
         metrics: All metrics by name.
-        extra_metrics: Catalogue entries of metrics from outside the package.
+        extra_metrics: Catalogue entries (`aevq.metrics.catalogue.Metric`) of metrics from outside the package.
         metrics_version: Version of the measuring protocol; metrics of two versions are not comparable.
         weights: SHA-256 of the checkpoint that was measured.
     """
@@ -85,7 +84,7 @@ class Result:
     seconds: dict[str, float] = field(default_factory=dict)
     objective: dict[str, str | float] | None = None
     metrics: dict[str, float] = field(default_factory=dict)
-    extra_metrics: list[Metric] = field(default_factory=list)
+    extra_metrics: list[dict[str, Any]] = field(default_factory=list)
     metrics_version: str | None = None
     weights: str | None = None
 

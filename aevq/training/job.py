@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from contextlib import nullcontext
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,8 @@ from aevq.config.secrets import redact
 from aevq.errors import Stopped, UserError, did_you_mean
 from aevq.files import atomic_write, point_latest
 from aevq.metrics.generate import encode_splits
-from aevq.metrics.protocol import EvaluationSettings, Evaluator, metrics_version
+from aevq.metrics.protocol import EvaluationSettings, metrics_version, run_protocol
+from aevq.metrics.subject import Subject
 from aevq.nn.distributed import leave_group, sharing_chunks
 from aevq.nn.memory import check_size, memory_for_weights
 from aevq.priors import Prior, build_prior
@@ -154,8 +156,9 @@ class Job:
                     self.priors, self.plain["prior"], latents, run, trainers, self.active, self.trust
                 )
         with recorder.stage("score"), sharing_chunks():
-            evaluator = Evaluator(self.model, self.priors, self.data, latents, self.evaluation)
-            recorder.result.metrics = evaluator.run().metrics
+            subject = Subject(self.model, self.priors, self.data, latents, self.evaluation)
+            recorder.result.metrics = run_protocol(subject).metrics
+            recorder.result.extra_metrics = [asdict(metric) for metric in self.evaluation.extra_metrics]
             recorder.result.weights = run.weights_sha256
             recorder.result.metrics_version = metrics_version()
             recorder.result.objective = self._objective_of(recorder.result.metrics)
