@@ -17,19 +17,12 @@ BARE, TORCHVISION, PYTHAE = "a bare PyTorch loop", "Lightning + torchvision", "p
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A network and a loss.
+    """A network and a loss."""
 
-    Attributes:
-        name: Name in the table.
-        overrides: What the configuration of the case differs in from the defaults.
-        steps: Steps that are timed.
-        targets: Ratios that should be reached, by name of the contender.
-    """
-
-    name: str
-    overrides: tuple[str, ...]
-    steps: int
-    targets: dict[str, float]
+    name: str  # in the table
+    overrides: tuple[str, ...]  # of the default configuration
+    steps: int  # that are timed
+    targets: dict[str, float]  # ratios that should be reached, by name of the contender
 
     def compose(self, *overrides: str) -> DictConfig:
         """Return the configuration of the case, with further overrides."""

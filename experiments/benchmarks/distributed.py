@@ -36,21 +36,15 @@ from aevq.training.callbacks import Throughput
 from experiments.benchmarks.training import fit
 from experiments.common.configuration import compose_config, make
 
-MODELS = ("ae", "vae", "vqvae")
+MODELS, BY_GRADIENT = ("ae", "vae", "vqvae"), "vqvae model/codebook_update=gradient"
 WAYS = {"one": 1, "two alone": 2, "ddp": 1}  # processes to start; DDP starts its second one itself
 
 
 class Count(pl.Callback):
-    """Profiles a window of steps and prints its collectives.
+    """Profiles `window` steps after the step `first`, and prints their collectives."""
 
-    Args:
-        name: Printed in front of them.
-        first: First step of the window.
-        last: Last step of the window.
-    """
-
-    def __init__(self, name: str, first: int, last: int) -> None:
-        self.name, self.first, self.last = name, first, last
+    def __init__(self, name: str, first: int, window: int) -> None:
+        self.name, self.first, self.window = name, first, window
         self.profiler: profile | None = None
 
     def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, *args: Any) -> None:
@@ -60,66 +54,43 @@ class Count(pl.Callback):
             self.profiler.start()
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *args: Any) -> None:
-        """End the window."""
-        if trainer.global_step == self.last and self.profiler is not None:
-            self.profiler.stop()
-            self.report(module)
-
-    def report(self, module: pl.LightningModule) -> None:
-        """Print calls and bytes per step of each kind of call."""
-        assert self.profiler is not None
+        """End the window, and print calls and bytes per step of each kind of call."""
+        if trainer.global_step != self.first + self.window or self.profiler is None:
+            return
+        self.profiler.stop()
         calls: Counter[str] = Counter()
         sizes: Counter[str] = Counter()
         for event in self.profiler.events() or []:
             if event.name.startswith("gloo:"):
                 kind = event.name.removeprefix("gloo:")
                 calls[kind] += 1
-                sizes[kind] += sum(torch.Size(shape).numel() for shape in event.input_shapes if shape)
-        steps = self.last - self.first
-        gradients = sum(p.numel() for p in module.parameters() if p.requires_grad)
-        kinds = [f"{kind} {calls[kind] / steps:.2f} calls, {4 * sizes[kind] / steps:,.0f} bytes" for kind in calls]
-        total = f"in all {4 * sum(sizes.values()) / steps:,.0f} bytes, gradients {4 * gradients:,.0f} bytes"
+                sizes[kind] += 4 * sum(torch.Size(shape).numel() for shape in event.input_shapes if shape)
+        kinds = [f"{k} {n / self.window:.2f} calls, {sizes[k] / self.window:,.0f} bytes" for k, n in calls.items()]
+        gradients = 4 * sum(p.numel() for p in module.parameters() if p.requires_grad)
+        total = f"in all {sum(sizes.values()) / self.window:,.0f} bytes, gradients {gradients:,.0f} bytes"
         print(f"{self.name:38} {'; '.join([*kinds, total])}", flush=True)
 
 
-def train(model: str, way: str, batch: int, steps: int, folder: str, callback: pl.Callback, **changes: Any) -> None:
-    """Train a model without validation.
-
-    Args:
-        model: The override of the group `model`, and further ones after it.
-        way: A key of `WAYS`.
-        batch: Batch size of each process.
-        steps: Optimizer steps.
-        folder: Folder of the run, the same for all processes of a job.
-        callback: Watches the training.
-        **changes: Arguments of the Trainer that differ from the configuration.
-    """
-    trainer = "ddp_sim" if way == "ddp" else "cpu"
-    overrides = ["data=mnist5k", f"trainer={trainer}", f"data.batch_size={batch}"]
-    config = compose_config(*f"model={model}".split(), *overrides)
-    limits = {"max_steps": steps, "enable_progress_bar": False, "limit_val_batches": 0}
-    fit(make(config.model), make(config.data), config, folder, [callback], **limits | changes)
-
-
 def worker(options: argparse.Namespace) -> None:
-    """Do the work of one process, and print what it measured."""
-    if options.command == "communication":
-        changes = {}
-        if options.plain_lightning:
-            fitting.leave_signals_to_us = lambda trainer: None
-            changes = {"strategy": "ddp_find_unused_parameters_false"}  # under this name it stays Lightning's own
-        count = Count(options.model, options.steps, options.steps + options.window)
-        total = options.steps + options.window + 5
-        train(options.model, "ddp", options.batch, total, options.folder, count, **changes)
-        return
-    speed = Throughput()
-    train(options.model, options.way, options.batch, options.steps, options.folder, speed)
-    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
-        print(f"images_per_second {speed.images_per_second}")
+    """Train as one process, without validation, and print what it measured."""
+    counting = options.command == "communication"
+    callback = Count(options.model, options.steps, options.window) if counting else Throughput()
+    limits = {"max_steps": options.steps, "enable_progress_bar": False, "limit_val_batches": 0}
+    if counting:
+        limits["max_steps"] += options.window + 5
+    if options.plain_lightning:
+        fitting.leave_signals_to_us = lambda trainer: None
+        limits["strategy"] = "ddp_find_unused_parameters_false"  # under this name it stays Lightning's own
+    trainer = "ddp_sim" if options.way == "ddp" else "cpu"
+    overrides = ["data=mnist5k", f"trainer={trainer}", f"data.batch_size={options.batch}"]
+    config = compose_config(*f"model={options.model}".split(), *overrides)
+    fit(make(config.model), make(config.data), config, options.folder, [callback], **limits)
+    if isinstance(callback, Throughput) and os.environ.get("LOCAL_RANK", "0") == "0":
+        print(f"images_per_second {callback.images_per_second}")
 
 
-def start(count: int, arguments: Sequence[str]) -> list[str]:
-    """Start `count` processes of this module at the same time, and return what each printed."""
+def start(count: int, arguments: Sequence[str]) -> str:
+    """Start `count` workers at the same time, and return what they printed."""
     command = [sys.executable, "-W", "ignore", "-m", "experiments.benchmarks.distributed", *arguments]
     environment, pipes = os.environ | {"OMP_NUM_THREADS": "1"}, {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with TemporaryDirectory() as folder:
@@ -129,7 +100,7 @@ def start(count: int, arguments: Sequence[str]) -> list[str]:
     for process, (_, error) in zip(processes, printed, strict=True):
         if process.returncode:
             raise SystemExit(f"{' '.join(command)} failed:\n{error[-2000:]}")
-    return [out for out, _ in printed]
+    return "".join(out for out, _ in printed)
 
 
 def weak_scaling(model: str, repeats: int, arguments: Sequence[str]) -> str:
@@ -137,7 +108,7 @@ def weak_scaling(model: str, repeats: int, arguments: Sequence[str]) -> str:
     speeds: dict[str, list[float]] = {way: [] for way in WAYS}
     for _ in range(repeats):
         for way, count in WAYS.items():
-            lines = "\n".join(start(count, [*arguments, "--model", model, "--way", way])).splitlines()
+            lines = start(count, [*arguments, "--way", way]).splitlines()
             speeds[way].append(sum(float(line.split()[1]) for line in lines if line.startswith("images_per_second")))
     shares = [ddp / ideal for ddp, ideal in zip(speeds["ddp"], speeds["two alone"], strict=True)]
     medians = ", ".join(f"{way} {statistics.median(values):,.0f}" for way, values in speeds.items())
@@ -163,14 +134,11 @@ def main() -> None:
     if options.folder:
         worker(options)
         return
-    arguments = [options.command, *(["--plain-lightning"] if options.plain_lightning else [])]
-    arguments += [f"--{name}={getattr(options, name)}" for name in ("steps", "window", "batch")]
-    models = MODELS + (("vqvae model/codebook_update=gradient",) if communication else ())
-    for model in [options.model] if options.model else models:
-        if communication:
-            print(start(1, [*arguments, "--model", model])[0].strip(), flush=True)
-        else:
-            print(weak_scaling(model, options.repeats, arguments), flush=True)
+    for model in [options.model] if options.model else [*MODELS, *([BY_GRADIENT] if communication else [])]:
+        arguments = [options.command, "--model", model, *(["--plain-lightning"] if options.plain_lightning else [])]
+        arguments += [f"--{name}={getattr(options, name)}" for name in ("steps", "window", "batch")]
+        found = start(1, arguments).strip() if communication else weak_scaling(model, options.repeats, arguments)
+        print(found, flush=True)
 
 
 if __name__ == "__main__":

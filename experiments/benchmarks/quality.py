@@ -22,23 +22,23 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from matplotlib.figure import Figure
 from omegaconf import DictConfig
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aevq.config.terminal import quiet_libraries
 from aevq.data import MNISTDataModule
 from aevq.metrics.samples import features_of
-from aevq.models import VAE, LatentModel
 from aevq.models.vae import Posterior
 from aevq.nn.feature_net import load_feature_net
 from aevq.ops.distance import frechet_distance, moments
 from aevq.ops.importance import importance_bound, log_weights
+from aevq.report.statistics import Estimate
 from aevq.report.tables import markdown_grid
 from experiments.benchmarks.timing import silence
 from experiments.benchmarks.training import fit
 from experiments.common.configuration import compose_config, make
+from experiments.common.plots import Panel, Point, Series, draw
 from experiments.common.readme import put
 
 HERE = Path(__file__).parent
@@ -52,35 +52,22 @@ Curve = list[tuple[float, float]]  # (seconds of training, value of the metric)
 
 @dataclass(frozen=True)
 class Race:
-    """A metric that both models bring down.
+    """A metric that both models bring down."""
 
-    Attributes:
-        metric: Its name.
-        model: pythae's model, `AE` or `VAE`.
-        loss: pythae's loss, `mse` or `bce`.
-        overrides: Of aevq's configuration.
-        judge: Returns the function that evaluates a model.
-    """
-
-    metric: str
-    model: str
-    loss: str
-    overrides: tuple[str, ...]
-    judge: Callable[[MNISTDataModule], Judge]
+    metric: str  # its name
+    model: str  # pythae's, `AE` or `VAE`
+    loss: str  # pythae's, `mse` or `bce`
+    overrides: tuple[str, ...]  # of aevq's configuration
+    judge: Callable[[MNISTDataModule], Judge]  # returns the function that evaluates a model
 
 
 @dataclass
 class Clock:
-    """Seconds of training, and the metric at some of them.
+    """Counts seconds of training, and evaluates the model now and then, which does not count."""
 
-    Attributes:
-        measure: Evaluates the model.
-        interval: Seconds between two evaluations.
-        points: (seconds, metric).
-    """
-
+    model: nn.Module
     measure: Callable[[], float]
-    interval: float
+    interval: float  # seconds between two evaluations
     points: Curve = field(default_factory=list)
     seconds: float = 0.0
     since: float | None = None
@@ -94,8 +81,16 @@ class Clock:
         now = time.perf_counter()
         self.seconds += now - self.since if self.since is not None else 0.0
         if always or not self.points or self.seconds >= self.points[-1][0] + self.interval:
-            self.points.append((self.seconds, self.measure()))
+            self.points.append((self.seconds, self._evaluate()))
         self.since = time.perf_counter()
+
+    def _evaluate(self) -> float:
+        """Evaluate in eval mode, without gradients, and without an effect on the training's random numbers."""
+        self.model.eval()
+        with torch.no_grad(), torch.random.fork_rng():
+            value = self.measure()
+        self.model.train()
+        return value
 
 
 def mse(data: MNISTDataModule) -> Judge:
@@ -137,7 +132,7 @@ BINARY = ("model=vae", "model/likelihood=bernoulli", "data.binarize=dynamic")
 RACES = (
     Race("reconstruction MSE", "AE", "mse", ("model=ae",), mse),
     Race("NLL, nats", "VAE", "bce", BINARY, nll),
-    Race("fd of samples from N(0, I)", "VAE", "mse", ("model=vae",), fd),
+    Race("FD of samples from N(0, I)", "VAE", "mse", ("model=vae",), fd),
 )
 
 
@@ -158,27 +153,11 @@ def ours(race: Race, config: DictConfig, interval: float) -> Curve:
     data, model = make(config.data), make(config.model)
     data.prepare()
     judge = race.judge(data)
-    clock = Clock(_judged(model, lambda: judge(_encode_with(model), model.decode)), interval)
+    encode = model.posterior if race.model == "VAE" else lambda x: Posterior(model.encode(x), torch.zeros(()))
+    clock = Clock(model, lambda: judge(encode, model.decode), interval)
     with TemporaryDirectory() as folder, silence():
         fit(model, data, config, folder, [_Ours(clock)])
     return clock.points
-
-
-def _encode_with(model: LatentModel) -> Encode:
-    return model.posterior if isinstance(model, VAE) else lambda x: Posterior(model.encode(x), torch.zeros(()))
-
-
-def _judged(model: torch.nn.Module, judge: Callable[[], float]) -> Callable[[], float]:
-    """Evaluate in eval mode, without gradients, and without an effect on the training's random numbers."""
-
-    def measure() -> float:
-        model.eval()
-        with torch.no_grad(), torch.random.fork_rng():
-            value = judge()
-        model.train()
-        return value
-
-    return measure
 
 
 class _TimeOver(Exception):
@@ -194,7 +173,7 @@ def theirs(race: Race, config: DictConfig, interval: float, seconds: float) -> C
     data.prepare()
     judge = race.judge(data)
     model, encode, decode = pythae_default(race.model, race.loss, config.model.latent_dim)
-    clock = Clock(_judged(model, lambda: judge(encode, decode)), interval)
+    clock = Clock(model, lambda: judge(encode, decode), interval)
 
     def after_step() -> None:
         clock.tick()
@@ -227,7 +206,7 @@ def main() -> None:
         print(f"{race.metric}: pythae, {options.seconds:.0f} s …", flush=True)
         curves[race.metric] = {OURS: mine, THEIRS: theirs(race, config, options.interval, options.seconds)}
     options.out.write_text(json.dumps(curves, indent=1) + "\n")
-    draw(curves, options.out.with_suffix(".png"))
+    plot(curves, options.out.with_suffix(".png"))
     if options.out == HERE / "quality.json":
         put(HERE / "README.md", "quality", table(curves))
     print(table(curves))
@@ -247,17 +226,16 @@ def table(curves: dict[str, dict[str, Curve]]) -> str:
     return markdown_grid(["metric", "aevq", "after", "pythae after the same time", "pythae reaches it after"], rows)
 
 
-def draw(curves: dict[str, dict[str, Curve]], path: Path) -> None:
-    """Draw one panel for each metric, with logarithmic axes."""
-    figure = Figure(figsize=(11, 3.2), layout="constrained")
-    for axes, (name, curve) in zip(figure.subplots(1, len(curves)), curves.items(), strict=True):
-        for contender, colour in ((OURS, "#2a6f97"), (THEIRS, "#d1495b")):
-            points = [(s, v) for s, v in curve[contender] if s > 0.1]
-            axes.plot(*zip(*points, strict=True), color=colour, label=contender)
-        axes.set(xscale="log", yscale="log", xlabel="seconds of training", title=name)
-        axes.grid(alpha=0.3, which="both")
-    figure.axes[0].legend()
-    figure.savefig(path, dpi=110, metadata={"Software": None})
+def plot(curves: dict[str, dict[str, Curve]], path: Path) -> None:
+    """Draw one panel for each metric."""
+    panels = []
+    for metric, curve in curves.items():
+        series = [
+            Series(name, [Point(s, Estimate(value, None, 1)) for s, value in points if s > 0.1])
+            for name, points in curve.items()
+        ]
+        panels.append(Panel("seconds of training", metric, series, log="xy"))
+    draw(path, *panels)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,73 +17,49 @@ __all__ = ["Laps", "Row", "alternate", "compare", "matmul_peak", "seconds_of", "
 CPU = torch.device("cpu")
 WARMUP, LAP = 20, 10  # steps
 
-Measure = Callable[[], float]
-"""Does some work and returns the seconds that one unit of it took."""
-
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: how many times as fast as an alternative aevq is.
+    """One line of the table: how many times as fast as an alternative aevq is."""
 
-    Attributes:
-        part: Part of the benchmark.
-        what: What is done.
-        other: What aevq is compared with.
-        ratio: Median over the pairs of (seconds of the other) / (seconds of aevq).
-        low: The smallest of these ratios.
-        high: The largest.
-        ours: Median seconds per unit of aevq.
-        theirs: Median seconds per unit of the other.
-        unit: Unit of both.
-        target: The ratio that should be reached, if any.
-    """
+    part: str  # of the benchmark
+    what: str  # what is done
+    other: str  # what aevq is compared with
+    ratio: float  # median over the pairs of (seconds of the other) / (seconds of aevq)
+    low: float  # the smallest of these ratios
+    high: float  # the largest
+    ours: float  # median seconds per unit of aevq
+    theirs: float  # median seconds per unit of the other
+    unit: str  # of both
+    target: float | None = None  # the ratio that should be reached, if any
 
-    part: str
-    what: str
-    other: str
-    ratio: float
-    low: float
-    high: float
-    ours: float
-    theirs: float
-    unit: str
-    target: float | None = None
-
-    def agrees_with(self, earlier: Row) -> bool:
-        """Return whether the difference to an earlier measurement is within noise.
-
-        It is if the median of one of the two lies within the range of the pairs of the other.
-        """
-        return self.low <= earlier.ratio <= self.high or earlier.low <= self.ratio <= earlier.high
+    def compared_with(self, earlier: Row) -> str:
+        """Compare with an earlier measurement: equal within noise if the median of one is in the range of the other."""
+        agree = self.low <= earlier.ratio <= self.high or earlier.low <= self.ratio <= earlier.high
+        verdict = "within noise" if agree else "faster" if self.ratio > earlier.ratio else "SLOWER"
+        return f"; before {earlier.ratio:.3g} ({earlier.low:.3g} … {earlier.high:.3g}): {verdict}"
 
 
-def alternate(measures: Mapping[str, Measure], repeats: int, warmup: int = 0) -> Iterator[dict[str, float]]:
+def alternate(measures: Mapping[str, Callable[[], float]], repeats: int, warmup: int = 0) -> Iterator[dict[str, float]]:
     """Yield seconds per unit by name, once for each repeat; every other repeat runs in reverse order.
 
     Args:
-        measures: What is measured, by name.
+        measures: Functions that do the work and return seconds per unit, by name.
         repeats: How often.
         warmup: Further repeats at the beginning, which do not count.
     """
-    names = list(measures)
     for repeat in range(-warmup, repeats):
-        seconds = {name: measures[name]() for name in (names if repeat % 2 == 0 else reversed(names))}
+        order = list(measures) if repeat % 2 == 0 else reversed(list(measures))
+        seconds = {name: measures[name]() for name in order}
         if repeat >= 0:
-            yield {name: seconds[name] for name in names}
+            yield {name: seconds[name] for name in measures}
 
 
 def compare(
-    part: str, what: str, rounds: list[dict[str, float]], unit: str, targets: Mapping[str, float] | None = None
+    part: str, what: str, rounds: Iterable[dict[str, float]], unit: str, targets: Mapping[str, float] | None = None
 ) -> list[Row]:
-    """Return a row for the first contender, which is aevq, against each of the others.
-
-    Args:
-        part: Part of the benchmark.
-        what: What is done.
-        rounds: The output of `alternate`.
-        unit: Unit of the seconds.
-        targets: The ratios that should be reached, by name of the other.
-    """
+    """Return a row for the first contender of `alternate`'s rounds, which is aevq, against each of the others."""
+    rounds = list(rounds)
     ours, *others = rounds[0]
     seconds = {name: statistics.median(each[name] for each in rounds) for name in rounds[0]}
     rows = []

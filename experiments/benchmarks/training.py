@@ -62,13 +62,7 @@ def _device(config: DictConfig) -> torch.device:
 
 
 def training_rows(configs: Mapping[Case, DictConfig], repeats: int, steps: int | None = None) -> Iterator[Row]:
-    """Yield one row for each case and contender.
-
-    Args:
-        configs: The cases.
-        repeats: Pairs of each row.
-        steps: Steps that are timed; those of the case by default.
-    """
+    """Yield one row for each case and contender, from `repeats` pairs of `steps` timed steps, by default the case's."""
     with TemporaryDirectory() as folder, _process(True) as own, _process(False) as others:
         write_idx(_data(next(iter(configs.values()))), Path(folder))
         for case, config in configs.items():
@@ -76,15 +70,15 @@ def training_rows(configs: Mapping[Case, DictConfig], repeats: int, steps: int |
                 name: partial(_run_in, own if name == "aevq" else others, contender, config, steps or case.steps)
                 for name, contender in contenders(folder).items()
             }
-            yield from compare("training", case.name, list(alternate(measures, repeats)), "image", case.targets)
+            yield from compare("training", case.name, alternate(measures, repeats), "image", case.targets)
+
+
+def _run_in(process: ProcessPoolExecutor, contender: Contender, config: DictConfig, steps: int) -> float:
+    return process.submit(contender, config, steps).result()
 
 
 def contenders(torchvision_root: str) -> dict[str, Contender]:
-    """Return aevq and what it is compared with; pythae only where it is installed.
-
-    Args:
-        torchvision_root: The folder that `write_idx` wrote.
-    """
+    """Return aevq and what it is compared with, pythae only where it is installed; `write_idx` writes the folder."""
     found: dict[str, Contender] = {"aevq": ours, BARE: bare_loop, TORCHVISION: partial(torchvision, torchvision_root)}
     return found | ({PYTHAE: pythae} if find_spec("pythae") else {})
 
@@ -100,10 +94,6 @@ def _begin(is_ours: bool, threads: int) -> None:
     torch.set_num_threads(threads)
     if is_ours:
         keep_freed_memory()
-
-
-def _run_in(process: ProcessPoolExecutor, contender: Contender, config: DictConfig, steps: int) -> float:
-    return process.submit(contender, config, steps).result()
 
 
 def _data(config: DictConfig) -> MNISTDataModule:
@@ -222,10 +212,7 @@ def pythae(config: DictConfig, steps: int) -> float:
 def matmul_share(config: DictConfig, seconds_per_image: float, peak: float) -> float:
     """Return the floating point operations of a step over those of a large matrix product in the same time.
 
-    Args:
-        config: Configuration of the case.
-        seconds_per_image: What aevq takes.
-        peak: Operations per second of the matrix product.
+    `peak` is the number of operations per second of the matrix product.
     """
     model = make(config.model).train()
     with FlopCounterMode(display=False) as counter:

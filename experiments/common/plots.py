@@ -23,49 +23,30 @@ ERRORBARS = {"markersize": 5, "linewidth": 1.4, "elinewidth": 1, "capsize": 2}
 
 @dataclass(frozen=True)
 class Point:
-    """One group.
-
-    Attributes:
-        x: Its x coordinate; a number if it has no spread.
-        y: Its y coordinate.
-        text: Written beside it.
-    """
+    """One group."""
 
     x: Estimate | float
     y: Estimate
-    text: str = ""
+    text: str = ""  # written beside it
 
 
 @dataclass(frozen=True)
 class Series:
-    """Points of one colour.
+    """Points of one colour."""
 
-    Attributes:
-        name: Its name in the legend; the first word chooses the colour.
-        points: The points, in order.
-        joined: Whether a line joins them.
-    """
-
-    name: str
+    name: str  # in the legend; the first word chooses the colour
     points: Sequence[Point]
-    joined: bool = True
+    joined: bool = True  # whether a line joins the points
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes.
+    """One pair of axes."""
 
-    Attributes:
-        x: Label of the x axis.
-        y: Label of the y axis.
-        series: What is shown.
-        log: The logarithmic axes: `x`, `y` or `xy`.
-    """
-
-    x: str
+    x: str  # label of the x axis
     y: str
     series: Sequence[Series]
-    log: str = ""
+    log: str = ""  # the logarithmic axes: `x`, `y` or `xy`
 
 
 def draw(path: Path, *panels: Panel) -> None:

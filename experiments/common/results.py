@@ -24,43 +24,25 @@ NOT_KEPT = ("latent/kl/", "seconds/")  # one value for each of many dimensions; 
 
 @dataclass(frozen=True)
 class Row:
-    """One run.
+    """One run."""
 
-    Attributes:
-        label: Label of its group: runs that differ in nothing but the seed.
-        model: Name of its class.
-        settings: Keys and values of its configuration that differ from other groups'.
-        seed: Its seed.
-        run: Name of its folder.
-        metrics: Metrics by name.
-    """
-
-    label: str
-    model: str
-    settings: dict[str, Any]
+    label: str  # of its group: runs that differ in nothing but the seed
+    model: str  # name of its class
+    settings: dict[str, Any]  # keys and values of its configuration that differ from other groups'
     seed: int
-    run: str
+    run: str  # name of its folder
     metrics: dict[str, float]
 
 
 @dataclass(frozen=True)
 class Results:
-    """The runs of a study.
-
-    Attributes:
-        commands: Command lines that made them.
-        data: Name, split fingerprints (SHA-256) and split sizes of each data set.
-        metrics_version: Version of the evaluation protocol.
-        commit: Commits that they were trained from, with `+` where files had been changed.
-        versions: Versions of Python and the packages.
-        rows: The runs.
-    """
+    """The runs of a study, and where they come from."""
 
     commands: list[str]
-    data: list[dict[str, Any]]
-    metrics_version: str | None
-    commit: list[str]
-    versions: dict[str, str]
+    data: list[dict[str, Any]]  # name, split fingerprints (SHA-256) and split sizes of each data set
+    metrics_version: str | None  # of the evaluation protocol
+    commit: list[str]  # that the runs were trained from, with `+` where files had been changed
+    versions: dict[str, str]  # of Python and the packages
     rows: list[Row]
 
     @property
@@ -104,12 +86,7 @@ class Results:
 
 
 def collect_results(folders: Iterable[Path], commands: Sequence[str], allow_mixed: bool = False) -> Results:
-    """Read the finished runs in folders of sweeps and runs.
-
-    Args:
-        folders: The folders.
-        commands: Command lines that made the runs.
-        allow_mixed: Whether the runs may have different data.
+    """Read the finished runs in folders of sweeps and runs; `allow_mixed` allows them to have different data.
 
     Raises:
         UserError: If a run has not finished, or two runs were measured differently.
@@ -119,18 +96,15 @@ def collect_results(folders: Iterable[Path], commands: Sequence[str], allow_mixe
         raise UserError(f"study: {len(unfinished)} jobs have not finished, for example {unfinished[0].name}")
     runs = comparison.collection.finished
     data = [{key: run.result.data[key] for key in ("name", "fingerprint", "sizes")} for run in runs]
-    return Results(
-        commands=list(commands),
-        data=list({json.dumps(each): each for each in data}.values()),
-        metrics_version=runs[0].measurement.metrics_version,
-        commit=sorted({_commit(run.result.git) for run in runs}),
-        versions=runs[0].result.versions,
-        rows=[
-            Row(group.label, group.model, group.settings, run.result.seed, run.path.name, _metrics(run))
-            for group in comparison.groups
-            for run in group.runs
-        ],
-    )
+    data = list({json.dumps(each): each for each in data}.values())
+    commits = sorted({_commit(run.result.git) for run in runs})
+    rows = [
+        Row(group.label, group.model, group.settings, run.result.seed, run.path.name, _metrics(run))
+        for group in comparison.groups
+        for run in group.runs
+    ]
+    version, versions = runs[0].measurement.metrics_version, runs[0].result.versions
+    return Results(list(commands), data, version, commits, versions, rows)
 
 
 def _commit(git: dict[str, Any] | None) -> str:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Console
@@ -35,19 +36,15 @@ def commands_of(study: Study, overrides: Sequence[str]) -> list[str]:
 
 
 def run_study(study: Study, folder: Path, overrides: Sequence[str]) -> list[Path]:
-    """Run the sweeps and evaluations of a study that have not finished.
+    """Run what has not finished of a study's sweeps and evaluations, and return the folders of the sweeps.
 
     Args:
         study: The study.
         folder: Folder of its sweeps.
         overrides: Added to those of each sweep, for example where the data is, or fewer steps for a trial.
 
-    Returns:
-        The folders of the sweeps.
-
     Raises:
-        UserError: If a sweep or an evaluation fails, in which case finished ones are kept; or if the folder holds the
-            runs of other commands.
+        UserError: If a sweep or an evaluation fails (finished ones are kept), or if the runs are of other commands.
     """
     check_commands(folder, commands_of(study, overrides))
     folders = [folder / f"sweep{i}" for i in range(len(study.sweeps))]
@@ -96,11 +93,8 @@ def _call(module: str, *arguments: str, log: Path | None = None) -> None:
     """Run a command; one that writes a log gets a single thread, because others run at the same time."""
     command = [sys.executable, "-m", module, *arguments]
     console.print(f"[dim]{' '.join(['python', *command[1:]])}", soft_wrap=True)
-    if log is None:
-        code = subprocess.run(command, check=False).returncode
-    else:
-        with log.open("w", encoding="utf-8") as file:
-            environment = os.environ | {"OMP_NUM_THREADS": "1"}
-            code = subprocess.run(command, stdout=file, stderr=file, env=environment, check=False).returncode
+    environment = os.environ | ({"OMP_NUM_THREADS": "1"} if log else {})
+    with log.open("w", encoding="utf-8") if log else nullcontext() as file:
+        code = subprocess.run(command, stdout=file, stderr=file, env=environment, check=False).returncode
     if code:
         raise UserError(f"study: python -m {module} failed with exit code {code}" + (f"; see {log}" if log else ""))

@@ -17,37 +17,22 @@ EXPERIMENTS = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class RunImage:
-    """An image file of a run that the study keeps.
+    """An image file of a run that the study keeps."""
 
-    Attributes:
-        label: Label of the run's group, of which the run with the first seed is taken.
-        path: Path in the run's folder `images`.
-    """
-
-    label: str
-    path: str
+    label: str  # of the run's group, of which the run with the first seed is taken
+    path: str  # in the run's folder `images`
 
 
 @dataclass(frozen=True)
 class Study:
-    """What a folder of `experiments` whose name starts with a number contains.
+    """What a folder of `experiments` whose name starts with a number contains."""
 
-    Attributes:
-        sweeps: The overrides of `python -m aevq.train -m`, for each sweep.
-        tables: From the results to the text between the README's marks, by the name of the mark.
-        plots: Draws the plots into a folder.
-        images: Name of a file in the study's folder → where it comes from.
-        evaluation: Overrides of `python -m aevq.evaluate`, which then evaluates every run; None if the metrics that a
-            run measures at its end are enough.
-        mixed: Whether the runs have different data on purpose, for example because a digit is left out.
-    """
-
-    sweeps: Sequence[Sequence[str]]
-    tables: Callable[[Results], Mapping[str, str]]
-    plots: Callable[[Results, Path], None] | None = None
-    images: Mapping[str, RunImage] = field(default_factory=dict)
-    evaluation: Sequence[str] | None = None
-    mixed: bool = False
+    sweeps: Sequence[Sequence[str]]  # the overrides of `python -m aevq.train -m`, for each sweep
+    tables: Callable[[Results], Mapping[str, str]]  # the text between the README's marks, by the name of the mark
+    plots: Callable[[Results, Path], None] | None = None  # draws into a folder
+    images: Mapping[str, RunImage] = field(default_factory=dict)  # by the name of the file in the study's folder
+    evaluation: Sequence[str] | None = None  # overrides of `python -m aevq.evaluate`; None: runs are not evaluated
+    mixed: bool = False  # whether the runs have different data on purpose, for example because a digit is left out
 
 
 def study_names() -> list[str]:

@@ -41,14 +41,7 @@ def get(results: Results, label: str, name: str) -> Estimate | None:
 
 
 def table(results: Results, head: str, columns: Sequence[Column], rows: Mapping[str, str]) -> str:
-    """Return a table with one row for each group.
-
-    Args:
-        results: Results of the study.
-        head: Head of the first column.
-        columns: Metrics, by name or as entries of the catalogue.
-        rows: Title of the row → label of the group.
-    """
+    """Return a table with one row for each group; `rows` maps titles to the labels of groups."""
     metrics = [each if isinstance(each, Metric) else column(each) for each in columns]
     found = [
         Row((title,), cells(get(results, label, metric.name) for metric in metrics)) for title, label in rows.items()
@@ -64,11 +57,7 @@ def sampled_priors(results: Results, label: str) -> list[str]:
 
 
 def samples_table(
-    results: Results,
-    head: str,
-    columns: Sequence[str],
-    rows: Mapping[str, str],
-    priors: Sequence[str] | None = None,
+    results: Results, head: str, columns: Sequence[str], rows: Mapping[str, str], priors: Sequence[str] = ()
 ) -> str:
     """Return a table with one row for each group and prior; real data in place of samples stands below.
 
@@ -77,7 +66,7 @@ def samples_table(
         head: Head of the first column.
         columns: Metrics of samples, by the last part of their names.
         rows: Title of the row → label of the group.
-        priors: The priors to show; all by default.
+        priors: The priors to show; by default all.
     """
     metrics = [entry(f"samples/<prior>/{name}") for name in columns]
     found = [

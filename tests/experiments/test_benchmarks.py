@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from aevq.nn import Bernoulli
-from experiments.benchmarks import bench, distributed, likelihood, quality, quantizer, sampling, startup, timing
+from experiments.benchmarks import bench, distributed, parts, quality, timing
 from experiments.benchmarks.cases import BARE, CASES, PYTHAE, TORCHVISION
 from experiments.benchmarks.training import contenders, matmul_share, training_rows, write_idx
 from experiments.common.configuration import make
@@ -79,25 +79,23 @@ def test_a_ratio_is_compared_with_the_one_measured_before():
     }
     for ratios, verdict in verdicts.items():
         row = timing.Row("part", "what", "other", *ratios, 1.0, 1.0, "step")
-        assert bench.comparison(row, before) == f"; before 1.5 (1.2 … 1.6): {verdict}"
-    assert bench.comparison(before, None) == ""
+        assert row.compared_with(before) == f"; before 1.5 (1.2 … 1.6): {verdict}"
 
 
 def test_both_samplers_draw_the_same_grids():
-    assert sampling.equal_grids(5, 3, torch.float64) == 1.0
+    assert parts.equal_grids(5, 3, torch.float64) == 1.0
 
 
 def test_the_naive_bound_is_the_batched_one(make_model, digits):
     model, x = make_model("vae").eval(), digits[:3]
     model.likelihood = Bernoulli()  # as in the naive one
-    naive, batched = likelihood.image_by_image(model, x.round(), 5000), model.importance_nll(x.round(), 5000)
+    naive, batched = parts.image_by_image(model, x.round(), 5000), model.importance_nll(x.round(), 5000)
     torch.testing.assert_close(naive, batched, rtol=0.01, atol=0.5)
 
 
 def test_both_quantizers_are_measured():
     pytest.importorskip("vector_quantize_pytorch")
-    (row,) = quantizer.quantizer_rows(1, vectors=49)
-    assert row.theirs > 0
+    assert parts.quantizer_row(1, vectors=49).theirs > 0
 
 
 def test_parts_without_trainings_run_and_are_written(tmp_path, command):
@@ -147,7 +145,7 @@ def test_quality_of_pythae_over_time_is_measured():
 
 @pytest.mark.slow
 def test_start_up_is_measured():
-    assert all(seconds > 0 for seconds in startup.training_seconds(["data=mnist5k"]).values())
+    assert all(seconds > 0 for seconds in parts.training_seconds(["data=mnist5k"]).values())
 
 
 @pytest.mark.slow
