@@ -149,6 +149,7 @@ def test_start_up_is_measured():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_distributed_trainings_are_measured(monkeypatch, capfd):
     for arguments in (["communication", "--plain-lightning", "--window", "2"], ["weak-scaling", "--repeats", "1"]):
         model = "vae model.network.hidden=[8]"
