@@ -78,7 +78,7 @@ def test_without_push_it_writes_the_same_specification_each_time(command, tmp_pa
     view = json.loads(first)
     assert (view["project"], view["displayName"]) == ("digits", "seen")
     titles = [section["name"] for section in view["spec"]["section"]["panelBankConfig"]["sections"]]
-    assert titles[:3] == ["Reconstruction", "Sampling", "Codebook"]
+    assert titles[:3] == ["Reconstruction", "Samples", "Codebook"]
 
 
 def test_a_push_without_a_key_says_how_to_log_in_and_writes_nothing(command, tmp_path):

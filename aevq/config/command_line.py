@@ -23,8 +23,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from aevq.config.checks import validate
 from aevq.config.instantiate import full_message
-from aevq.config.schema import check_value
 from aevq.config.secrets import refuse_typed_secrets
 from aevq.config.terminal import harmless, take_any_terminal
 from aevq.errors import INTERRUPTED, Stopped, UserError, did_you_mean
@@ -152,7 +152,7 @@ def options_command(task: Callable[[Any], Any], defaults: Any, words: str | None
         for name, value in typed.items():
             if types[name] in (str, str | None) and isinstance(value, int | float) and not isinstance(value, bool):
                 typed[name] = str(value)  # a text may look like a number, as a folder's name does
-            check_value(name, typed[name], types[name])
+            validate(name, typed[name], types[name])
         if words:
             typed[words] = [argument for argument in arguments if argument not in given]
         task(replace(defaults, **typed))

@@ -69,7 +69,7 @@ def build(config: DictConfig | dict[str, Any], trust: Iterable[str] = (), path: 
     plain: Any = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig) else config
     check(plain, trust, path, given=kwargs)
     try:
-        make = instantiate(plain, _partial_=True)
+        make = instantiate(plain, _convert_="all", _partial_=True)
         return make(**kwargs)  # not through `instantiate`, which would turn a dataclass into a config
     except InstantiationException as error:
         if isinstance(error.__cause__, UserError):

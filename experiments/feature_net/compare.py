@@ -40,25 +40,27 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", type=Path, required=True, help="in addition to the one of the package")
     parser.add_argument("--samples", type=int, default=10_000)
     options = parser.parse_args()
-    nets: dict[str, FeatureNet] = {"package": load_feature_net()}
-    nets |= {path.stem: load_feature_net(path, feature_net_sha256(path)) for path in options.networks}
+    networks: dict[str, FeatureNet] = {"package": load_feature_net()}
+    networks |= {path.stem: load_feature_net(path, feature_net_sha256(path)) for path in options.networks}
     runs = [aevq.load(path) for path in options.runs]
     data = runs[0].data
-    real = {name: moments(features_of(net, data.images("test")[: options.samples])) for name, net in nets.items()}
+    real = {name: moments(features_of(net, data.images("test")[: options.samples])) for name, net in networks.items()}
     sets = {"real data (train images)": data.images("train")[: options.samples]}
     for run in track(runs, "samples"):
         sets |= sets_of(run, options.samples)
     rows = {
-        title: [frechet_distance(moments(features_of(net, x)), real[name]) for name, net in nets.items()]
+        title: [frechet_distance(moments(features_of(net, x)), real[name]) for name, net in networks.items()]
         for title, x in track(sets.items(), "distances")
     }
     with (HERE / "distances.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["images", *nets])
+        writer.writerow(["images", *networks])
         writer.writerows([title, *(f"{value:.4f}" for value in values)] for title, values in rows.items())
-    for a, b in combinations(range(len(nets)), 2):
+    for a, b in combinations(range(len(networks)), 2):
         rho = spearmanr([values[a] for values in rows.values()], [values[b] for values in rows.values()]).statistic
-        print(f"{list(nets)[a]} and {list(nets)[b]}: Spearman's rank correlation {rho:.4f} over {len(rows)} sets")
+        print(
+            f"{list(networks)[a]} and {list(networks)[b]}: Spearman's rank correlation {rho:.4f} over {len(rows)} sets"
+        )
 
 
 if __name__ == "__main__":

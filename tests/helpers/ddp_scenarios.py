@@ -18,7 +18,8 @@ from aevq.config.command_line import config_root
 from aevq.config.instantiate import build
 from aevq.latents import CodeSpec, LatentSet
 from aevq.metrics.generate import encode_splits
-from aevq.metrics.protocol import EvaluationSettings, Evaluator
+from aevq.metrics.protocol import EvaluationSettings, run_protocol
+from aevq.metrics.subject import Subject
 from aevq.models import VAE, VQVAE
 from aevq.models.vae import Posterior
 from aevq.nn import DeadCodeRestart, GradientUpdate, VectorQuantizer
@@ -196,7 +197,7 @@ def evaluate() -> dict[str, Any]:
         uniform = build({"_target_": "aevq.priors.Uniform"}, spec=model.latent_spec)
         settings = EvaluationSettings("test", 300, 0, 1, memorisation=False, probes=False, seed=0)
         priors = {"pixelcnn": prior.eval(), "uniform": uniform}
-        metrics = Evaluator(model, priors, data, latents, settings).run().metrics
+        metrics = run_protocol(Subject(model, priors, data, latents, settings)).metrics
     return {"metrics": metrics, "train": latents.train}
 
 

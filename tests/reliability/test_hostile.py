@@ -358,9 +358,9 @@ def test_pictures_of_elsewhere_are_not_shown(tmp_path):
     (run / "images" / "strips" / "reconstructions.png").unlink()
     (run / "images" / "strips" / "reconstructions.png").symlink_to(tmp_path / "private.png")
     record = read_record(run)
-    assert record.picture("strips/originals") is not None
-    assert record.picture("strips/reconstructions") is None
-    assert record.picture("../../private") is None
+    assert record.image("strips/originals") is not None
+    assert record.image("strips/reconstructions") is None
+    assert record.image("../../private") is None
 
 
 def test_a_sweeps_record_leads_a_report_nowhere_else(tmp_path):
@@ -418,7 +418,7 @@ def test_an_error_that_says_a_secret_is_stored_without_it(planted, command, monk
     def explode(*_):
         raise RuntimeError(f"no access with {SECRET}")
 
-    monkeypatch.setattr("aevq.training.job.Evaluator", explode)
+    monkeypatch.setattr("aevq.training.job.run_protocol", explode)
     with pytest.raises(RuntimeError):
         command(main, *VAE)
     assert "no access with [secret]" in aevq.load("latest").result.error

@@ -28,7 +28,7 @@ STAGES = {
     "with half of the best checkpoint written": Trouble("kill", "half", "best.ckpt", 1),
     "before the priors": Trouble("kill", "fit_priors", "aevq.training.job"),
     "with half of a prior written": Trouble("kill", "half", "standard_normal.safetensors"),
-    "before the scores": Trouble("kill", "Evaluator", "aevq.training.job"),
+    "before the scores": Trouble("kill", "run_protocol", "aevq.training.job"),
     "before the pictures": Trouble("kill", "draw_run", "aevq.training.job"),
     "before its last result has its name": Trouble("kill", "replace", "result.json", 6),
 }

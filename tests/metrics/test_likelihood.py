@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from aevq.metrics.terms import image_terms, mean_terms
+from aevq.metrics.likelihood import image_terms, mean_terms
 
 
 def test_means_weigh_images_and_not_chunks(digits):
@@ -11,7 +11,7 @@ def test_means_weigh_images_and_not_chunks(digits):
     assert terms["rate/kl_bits"] == pytest.approx(terms["loss/kl"] / 0.693147, rel=1e-5)
 
 
-def test_the_noise_is_the_same_each_time_and_the_callers_goes_on_undisturbed(make_model, digits):
+def test_the_noise_is_the_same_each_time_and_the_callers_random_state_stays(make_model, digits):
     model = make_model("vae").eval()
     torch.manual_seed(5)
     expected = torch.rand(1)
