@@ -1,4 +1,4 @@
-"""What was measured stands in a README between the marks that name it: `<!-- name -->` and `<!-- /name -->`."""
+"""Generated text in a README stands between marks that name it: `<!-- name -->` and `<!-- /name -->`."""
 
 from __future__ import annotations
 
@@ -12,31 +12,29 @@ __all__ = ["between", "put"]
 
 
 def between(path: Path, name: str) -> str:
-    """What stands between the marks.
+    """Return the text between the marks.
 
     Raises:
-        UserError: If the file has no such marks, or several.
+        UserError: If the file does not have these marks exactly once.
     """
     return _find(path, name)[1]
 
 
 def put(path: Path, name: str, text: str) -> None:
-    """Replace what stands between the marks.
+    """Replace the text between the marks.
 
     Raises:
-        UserError: If the file has no such marks, or several.
+        UserError: If the file does not have these marks exactly once.
     """
     before, _, after = _find(path, name)
     atomic_write(path, before + text + after)
 
 
 def _find(path: Path, name: str) -> tuple[str, str, str]:
-    """The file before, between and behind the marks."""
+    """Split a file into the text before, between and after the marks."""
     content = path.read_text(encoding="utf-8")
     first, last = f"<!-- {name} -->\n", f"\n<!-- /{name} -->"
-    found = re.findall(f"{re.escape(first)}.*?<!-- /{re.escape(name)} -->", content, flags=re.DOTALL)
+    found = list(re.finditer(f"{re.escape(first)}(.*?){re.escape(last)}", content, flags=re.DOTALL))
     if len(found) != 1:
         raise UserError(f"{path}: expected one place for {name!r}, found {len(found)}")
-    before, _, rest = content.partition(first)
-    text, _, after = rest.partition(last) if last in rest else ("", "", rest.partition(last[1:])[2])
-    return before + first, text, last + after
+    return content[: found[0].start(1)], found[0][1], content[found[0].end(1) :]
