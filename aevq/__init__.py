@@ -2,26 +2,28 @@
 
 import aevq
 
-run = aevq.load("latest")
-images = run.sample(64, seed=0)
+run = aevq.fit("model=vae", "trainer.max_steps=500")
+images = aevq.load("latest").sample(64, seed=0)
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aevq.runs.run import Run, load
+    from aevq.train import fit
 
-__all__ = ["Run", "load"]
+__all__ = ["Run", "fit", "load"]
+
+_MODULES = {"Run": "aevq.runs.run", "load": "aevq.runs.run", "fit": "aevq.train"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import `load` and `Run` when they are first asked for: they need torch, which takes seconds."""
-    if name in __all__:
-        from aevq.runs import run
-
-        return getattr(run, name)
+    """Import a name of `__all__` when it is first used: most of them need torch, which takes seconds to import."""
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,4 +1,4 @@
-"""`python -m aevq.dashboard push=true`: the W&B workspace that compares a project's runs, made from code."""
+"""`python -m aevq.dashboard push=true`: create the W&B workspace that compares the runs of a project."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ __all__ = ["Options", "dashboard", "main"]
 
 @settings
 class Options:
-    """Make the W&B workspace that compares a project's runs.
+    """Create the W&B workspace that compares the runs of a project.
 
-    python -m aevq.dashboard out=dashboard.json     writes its specification; needs no network
-    python -m aevq.dashboard push=true              publishes it as a new saved view of the project
+    python -m aevq.dashboard out=dashboard.json     write its specification, without a network
+    python -m aevq.dashboard push=true              publish it as a new saved view of the project
 
     Attributes:
         entity: User or team; by default your own.
-        project: W&B project, the runs' `logger.wandb.project`.
-        name: What the workspace is called.
-        out: JSON to write, unless the workspace is published.
-        push: Whether to publish it; you must be logged in.
+        project: W&B project, `logger.wandb.project` of the runs.
+        name: Name of the workspace.
+        out: JSON file to write if the workspace is not published.
+        push: Whether to publish the workspace; you must be logged in.
     """
 
     entity: str | None = None
@@ -45,7 +45,7 @@ def dashboard(options: Options) -> str:
         Path or URL.
 
     Raises:
-        UserError: If the package that builds workspaces is missing, `out` cannot be written, or W&B does not take it.
+        UserError: If the package that builds workspaces is missing, `out` cannot be written, or W&B refuses it.
     """
     try:
         from aevq.report.workspace import specification, workspace
@@ -71,7 +71,7 @@ def _write(text: str, path: Path) -> str:
 
 
 def _publish(board: Workspace) -> str:
-    """Save it as a new view and return its URL."""
+    """Save the workspace as a new view and return its URL."""
     import wandb  # slow to import
 
     try:

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["INTERRUPTED", "PREEMPTED", "Stopped", "UserError", "did_you_mean", "expect", "expect_int"]
-
 
 PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: a temporary failure, the command should be tried again
 INTERRUPTED = 130  # the exit code that a shell reports after Ctrl-C

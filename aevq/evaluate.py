@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 from rich.console import Console
@@ -29,9 +30,6 @@ from aevq.runs.run import Run, load
 from aevq.training.allocator import keep_freed_memory
 from aevq.training.fit import fit_priors
 from aevq.training.trainer import Trainers
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["Options", "evaluate", "main"]
 
@@ -113,7 +111,7 @@ def _subject(run: Run, options: Options, chosen: EvaluationSettings) -> Subject:
     names = options.priors if options.priors is not None else list(own if options.quick else known)
     for name in names:
         if name not in known:
-            raise UserError(f"priors: {name!r} is none for {run.model.latent_spec}; {did_you_mean(name, known)}")
+            raise UserError(f"priors: {name!r} is not a prior for such latents; {did_you_mean(name, known)}")
     latents = encode_splits(run.model, run.data)
     priors = _fitted(run, {name: known[name] for name in names}, latents, plain)
     title = f"{run.result.model['name']} on {run.data.name}"

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from aevq.data import embedded_digits
-from helpers.figures import Figures
+from helpers.fault_counts import FaultCounts
 from helpers.small_models import SHAPE, small_model
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread():
-    """The networks here are tiny: a second thread costs more than it does."""
+    """Use one thread: the networks are so small that a second one makes them slower."""
     torch.set_num_threads(1)
 
 
@@ -42,7 +42,7 @@ def model(request):
 
 @pytest.fixture
 def command(monkeypatch, tmp_path, capsys):
-    """Runs a command of the package in an empty folder; gives exit code and what it printed."""
+    """Runs a command of the package in an empty folder; returns its exit code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
 
     def run(main, *arguments: str) -> tuple[int, str, str]:
@@ -59,15 +59,15 @@ def command(monkeypatch, tmp_path, capsys):
 
 
 @pytest.fixture
-def saw(record_property):
-    """Notes what was seen of a fault, for the table of `make faults`."""
-    return lambda text: record_property("seen", text)
+def observed(record_property):
+    """Records what was observed of a fault, for the table of `make faults`."""
+    return lambda text: record_property("observed", text)
 
 
 def pytest_addoption(parser):
-    parser.addoption("--figures", action="store_true", help="count faults, bad inputs and hostile files")
+    parser.addoption("--count-faults", action="store_true", help="count faults, bad inputs and hostile files")
 
 
 def pytest_configure(config):
-    if config.getoption("--figures"):
-        config.pluginmanager.register(Figures())
+    if config.getoption("--count-faults"):
+        config.pluginmanager.register(FaultCounts())

@@ -3,18 +3,20 @@ import pytest
 from aevq.files import atomic_write
 
 
-def test_what_was_there_stays_whole_when_the_write_fails(tmp_path, monkeypatch):
-    path = tmp_path / "a.txt"
-    atomic_write(path, "old")
+@pytest.mark.parametrize("fails", ["os.fsync", "pathlib.Path.replace"])
+def test_a_write_that_fails_leaves_the_previous_file(fails, tmp_path, monkeypatch):
+    path = tmp_path / "last.ckpt"
+    atomic_write(path, b"good")
 
-    def no_space(_):
-        raise OSError("no space left")
+    def full(*_):
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("os.fsync", no_space)
-    with pytest.raises(OSError, match="no space"):
-        atomic_write(path, "new")
-    assert path.read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+    monkeypatch.setattr(fails, full)
+    with pytest.raises(OSError, match=r"No space left on device: .*last\.ckpt'$"):
+        atomic_write(path, b"new and longer")
+    monkeypatch.undo()
+    assert path.read_bytes() == b"good"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_text_and_bytes_are_written_and_replaced(tmp_path):

@@ -6,7 +6,6 @@ import json
 
 import pytest
 import torch
-from aevq.runs.sealed import seal_yaml
 from omegaconf import OmegaConf
 from PIL import Image
 
@@ -36,7 +35,7 @@ def test_a_run_leaves_a_folder_that_everything_else_reads(name, command):
     assert ("loss/kl" in result.metrics) == (name == "vae")
     sampled = {metric.split("/")[1] for metric in result.metrics if metric.startswith("samples/")}
     assert sampled == set(run.prior_names())
-    assert "floor/fd" in result.metrics
+    assert "real/fd" in result.metrics
 
     for checkpoint in run.path.rglob("*.ckpt"):
         assert torch.load(checkpoint, weights_only=True)["state_dict"]
@@ -75,7 +74,7 @@ def test_three_digits_to_an_image_need_no_more_than_the_data_sets_name(name, cho
     assert run.result.data["name"] == "stacked_mnist5k"
     assert run.result.data["sizes"] == {"train": 200, "val": 40, "test": 60}
     (prior,) = run.prior_names()[:1]
-    for figures in (f"samples/{prior}", "floor"):
+    for figures in (f"samples/{prior}", "real"):
         assert run.result.metrics[f"{figures}/mode_samples"] == 50
         assert 1 <= run.result.metrics[f"{figures}/modes"] <= 50
     assert "mode_kl" in out
@@ -204,7 +203,7 @@ def test_a_failed_run_says_so_and_why(command, monkeypatch):
     def explode(*_):
         raise RuntimeError("the power went out")
 
-    monkeypatch.setattr("aevq.training.job.Evaluator", explode)
+    monkeypatch.setattr("aevq.training.job.run_protocol", explode)
     with pytest.raises(RuntimeError, match="the power went out"):
         command(train_main, "model=vae", *QUICK, *SMALL["vae"])
     result = aevq.load("latest").result

@@ -30,8 +30,6 @@ from aevq.errors import INTERRUPTED, Stopped, UserError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["compose", "config_root", "hydra_command", "one_line_errors", "options_command"]
-
 _OPTION = re.compile(r"[A-Za-z_]+=")  # in a path, what stands before a = has other characters
 # Problems of the machine's files, not bugs.
 MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}

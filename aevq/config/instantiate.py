@@ -23,8 +23,6 @@ from pydantic import ValidationError
 from aevq.config.checks import ArgumentError, argument_error
 from aevq.errors import UserError, did_you_mean
 
-__all__ = ["EVERYTHING", "check_targets", "instantiate"]
-
 T = TypeVar("T")
 
 EVERYTHING = ("",)
@@ -40,6 +38,7 @@ TRUSTED = (
     "aevq.report.plots.",
     "aevq.training.callbacks.",
     "aevq.training.loggers.",
+    "aevq.training.wandb.",
     "pytorch_lightning.callbacks.early_stopping.",
     "pytorch_lightning.callbacks.gradient_accumulation_scheduler.",
     "pytorch_lightning.callbacks.lr_monitor.",

@@ -1,7 +1,7 @@
-"""Data sets: images are read, split, and served as batches that live on the device.
+"""Data sets: images are read, split, and served as batches that live on the device of the trainer.
 
-Models, metrics and plots know only `ImageDataModule`. A new data set is a subclass with one method and a yaml, see
-`aevq.data.datamodule`.
+A new data set is a subclass of `ImageDataModule` with one method, and a yaml. Nothing here depends on models, metrics
+or run folders.
 """
 
 from __future__ import annotations

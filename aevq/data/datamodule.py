@@ -63,7 +63,6 @@ class ImageDataModule(Configurable, LightningDataModule, ABC):
 
     Attributes:
         name: Name of the data really used, once they are read: a subclass may use a substitute.
-        requested_name: The argument.
 
     Raises:
         ArgumentError: If an argument is bad. Nothing is read before `prepare`.
@@ -85,12 +84,11 @@ class ImageDataModule(Configurable, LightningDataModule, ABC):
     ) -> None:
         super().__init__()
         self.name: str = name
-        self.requested_name = name
         self.image_shape: tuple[int, ...] = tuple(image_shape)
         self.num_classes = num_classes
         self.val_size, self.split_seed, self.leave_out = val_size, split_seed, leave_out
         self.batch_size, self.eval_batch_size, self.seed = batch_size, eval_batch_size, seed
-        self.binarizer = BINARIZERS[binarize]()
+        self.binarize, self.binarizer = binarize, BINARIZERS[binarize]()
         self._frozen: dict[str, Tensor] = {}
         self.require(
             leave_out is None or leave_out < num_classes, "leave_out", f"a class below {num_classes}", leave_out
@@ -114,11 +112,7 @@ class ImageDataModule(Configurable, LightningDataModule, ABC):
         return split_off_validation(train, test, self.val_size, self.split_seed)
 
     def require(self, ok: bool, argument: str, expected: str, got: object) -> None:
-        """Check an argument of the constructor.
-
-        Raises:
-            ArgumentError: If it is not `ok`.
-        """
+        """Raise an ArgumentError that names an argument of the constructor if it is not `ok`."""
         if not ok:
             raise ArgumentError(argument, f"expected {expected}, got {got!r}", type(self).__name__)
 

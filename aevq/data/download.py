@@ -164,10 +164,6 @@ def https_session() -> requests.Session:
     return session
 
 
-class TooSlow(requests.Timeout):
-    """A mirror sends less than `SLOWEST`."""
-
-
 def _get(session: requests.Session, url: str, timeout: float) -> bytes:
     content, start = bytearray(), time.monotonic()
     with session.get(url, stream=True, timeout=timeout) as response:
@@ -176,7 +172,7 @@ def _get(session: requests.Session, url: str, timeout: float) -> bytes:
             content += chunk
             seconds = time.monotonic() - start
             if seconds > timeout and len(content) < SLOWEST * seconds:
-                raise TooSlow
+                raise requests.Timeout
             if len(content) > LARGEST:
                 raise ValueError(f"expected at most {LARGEST} bytes, got more")
     return bytes(content)
@@ -196,9 +192,9 @@ def _locked(folder: Path) -> Iterator[None]:
         Unreachable: If the folder cannot be created or written.
     """
     created = [path for path in (folder, *folder.parents) if not path.exists()]
-    lock = FileLock(folder / ".lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock")
         lock.acquire()
     except OSError as error:
         raise Unreachable(f"cannot write to {folder} ({error.strerror or error})") from error

@@ -23,8 +23,6 @@ from aevq.ops.finite import check_finite
 if TYPE_CHECKING:
     from aevq.models.base import LossTerms
 
-__all__ = ["ADAMW", "MakeOptimizer", "MakeSchedule", "TrainingSteps"]
-
 MakeOptimizer = Callable[[Iterable[Tensor]], Optimizer]
 MakeSchedule = Callable[[Optimizer, int], LRScheduler]
 

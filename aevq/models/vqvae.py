@@ -18,11 +18,12 @@ from __future__ import annotations
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Strict
 from pytorch_lightning.utilities.seed import isolate_rng
+from torch import Tensor
 from torch.utils.data import DataLoader
 from typing_extensions import override
 
@@ -35,11 +36,6 @@ from aevq.nn.conv import Conv
 from aevq.nn.distributed import broadcast_from_first, gather_objects, world_size
 from aevq.nn.quantizer import CodebookUpdate, DeadCodeRestart, EMAUpdate, VectorQuantizer
 from aevq.ops.kmeans import kmeans
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-__all__ = ["VQVAE", "VQVAETerms"]
 
 
 @dataclass(frozen=True)

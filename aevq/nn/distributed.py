@@ -5,29 +5,14 @@ Whether a process group exists is checked at each call, because a module is buil
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed
 
 from aevq.nn.memory import halving
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-__all__ = [
-    "all_reduce_max",
-    "all_reduce_sum",
-    "broadcast_from_first",
-    "gather_objects",
-    "global_rank",
-    "leave_group",
-    "map_chunks",
-    "map_rows",
-    "sharing_chunks",
-    "world_size",
-]
 
 T = TypeVar("T")
 

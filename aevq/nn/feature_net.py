@@ -17,8 +17,6 @@ from typing_extensions import override
 
 from aevq.errors import UserError
 
-__all__ = ["NUM_FEATURES", "FeatureNet", "feature_net_sha256", "load_feature_net"]
-
 NUM_FEATURES = 128
 WEIGHTS = Path(__file__).with_name("feature_net.safetensors")
 

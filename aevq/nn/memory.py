@@ -10,8 +10,6 @@ from torch import Tensor
 
 from aevq.errors import UserError
 
-__all__ = ["by_chunks", "halving"]
-
 log = logging.getLogger("aevq")
 
 

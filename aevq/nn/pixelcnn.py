@@ -14,20 +14,14 @@ Source: van den Oord et al. 2016, "Conditional Image Generation with PixelCNN De
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from collections.abc import Iterable
+from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aevq.errors import expect
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from torch import Tensor
-
-__all__ = ["GatedLayer", "GatedPixelCNN", "gate"]
 
 
 def gate(x: Tensor) -> Tensor:

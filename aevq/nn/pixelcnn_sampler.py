@@ -15,24 +15,15 @@ Convolutional Autoregressive Models", arXiv:1704.06001 (the cache).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from aevq.config.checks import PositiveFloat, validate
-from aevq.nn.pixelcnn import gate
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from torch import Tensor
-
-    from aevq.nn.pixelcnn import GatedLayer, GatedPixelCNN
-
-__all__ = ["inverse_cdf", "sample_codes"]
+from aevq.nn.pixelcnn import GatedLayer, GatedPixelCNN, gate
 
 
 def inverse_cdf(logits: Tensor, uniforms: Tensor, temperature: float = 1.0) -> Tensor:

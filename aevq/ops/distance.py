@@ -10,14 +10,9 @@ to that of real data: the distance of as many real train images.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-__all__ = ["Moments", "frechet_distance", "kernel_distance", "moments"]
+from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from aevq.errors import UserError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from torch import Tensor
-
-__all__ = ["Diverged", "FiniteCheck", "check_finite", "check_finite_weights"]
 
 
 class Diverged(UserError):

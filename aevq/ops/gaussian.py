@@ -5,14 +5,8 @@ Source: Kingma & Welling 2013, "Auto-Encoding Variational Bayes", arXiv:1312.611
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-__all__ = ["free_bits", "kl_standard_normal", "reparameterize"]
+from torch import Tensor
 
 
 def reparameterize(mu: Tensor, log_var: Tensor, generator: torch.Generator | None = None) -> Tensor:

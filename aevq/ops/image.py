@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-__all__ = ["gradient_energy", "is_binary"]
+from torch import Tensor
 
 
 def gradient_energy(x: Tensor) -> Tensor:

@@ -8,16 +8,10 @@ It is the ELBO for S = 1, tightens as S grows, and is exact where q is the true 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import torch
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from torch import Tensor
-
-__all__ = ["importance_bound", "log_weights"]
+from torch import Tensor
 
 
 def importance_bound(log_w: Tensor) -> Tensor:

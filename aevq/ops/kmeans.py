@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["kmeans"]
-
 
 def kmeans(vectors: Tensor, num_centres: int, seed: int) -> Tensor:
     """Return the centres of a k-means of `vectors`; if there are fewer vectors than centres, the vectors, repeated.

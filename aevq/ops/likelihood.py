@@ -10,15 +10,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-__all__ = ["bernoulli_nll", "gaussian_nll", "laplace_nll"]
 
 
 def gaussian_nll(x: Tensor, mu: Tensor, log_sigma: Tensor) -> Tensor:

@@ -12,16 +12,11 @@ neighbour in v's own set.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from aevq.errors import expect
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-__all__ = ["ManifoldScores", "manifold_scores", "nearest_distance"]
 
 CHUNK = 1000
 

@@ -13,8 +13,6 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["CLASSES", "classes_of", "kl_to_uniform", "mode_of", "modes_covered"]
-
 CLASSES = 10
 
 

@@ -6,14 +6,8 @@ two codes at slightly different distances become equal.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-__all__ = ["at_least_float32", "no_autocast"]
+from torch import Tensor
 
 
 def at_least_float32(x: Tensor) -> Tensor:

@@ -7,14 +7,8 @@ Source: van den Oord et al. 2017, "Neural Discrete Representation Learning", arX
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-__all__ = ["code_counts", "code_sums", "nearest_code", "perplexity", "straight_through", "usage"]
+from torch import Tensor
 
 # Number of scores computed at once on a CPU, 4 MiB that stay in its cache. With eight times as many vectors or codes,
 # computing all scores at once takes twice the time.

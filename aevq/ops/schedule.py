@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["warmup_cosine_factor"]
-
 
 def warmup_cosine_factor(step: int, total_steps: int, warmup: float, final: float) -> float:
     """Return the factor on the learning rate: linear from 0 to 1, then half a cosine from 1 to `final`.

@@ -7,8 +7,6 @@ from typing import TypeVar
 
 from torch import Tensor
 
-__all__ = ["nats_to_bits", "nats_to_bits_per_dim"]
-
 Number = TypeVar("Number", float, Tensor)
 
 

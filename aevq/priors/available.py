@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hydra import compose, initialize_config_dir, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
@@ -12,13 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from aevq.config.command_line import config_root
 from aevq.errors import UserError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from aevq.latents import LatentSpec
-
-__all__ = ["priors_for"]
+from aevq.latents import LatentSpec
 
 PACKAGE = "pkg://"
 

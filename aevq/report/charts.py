@@ -38,15 +38,11 @@ SOFT, LINE = "#62666d", "#e3e3de"
 VARIABLES = {SOFT: "--soft", LINE: "--line"} | {colour: f"--c{i}" for i, colour in enumerate(COLOURS)}
 STYLE: dict[Any, Any] = {
     "font.size": 9,
-    "text.parse_math": False,  # a name from outside is no formula
-    "axes.formatter.useoffset": False,
     "axes.grid": True,
-    "grid.color": LINE,
-    "axes.edgecolor": LINE,
     "svg.fonttype": "none",
     **dict.fromkeys(("axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), SOFT),
-    **dict.fromkeys(("xtick.color", "ytick.color"), LINE),
-    **dict.fromkeys(("axes.spines.top", "axes.spines.right"), False),
+    **dict.fromkeys(("axes.edgecolor", "grid.color", "xtick.color", "ytick.color"), LINE),
+    **dict.fromkeys(("axes.spines.top", "axes.spines.right", "axes.formatter.useoffset", "text.parse_math"), False),
 }
 INCHES = (5.4, 3.5)
 CURVES = ("train/objective", "val/mse", "val/codebook_perplexity")
@@ -86,8 +82,9 @@ class Point:
 
 def rate_chart(groups: Sequence[Group]) -> Chart | None:
     """Return distortion against rate; a group without a rate is a horizontal line."""
+    long = max((len(group.label) for group in groups), default=0) > LONG_LABEL
     points = [
-        Point(group.metrics.get(group.rate or ""), mse, i, "" if group.rate and _long(groups) else group.label)
+        Point(group.metrics.get(group.rate or ""), mse, i, "" if group.rate and long else group.label)
         for i, group in enumerate(groups)
         if (mse := group.metrics.get("reconstruction/mse"))
     ]
@@ -97,8 +94,9 @@ def rate_chart(groups: Sequence[Group]) -> Chart | None:
 
 def sampling_chart(groups: Sequence[Group]) -> Chart | None:
     """Return the Fréchet distance of the samples of each group and prior against that of its reconstructions."""
+    long = max((len(group.label) for group in groups), default=0) > LONG_LABEL
     points = [
-        Point(own, samples, i, prior if _long(groups) else f"{group.label} · {prior}")
+        Point(own, samples, i, prior if long else f"{group.label} · {prior}")
         for i, group in enumerate(groups)
         for prior in group.priors
         if (own := group.metrics.get("reconstruction/fd")) and (samples := group.metrics.get(f"samples/{prior}/fd"))
@@ -123,14 +121,15 @@ def scatter_chart(title: str, note: str, x_title: str, y_title: str, points: Seq
     with _drawing(title):
         figure = Figure(INCHES, dpi=72, layout="constrained")  # so that a pixel is a point
         axes = figure.subplots()
-        for point in points:
-            _draw_point(axes, point)
+        for p in points:
+            _draw(axes, p)
         axes.margins(0.08)
         _scale(axes.xaxis, [p.x.mean for p in placed if p.x])
         _scale(axes.yaxis, [p.y.mean for p in points])
         axes.set(xlabel=x_title, ylabel=y_title)
-        figure.draw_without_rendering()  # only now is it known where the points are
-        taken = [_extent(axes, p.x, p.y) for p in points if p.x]
+        figure.draw_without_rendering()  # only now is it known where the marks are
+        bars = [[(p.x.mean + sign * (p.x.std or 0.0), p.y.mean) for sign in (-1, 1)] for p in points if p.x]
+        taken = [Bbox(axes.transData.transform(bar)).padded(5) for bar in bars]
         for point in sorted((p for p in points if p.label), key=lambda p: p.x is not None):
             _label(axes, point, taken)
         return Chart(title, note, f"{title}: {y_title} over {x_title}", _svg(figure))
@@ -177,23 +176,15 @@ def _drawing(name: str) -> Iterator[None]:
         yield
 
 
-def _draw_point(axes: Axes, point: Point) -> None:
+def _draw(axes: Axes, point: Point) -> None:
+    """Draw a mark and a cross of error bars as one line, or a horizontal line."""
+    y, dy, colour = point.y.mean, point.y.std or 0.0, _colour(point.group)
     if point.x is None:
-        axes.axhline(point.y.mean, color=_colour(point.group), linewidth=1.2, linestyle=(0, (5, 3)))
+        axes.axhline(y, color=colour, linewidth=1.2, linestyle=(0, (5, 3)))
         return
-    colour, marker = _colour(point.group), list(MARKERS)[point.group % len(MARKERS)]
-    ends = (_std(point.y), _std(point.x))
-    axes.errorbar(point.x.mean, point.y.mean, *ends, color=colour, marker=marker, elinewidth=1.2, zorder=3)
-
-
-def _std(value: Estimate) -> float:
-    return value.std if value.std and math.isfinite(value.std) else 0.0
-
-
-def _extent(axes: Axes, x: Estimate, y: Estimate) -> Bbox:
-    """Return the place of a mark and its horizontal error bar."""
-    (left, height), (right, _) = axes.transData.transform([(x.mean - _std(x), y.mean), (x.mean + _std(x), y.mean)])
-    return Bbox.from_extents(left - 5, height - 5, right + 5, height + 5)
+    x, dx, marker = point.x.mean, point.x.std or 0.0, list(MARKERS)[point.group % len(MARKERS)]
+    cross = [x - dx, x + dx, x, x, x], [y, y, y, y - dy, y + dy]
+    axes.plot(*cross, color=colour, linewidth=1.2, marker=marker, markevery=[2], zorder=3)
 
 
 def _colour(group: int) -> str:
@@ -217,8 +208,8 @@ def _label(axes: Axes, point: Point, taken: list[Bbox]) -> None:
     """
     text = axes.annotate(
         harmless(point.label if point.x else f"{point.label} (no rate)"),
-        xy=(point.x.mean if point.x else 1.0, point.y.mean),
-        xytext=(0, 0),
+        (point.x.mean if point.x else 1.0, point.y.mean),
+        (0, 0),
         xycoords="data" if point.x else axes.get_yaxis_transform(),
         textcoords="offset points",
         color=_colour(point.group),
@@ -236,10 +227,6 @@ def _label(axes: Axes, point: Point, taken: list[Bbox]) -> None:
             taken.append(box)
             return
     text.set_visible(False)
-
-
-def _long(groups: Sequence[Group]) -> bool:
-    return any(len(group.label) > LONG_LABEL for group in groups)
 
 
 def _svg(figure: Figure) -> Markup:

@@ -12,6 +12,7 @@ from aevq.files import atomic_write
 from aevq.metrics.catalogue import BEST_RATE, BEST_SAMPLES, Metric, entry, find, of_section
 from aevq.report.folders import Collection, collect
 from aevq.report.groups import Group, check_comparable, group_runs
+from aevq.report.records import Record
 from aevq.report.statistics import estimate
 from aevq.report.tables import Cell, Row, Table, cells, csv_text, make_table, markdown, plain
 
@@ -60,47 +61,45 @@ class Comparison:
     warnings: Sequence[str]
 
     @property
+    def runs(self) -> list[Record]:
+        """The runs whose metrics are averaged, group by group."""
+        return [run for group in self.groups for run in group.runs]
+
+    @property
     def title(self) -> str:
         """Models and data sets."""
-        if not self.groups:
-            return "No finished run"
-        data = dict.fromkeys(run.measurement.data for group in self.groups for run in group.runs)
-        return f"{_and(dict.fromkeys(group.model for group in self.groups))} on {_and(data)}"
+        models = dict.fromkeys(group.model for group in self.groups)
+        data = dict.fromkeys(run.measurement.data for run in self.runs)
+        return f"{_and(models)} on {_and(data)}" if self.groups else "No finished run"
 
     @property
     def summary(self) -> str:
         """Numbers of runs, seeds and images, and what ± means."""
-        failed = f"{_count(len(self.collection.unfinished), 'job')} did not finish."
-        sentences = [failed] if self.collection.unfinished else []
-        runs = [run for group in self.groups for run in group.runs]
-        if not runs:
-            return " ".join(sentences)
-        seeds = sorted({run.result.seed for run in runs})
-        splits = dict.fromkeys(_splits(run.result.data["sizes"]) for run in runs)
-        means = "Values are means over the seeds ± their standard deviation."
-        return " ".join(
-            [
-                f"{_count(len(runs), 'finished run')} in {_count(len(self.groups), 'group')},",
+        sentences = list[str]()
+        if self.groups:
+            seeds = sorted({run.result.seed for run in self.runs})
+            sentences = [
+                f"{_count(len(self.runs), 'finished run')} in {_count(len(self.groups), 'group')},",
                 f"seed{'s' if len(seeds) > 1 else ''} {_and(map(str, seeds))}.",
-                *splits,
-                *([means] if any(len(group.runs) > 1 for group in self.groups) else []),
-                *sentences,
+                *dict.fromkeys(_splits(run.result.data["sizes"]) for run in self.runs),
             ]
-        )
+        if len(self.runs) > len(self.groups):
+            sentences.append("Values are means over the seeds ± their standard deviation.")
+        if unfinished := self.collection.unfinished:
+            sentences.append(f"{_count(len(unfinished), 'job')} did not finish.")
+        return " ".join(sentences)
 
     @cached_property
     def headline(self) -> Table:
         """The most important metrics, and those from outside the package; one row per group."""
-        names = dict.fromkeys(
-            name for group in self.groups for name in group.metrics if not name.startswith("samples/")
-        )
+        names = dict.fromkeys(name for run in self.runs for name in run.metrics if not name.startswith("samples/"))
         extra = [found for name in names for metric in self._extra if (found := metric.match(name))]
         return self._group_table((*HEADLINE, *extra))
 
     @cached_property
     def costs(self) -> Table:
         """Parameters, speed and the seconds of each stage, one row per group."""
-        stages = dict.fromkeys(name for group in self.groups for name in group.metrics if name.startswith("seconds/"))
+        stages = dict.fromkeys(name for run in self.runs for name in run.metrics if name.startswith("seconds/"))
         return self._group_table((*COSTS, *filter(None, map(find, stages))))
 
     @cached_property
@@ -113,8 +112,8 @@ class Comparison:
             for i, group in enumerate(self.groups)
             for prior in group.priors
         ]
-        runs = [run.metrics for group in self.groups for run in group.runs]
-        real = [estimate([run[name] for run in runs if name in run]) for name in (f"real/{name}" for name in columns)]
+        names = [f"real/{name}" for name in columns]
+        real = [estimate([run.metrics[name] for run in self.runs if name in run.metrics]) for name in names]
         references = [Row(("real data", ""), cells(real))] if any(real) else []
         return make_table(("group", "prior"), tuple(columns.values()), rows, references)
 
@@ -125,25 +124,19 @@ class Comparison:
         for question, metric in QUESTIONS.items():
             if metric not in self.headline.columns:
                 continue
-            column = self.headline.columns.index(metric)
-            marked = [(row, row.cells[column]) for row in self.headline.rows if row.cells[column].mark]
-            for row, cell in [(row, cell) for row, cell in marked if cell.mark == "best"][:1]:
-                ties = tuple(other.labels[0] for other, _ in marked if other is not row)
-                found.append(Best(question, row, cell, metric, ties))
+            column, rows = self.headline.columns.index(metric), self.headline.rows
+            if best := next((row for row in rows if row.cells[column].mark == "best"), None):
+                ties = tuple(row.labels[0] for row in rows if row is not best and row.cells[column].mark)
+                found.append(Best(question, best, best.cells[column], metric, ties))
         return found
 
     @cached_property
     def _extra(self) -> list[Metric]:
         """Catalogue entries of metrics from outside the package."""
-        return list(
-            dict.fromkeys(metric for group in self.groups for run in group.runs for metric in run.extra_metrics)
-        )
+        return list(dict.fromkeys(metric for run in self.runs for metric in run.extra_metrics))
 
     def _group_table(self, metrics: Sequence[Metric]) -> Table:
-        rows = [
-            Row((group.label,), tuple(_group_cell(group, metric) for metric in metrics), i)
-            for i, group in enumerate(self.groups)
-        ]
+        rows = [Row((g.label,), tuple(_group_cell(g, m) for m in metrics), i) for i, g in enumerate(self.groups)]
         return make_table(("group",), metrics, rows)
 
 

@@ -64,7 +64,6 @@ def render(comparison: Comparison) -> str:
 
 def _content(comparison: Comparison) -> dict[str, Any]:
     groups = comparison.groups
-    runs = [run for group in groups for run in group.runs]
     return {
         "comparison": comparison,
         "written": f"{datetime.now().astimezone():%-d %B %Y, %H:%M}",
@@ -77,8 +76,8 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "no_rate": [group.label for group in groups if group.rate is None],
         "curves": training_charts(groups),
         "repeats": [run.path.name for group in groups for run in group.repeats],
-        "runs": runs,
-        "facts": _facts(runs),
+        "runs": comparison.runs,
+        "facts": _facts(comparison.runs),
     }
 
 

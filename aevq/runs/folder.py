@@ -23,7 +23,7 @@ from aevq.errors import UserError, did_you_mean
 from aevq.files import atomic_write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
 __all__ = [
     *("claimed", "create_folder", "find_folder", "find_run", "find_sweep", "is_run", "is_sweep", "make_folder"),
@@ -58,27 +58,26 @@ def find_run(name: str, runs: Path, key: str = "run") -> Path:
     Raises:
         UserError: If there is no such run.
     """
-    return _find(name, [runs], is_run, runs / LATEST, f"{key}: no run")
+    return _find(name, [runs], f"{key}: no run", is_run, runs / LATEST)
 
 
 def find_sweep(name: str, runs: Path, key: str = "sweep") -> Path:
     """Return the folder of a sweep: `latest`, the name of a folder in `<runs>/sweep`, or a path; else as `find_run`."""
-    return _find(name, [runs / "sweep"], is_sweep, runs / LATEST_SWEEP, f"{key}: no sweep")
+    return _find(name, [runs / "sweep"], f"{key}: no sweep", is_sweep, runs / LATEST_SWEEP)
 
 
 def find_folder(name: str, runs: Path, key: str = "compare") -> Path:
     """Return the folder of a run or a sweep, where `latest` is the latest sweep; else as `find_run`."""
     if name == LATEST:
         return find_sweep(name, runs, key)
-    places = [runs, runs / "sweep"]
-    return _find(
-        name, places, lambda path: is_run(path) or is_sweep(path), runs / LATEST_SWEEP, f"{key}: no run or sweep"
-    )
+    return _find(name, [runs, runs / "sweep"], f"{key}: no run or sweep", lambda path: is_run(path) or is_sweep(path))
 
 
-def _find(name: str, places: Sequence[Path], matches: Callable[[Path], bool], latest: Path, missing: str) -> Path:
+def _find(
+    name: str, places: list[Path], missing: str, matches: Callable[[Path], bool], latest: Path | None = None
+) -> Path:
     candidates = [Path(name), *(place / name for place in places)]
-    for path in [latest, *candidates] if name == LATEST else candidates:
+    for path in [latest, *candidates] if latest and name == LATEST else candidates:
         if matches(path):
             return path.resolve()
     known = [path for place in places for path in place.glob("*") if not path.is_symlink() and matches(path)]

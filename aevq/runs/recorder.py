@@ -9,8 +9,9 @@ import logging
 import sys
 import time
 import traceback
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from typing_extensions import override
@@ -21,10 +22,6 @@ from aevq.errors import Stopped
 from aevq.runs.folder import RESULT_FILE
 from aevq.runs.result import Result, write_result
 from aevq.runs.status import report_status
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 __all__ = ["Recorder"]
 

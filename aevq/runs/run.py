@@ -7,30 +7,24 @@ run.sample(64, prior="mixture", seed=0)      # (64, 1, 28, 28) in [0, 1]
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
 from aevq.config.instantiate import instantiate
 from aevq.data import ImageDataModule
 from aevq.errors import UserError, did_you_mean
 from aevq.metrics.generate import encode_all, generate, interpolate, reconstruct_all
 from aevq.models import LatentModel
-from aevq.priors import load_prior
+from aevq.priors import Prior, load_prior
 from aevq.runs.folder import CONFIG_FILE, RESULT_FILE, claimed, find_run, is_run, read_config
 from aevq.runs.result import Result, read_result
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from contextlib import AbstractContextManager
-
-    from torch import Tensor
-
-    from aevq.priors import Prior
 
 __all__ = ["Run", "load"]
 

@@ -23,14 +23,8 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
-    "JOB_INDEX",
-    "JOB_SUFFIX",
-    "RUN_FOLDER",
-    "STATUS_FILE",
-    "SWEEP_FOLDER",
-    "TRUST_ONLY",
-    "read_status",
-    "report_status",
+    *("JOB_INDEX", "JOB_SUFFIX", "RUN_FOLDER", "STATUS_FILE", "SWEEP_FOLDER", "TRUST_ONLY"),
+    *("read_status", "report_status"),
 ]
 
 STATUS_FILE, TRUST_ONLY = "AEVQ_STATUS_FILE", "AEVQ_TRUST_ONLY"

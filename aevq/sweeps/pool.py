@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from aevq.errors import Stopped
 from aevq.sweeps.process import JobProcess
 from aevq.sweeps.progress import SweepProgress
-from aevq.training.stop import STOP_SIGNALS
+from aevq.training.stop import StopRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from aevq.runs.sweep_record import Sweep, SweepJob
     from aevq.sweeps.slots import Slot
 
@@ -27,7 +22,8 @@ SECONDS_TO_SAVE = 60
 def run_jobs(sweep: Sweep, jobs: list[SweepJob], slots: list[Slot], trust: list[str] | None = None) -> None:
     """Run `jobs` of a sweep to their ends, and keep the record up to date.
 
-    Ctrl-C and SIGTERM stop the running jobs, which save a checkpoint; all unfinished jobs are marked interrupted.
+    Ctrl-C, SIGTERM and SIGUSR1 stop the running jobs, which save a checkpoint; all unfinished jobs are marked
+    interrupted.
 
     Args:
         sweep: The sweep.
@@ -36,13 +32,13 @@ def run_jobs(sweep: Sweep, jobs: list[SweepJob], slots: list[Slot], trust: list[
         trust: Packages whose classes a job from a sweep.json may name; None for jobs just typed, which may name any.
 
     Raises:
-        KeyboardInterrupt: If it was stopped.
+        Stopped: If it was stopped by a signal.
     """
     waiting, running = list(jobs), dict[int, JobProcess]()  # running: by the index of the slot
     for job in jobs:
         job.status = "waiting"
     sweep.save()
-    with _stopped_by_signals(), SweepProgress(sweep, len(slots)) as progress:
+    with StopRequest().listening(), SweepProgress(sweep, len(slots)) as progress:
         try:
             while waiting or running:
                 ended = [running.pop(slot) for slot, process in list(running.items()) if process.poll()]
@@ -61,21 +57,6 @@ def run_jobs(sweep: Sweep, jobs: list[SweepJob], slots: list[Slot], trust: list[
                 job.status = "interrupted"
             sweep.save()
             raise
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[None]:
-    """Raise `Stopped` on SIGTERM and SIGUSR1; Ctrl-C raises KeyboardInterrupt anyway."""
-
-    def stop(signum: int, frame: object) -> None:
-        raise Stopped(signum)
-
-    before = {signum: signal.signal(signum, stop) for signum in STOP_SIGNALS if signum != signal.SIGINT}
-    try:
-        yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
 
 
 def _stop(running: list[JobProcess]) -> None:

@@ -5,30 +5,26 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import Callback
 
 from aevq.config.rank import rank
 from aevq.files import load_plain
+from aevq.latents import LatentSet
+from aevq.models import LatentModel
 from aevq.nn.distributed import gather_objects
 from aevq.ops.finite import Diverged
 from aevq.priors import Prior, TrainedPrior, fitted_to, load_prior, save_prior
-from aevq.training.callbacks import Checkpoint
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
-    from pytorch_lightning.callbacks import Callback
-
-    from aevq.latents import LatentSet
-    from aevq.models import LatentModel
-    from aevq.runs.run import Run
-    from aevq.training.parts import Parts
-    from aevq.training.trainer import Trainers
+from aevq.runs.run import Run
+from aevq.training.callbacks import Checkpoint, StopOnRequest
+from aevq.training.parts import Parts
+from aevq.training.trainer import Trainers
 
 __all__ = ["fit_model", "fit_priors", "model_trainer"]
 
@@ -53,8 +49,7 @@ def fit_model(trainer: pl.Trainer, parts: Parts, run: Run) -> None:
     model, trainers = parts.model, parts.trainers
     _seed_noise(parts.config["seed"])
     last, best = run.checkpoints / "last.ckpt", run.checkpoints / "best.ckpt"
-    for callback in trainer.checkpoint_callbacks:
-        callback.dirpath = str(run.checkpoints)  # type: ignore[attr-defined]  # of ModelCheckpoint
+    _save_into(run.checkpoints, trainer)
     resume_from = last if last.is_file() else None
     _forget_metrics(trainers, ("train/", "val/"), resume_from)
     with warnings.catch_warnings(), trainers.stop.deferred(), _compiled(model, parts.config["compile"]):
@@ -115,10 +110,21 @@ def _train_prior(prior: TrainedPrior, latents: LatentSet, run: Run, trainers: Tr
 
     def make_trainer(callbacks: list[Callback], **changes: Any) -> pl.Trainer:
         limits = {"max_epochs": -1, "check_val_every_n_epoch": None, "default_root_dir": str(folder)}
-        return trainers.make(f"prior {prior.name}", callbacks, {"fitted_to": weights}, **limits | changes)
+        trainer = trainers.make(f"prior {prior.name}", callbacks, {"fitted_to": weights}, **limits | changes)
+        _save_into(folder, trainer)
+        return trainer
 
     with trainers.stop.deferred(), _naming_the_last_good(last):
         prior.fit(latents, make_trainer=make_trainer, resume_from=last if same else None)
+
+
+def _save_into(folder: Path, trainer: pl.Trainer) -> None:
+    """Let the callbacks of a Trainer that save checkpoints write into `folder`."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning sets it, untyped
+        if isinstance(callback, Checkpoint):
+            callback.dirpath = str(folder)
+        elif isinstance(callback, StopOnRequest):
+            callback.path = folder / "last.ckpt"
 
 
 def _forget_metrics(trainers: Trainers, prefixes: tuple[str, ...], resume_from: Path | None) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 from abc import ABC
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from typing_extensions import override
@@ -13,11 +14,7 @@ from typing_extensions import override
 from aevq.config.checks import Configurable
 from aevq.errors import UserError
 from aevq.files import atomic_write
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from aevq.runs.result import Result
+from aevq.runs.result import Result
 
 __all__ = ["MetricsCSV", "RunLogger", "TensorBoard", "costs"]
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytorch_lightning as pl
 from omegaconf import OmegaConf
@@ -21,15 +22,11 @@ from aevq.runs.folder import CONFIG_FILE, is_run
 from aevq.runs.provenance import command_line, device_name, git_state, versions
 from aevq.runs.recorder import Recorder
 from aevq.runs.result import Result
+from aevq.runs.run import Run
 from aevq.runs.status import RUN_FOLDER, report_status
 from aevq.training.callbacks import Throughput
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from aevq.runs.run import Run
-    from aevq.training.loggers import RunLogger
-    from aevq.training.parts import Parts
+from aevq.training.loggers import RunLogger
+from aevq.training.parts import Parts
 
 __all__ = ["record_metrics", "record_training", "recording"]
 
@@ -93,8 +90,7 @@ def record_metrics(result: Result, metrics: dict[str, float], run: Run, parts: P
 
 def _stored_config(parts: Parts) -> dict[str, Any]:
     """Return the configuration that makes this run again: with the data really used."""
-    substituted = parts.data.name != parts.data.requested_name  # by the embedded images
-    data = parts.data.used_config if substituted else parts.config["data"]
+    data = parts.config["data"] | {"name": parts.data.name}  # another one where the embedded images stand in
     return parts.config | {"data": data, "resume": None}
 
 

@@ -71,12 +71,15 @@ class StopRequest:
         """Only note a signal inside: the training looks at `signum` between two steps.
 
         Raises:
-            Stopped: At the end, if a signal came.
+            Stopped: At the end, if a signal came and the state is saved.
         """
+        # Lightning takes seconds to import, and the launcher of a sweep imports this module.
+        from pytorch_lightning.utilities.exceptions import SIGTERMException
+
         self._deferring = True
         try:
             yield
-        except BaseException as error:
+        except SIGTERMException as error:
             if self.accepted and self.signum is not None:
                 raise Stopped(self.signum) from error
             raise

@@ -6,9 +6,9 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import requests
 from pydantic import Strict
@@ -19,12 +19,8 @@ from aevq.config.checks import Text
 from aevq.errors import UserError
 from aevq.files import atomic_write
 from aevq.report.rows import COLUMNS, comparison_rows
+from aevq.runs.result import Result
 from aevq.training.loggers import RunLogger, costs
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from aevq.runs.result import Result
 
 __all__ = ["Wandb", "logged_in"]
 
@@ -52,12 +48,12 @@ class Wandb(RunLogger, WandbLogger):
         project: Text = "aevq",
         mode: Literal["auto", "online", "offline", "disabled"] = "auto",
         group: str | None = None,
-        tags: Annotated[Sequence[str], Strict(False)] = (),
+        tags: Annotated[tuple[str, ...], Strict(False)] = (),
         notes: str | None = None,
     ) -> None:
         super().__init__(project=project)
         self.project, self.mode, self.group = project, mode, group
-        self.tags, self.notes = tuple(tags), notes
+        self.tags, self.notes = tags, notes
         self._run: Any = None
 
     @property

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from aevq.config.schema.arguments import UNKNOWN, arguments_of
+from aevq.config.schema.values import check_value, plain_part
 from aevq.training.compatibility import VALUES
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -20,8 +22,6 @@ from hydra.utils import get_object
 from omegaconf import OmegaConf
 
 from aevq.config.command_line import config_root
-from aevq.config.schema.arguments import UNKNOWN, arguments_of
-from aevq.config.schema.values import check_value, plain_part
 from aevq.errors import UserError
 
 BASES = (

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from aevq.training.fitting import Trainers, fit_model, seed_noise, to_plain
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
@@ -18,7 +19,8 @@ from aevq.config.command_line import config_root
 from aevq.config.instantiate import build
 from aevq.latents import CodeSpec, LatentSet
 from aevq.metrics.generate import encode_splits
-from aevq.metrics.protocol import EvaluationSettings, Evaluator
+from aevq.metrics.protocol import EvaluationSettings, run_protocol
+from aevq.metrics.subject import Subject
 from aevq.models import VAE, VQVAE
 from aevq.models.vae import Posterior
 from aevq.nn import DeadCodeRestart, GradientUpdate, VectorQuantizer
@@ -26,7 +28,6 @@ from aevq.nn.distributed import sharing_chunks
 from aevq.priors import PixelCNN
 from aevq.runs.run import Run, make_folder
 from aevq.training.callbacks import CodebookHealth
-from aevq.training.fitting import Trainers, fit_model, seed_noise, to_plain
 from helpers.small_models import small_model
 
 BATCH = 64  # of all processes together
@@ -196,7 +197,7 @@ def evaluate() -> dict[str, Any]:
         uniform = build({"_target_": "aevq.priors.Uniform"}, spec=model.latent_spec)
         settings = EvaluationSettings("test", 300, 0, 1, memorisation=False, probes=False, seed=0)
         priors = {"pixelcnn": prior.eval(), "uniform": uniform}
-        metrics = Evaluator(model, priors, data, latents, settings).run().metrics
+        metrics = run_protocol(Subject(model, priors, data, latents, settings)).metrics
     return {"metrics": metrics, "train": latents.train}
 
 

@@ -1,4 +1,4 @@
-"""Whether two runs came to the same, bit by bit: weights, figures, curves, samples."""
+"""Whether two runs have the same outcome, bit by bit: weights, metrics, curves, samples."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from aevq.runs.run import Run
 
 
 def assert_same(run: Run, other: Run, samples: int = 4) -> None:
-    """Whatever a run computes; times and its name may differ."""
+    """Compare whatever a run computes; times and its name may differ."""
     assert run.result.status == other.result.status == "finished"
     assert run.result.metrics == other.result.metrics
     for name in ("steps", "epochs"):
@@ -27,6 +27,6 @@ def assert_same(run: Run, other: Run, samples: int = 4) -> None:
 
 
 def curves(run: Run) -> list[str]:
-    """The rows of metrics.csv but for speeds, in an order of their own: a resumed run may write them in another."""
+    """Return the rows of metrics.csv without speeds, sorted: a resumed run may write them in another order."""
     rows = (run.path / "metrics.csv").read_text().splitlines()
     return sorted(row for row in rows if "images_per_second" not in row)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 QUICK = [
     "data=mnist5k",
     "trainer.accelerator=cpu",
@@ -30,3 +32,11 @@ SMALL = {
         "prior.pixelcnn.val_every_steps=2",
     ],
 }
+SMALL_VAE = ["model=vae", *QUICK, *SMALL["vae"]]
+SMALL_VQVAE = ["model=vqvae", *QUICK, *SMALL["vqvae"]]
+
+
+def only_run(folder: Path) -> Path:
+    """Return the one run folder in `<folder>/runs`."""
+    (path,) = [path for path in (folder / "runs").iterdir() if path.is_dir() and not path.is_symlink()]
+    return path

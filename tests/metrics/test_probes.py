@@ -4,17 +4,17 @@ from aevq.metrics.probes import probe_metrics
 
 
 def clusters(n):
-    """Vectors of which the first four numbers tell a first class and the others, not at all, a second one."""
+    """Vectors whose first four dimensions encode a first class; a second class is not encoded."""
     labels = torch.stack([torch.arange(n) % 4, torch.arange(n) // 4 % 4], 1)
     return torch.cat([torch.eye(4)[labels[:, 0]], torch.rand(n, 4)], 1), labels
 
 
-def test_what_a_vector_tells_is_found_and_what_it_does_not_tell_is_chance():
+def test_an_encoded_class_is_found_and_another_one_is_chance():
     train, x = clusters(400), clusters(200)
-    told = probe_metrics("latent", train[0], train[1][:, :1], x[0], x[1][:, :1])
-    untold = probe_metrics("latent", train[0], train[1][:, 1:], x[0], x[1][:, 1:])
-    assert told == {"probe/latent/linear": 1.0, "probe/latent/knn": 1.0}
-    assert all(value < 0.45 for value in untold.values())
+    encoded = probe_metrics("latent", train[0], train[1][:, :1], x[0], x[1][:, :1])
+    absent = probe_metrics("latent", train[0], train[1][:, 1:], x[0], x[1][:, 1:])
+    assert encoded == {"probe/latent/linear": 1.0, "probe/latent/knn": 1.0}
+    assert all(value < 0.45 for value in absent.values())
 
 
 def test_of_two_classes_the_accuracy_is_the_mean():

@@ -13,8 +13,15 @@ from aevq.priors import pixelcnn
 from aevq.priors.codes import Marginals
 from aevq.priors.pixelcnn import PixelCNN
 
-SMALL = {"channels": 8, "layers": 2, "learning_rate": 1e-2, "weight_decay": 0.0}
-SMALL |= {"batch_size": 32, "max_steps": 120, "val_every_steps": 40}
+SMALL = {
+    "channels": 8,
+    "layers": 2,
+    "learning_rate": 1e-2,
+    "weight_decay": 0.0,
+    "batch_size": 32,
+    "max_steps": 120,
+    "val_every_steps": 40,
+}
 
 
 def prior(spec=None, **changes):

@@ -40,7 +40,7 @@ READERS = {
     "checkpoints/last.ckpt": lambda path: plain(read_checkpoint(path)),
     "priors/standard_normal.safetensors": lambda path: plain(load_prior(path).state_dict()),
     "result.json": read_result,
-    "evaluation.json": lambda path: read_record(path.parent).figures,
+    "evaluation.json": lambda path: read_record(path.parent).metrics,
     SWEEP_FILE: lambda path: read_sweep(path.parent),
 }
 

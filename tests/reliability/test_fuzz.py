@@ -167,7 +167,7 @@ def test_the_record_of_a_report(count, tmp_path):
             return  # a number that JSON has not
         (folder / "result.json").write_text(changed, encoding="utf-8")
         try:
-            assert all(math.isfinite(figure) for figure in read_record(folder).figures.values())
+            assert all(map(math.isfinite, read_record(folder).metrics.values()))
         except UserError as error:
             one_clear_line(error)
 

@@ -14,6 +14,7 @@ import pytest
 import safetensors.torch
 import torch
 from aevq.runs.sealed import seal_json, seal_yaml
+from helpers.broken_runs import VAE
 from omegaconf import OmegaConf
 from PIL import Image
 
@@ -27,7 +28,6 @@ from aevq.runs.result import read_result, write_result
 from aevq.runs.run import Run, load_checkpoint, read_checkpoint
 from aevq.sweeps import go_on, read_sweep
 from aevq.train import main
-from helpers.broken_runs import VAE
 from helpers.run_folders import make_run, sweep_of
 
 pytestmark = pytest.mark.hostile
@@ -362,9 +362,9 @@ def test_pictures_of_elsewhere_are_not_shown(tmp_path):
     (run / "images" / "strips" / "reconstructions.png").unlink()
     (run / "images" / "strips" / "reconstructions.png").symlink_to(tmp_path / "private.png")
     record = read_record(run)
-    assert record.picture("strips/originals") is not None
-    assert record.picture("strips/reconstructions") is None
-    assert record.picture("../../private") is None
+    assert record.image("strips/originals") is not None
+    assert record.image("strips/reconstructions") is None
+    assert record.image("../../private") is None
 
 
 def test_a_sweeps_record_leads_a_report_nowhere_else(tmp_path):
@@ -422,7 +422,7 @@ def test_an_error_that_says_a_secret_is_stored_without_it(planted, command, monk
     def explode(*_):
         raise RuntimeError(f"no access with {SECRET}")
 
-    monkeypatch.setattr("aevq.training.job.Evaluator", explode)
+    monkeypatch.setattr("aevq.training.job.run_protocol", explode)
     with pytest.raises(RuntimeError):
         command(main, *VAE)
     assert "no access with [secret]" in aevq.load("latest").result.error

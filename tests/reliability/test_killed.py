@@ -6,13 +6,13 @@ import shutil
 import signal
 
 import pytest
+from helpers.broken_runs import VAE, the_run
+from helpers.dying import Trouble
 
 from aevq.errors import UserError
 from aevq.runs.result import read_result
 from aevq.runs.run import Run, read_checkpoint
 from helpers import dying
-from helpers.broken_runs import VAE, the_run
-from helpers.dying import Trouble
 from helpers.small_runs import QUICK, SMALL
 
 STAGES = {
@@ -28,7 +28,7 @@ STAGES = {
     "with half of the best checkpoint written": Trouble("kill", "half", "best.ckpt", 1),
     "before the priors": Trouble("kill", "fit_priors", "aevq.training.job"),
     "with half of a prior written": Trouble("kill", "half", "standard_normal.safetensors"),
-    "before the scores": Trouble("kill", "Evaluator", "aevq.training.job"),
+    "before the scores": Trouble("kill", "run_protocol", "aevq.training.job"),
     "before the pictures": Trouble("kill", "draw_run", "aevq.training.job"),
     "before its last result has its name": Trouble("kill", "replace", "result.json", 6),
 }

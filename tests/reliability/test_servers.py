@@ -146,7 +146,7 @@ def module(monkeypatch):
 
 WORDS = {
     "silent": "Timeout|ConnectionError",
-    "trickling": "TooSlow",
+    "trickling": "Timeout",
     "truncating": "ConnectionError|ChunkedEncodingError|end-of-stream",
     "wrong": "expected SHA-256",
     "a_page": "gzip",

@@ -9,6 +9,7 @@ from datetime import datetime
 
 import pytest
 import torch
+from helpers.broken_runs import VAE, the_run
 
 import aevq
 from aevq.errors import UserError
@@ -22,7 +23,6 @@ from aevq.runs.result import read_result
 from aevq.sweeps import launch_sweep
 from aevq.train import main
 from helpers import dying
-from helpers.broken_runs import VAE, the_run
 
 SAMPLED = ["evaluation.samples=100", "data.eval_batch_size=50"]
 

@@ -2,7 +2,6 @@ import pytest
 
 from aevq.errors import UserError
 from aevq.report.folders import collect
-from aevq.runs.folder import find_folder
 from helpers.run_folders import make_run, sweep_of
 
 
@@ -42,23 +41,6 @@ def test_a_run_that_is_found_twice_counts_once_and_ten_comes_after_two(tmp_path)
     (tmp_path / "latest").symlink_to("2_a")
     found = collect([tmp_path, tmp_path / "2_a"])
     assert [run.path.name for run in found.finished] == ["2_a", "10_a"]
-
-
-def test_latest_is_the_linked_sweep_or_without_a_link_the_last_by_name(tmp_path):
-    for day in (3, 5, 4):
-        make_run(tmp_path / "sweep" / f"2026-01-0{day}" / "0")
-    assert find_folder("latest", tmp_path).name == "2026-01-05"
-    (tmp_path / "latest_sweep").symlink_to("sweep/2026-01-04")
-    assert find_folder("latest", tmp_path).name == "2026-01-04"
-    assert find_folder("2026-01-03", tmp_path).name == "2026-01-03"
-
-
-@pytest.mark.parametrize(("name", "message"), [("latest", "no sweep 'latest' in"), ("sweap1", "did you mean 'sweep1'")])
-def test_what_is_not_there_is_named(name, message, tmp_path):
-    if name != "latest":
-        make_run(tmp_path / "sweep" / "sweep1" / "0")
-    with pytest.raises(UserError, match=message):
-        find_folder(name, tmp_path)
 
 
 @pytest.mark.parametrize("content", ["{", '{"jobs": 3}', '{"jobs": [{}]}', "[]"])

@@ -1,7 +1,8 @@
-"""The workspace beside what small runs of the three models really leave in W&B, read with W&B's own reader."""
+"""The workspace and the catalogue, compared with what small runs of the three models log and leave in W&B."""
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import aevq
+from aevq.metrics.catalogue import find
 from aevq.report.rows import COLUMNS
 from aevq.report.workspace import specification, workspace
 from aevq.train import main as train_main
@@ -18,13 +20,18 @@ from helpers.small_runs import QUICK, SMALL
 GOLDEN = Path(__file__).parent / "golden" / "dashboard.json"
 BINARY = ["model/likelihood=bernoulli", "data.binarize=threshold"]
 VAE_LIKELIHOOD = ["evaluation.importance_samples=2", "evaluation.likelihood_images=5"]
+VECTORS = [
+    "prior=[standard_normal,fitted_normal,mixture,mixture100]",
+    *("prior.mixture100.num_components=3", "prior.mixture100.max_iter=5"),
+]
 EVERY_PRIOR = {
-    "ae": ["prior=[standard_normal,fitted_normal,mixture]", *SMALL["ae"]],
+    "ae": [*VECTORS, *SMALL["ae"], "evaluation.probes=true"],
     "vae": [*SMALL["vae"], *BINARY, *VAE_LIKELIHOOD],
     "vqvae": ["prior=[uniform,marginals,pixelcnn]", *SMALL["vqvae"], *BINARY],
 }
 SWEEP = {"vae": "2026-01-01_12-00-00", "vqvae": "2026-01-01_12-00-00"}  # the AE is run by itself
 LIMITS = ["evaluation.samples=20", "pictures.samples=8", "logger=many", "tags=[mine]"]
+EVERYTHING = ["evaluation.memorisation=true", "data.leave_out=3"]
 
 
 class OfflineRun:
@@ -62,7 +69,7 @@ def runs(tmp_path_factory):
             patch.delenv("WANDB_RUN_GROUP", raising=False)
             if name in SWEEP:
                 patch.setenv("WANDB_RUN_GROUP", SWEEP[name])
-            patch.setattr(sys, "argv", ["aevq", f"model={name}", *QUICK, *overrides, *LIMITS])
+            patch.setattr(sys, "argv", ["aevq", f"model={name}", *QUICK, *overrides, *LIMITS, *EVERYTHING])
             train_main()
         found[name] = OfflineRun((folder / "runs" / "latest").resolve())
     return found
@@ -73,7 +80,7 @@ def board():
 
 
 def names_in(panel):
-    """Every metric and every picture that a panel shows."""
+    """Every metric and every image that a panel shows."""
     if panel.__class__.__name__ == "WeavePanelSummaryTable":
         return {panel.table_name}
     keys = ("x", "y", "metrics", "media_keys")
@@ -92,6 +99,25 @@ def test_every_name_in_the_workspace_is_one_that_a_run_logs(runs):
     shown = set().union(*map(names_in, panels))
     assert shown - logged == set()
     assert len(shown) > 60
+
+
+def test_every_metric_that_a_run_logs_or_records_is_in_the_catalogue(runs):
+    for run in runs.values():
+        result = run.run.result
+        recorded = [
+            *result.metrics,
+            *(f"train/{name}" for name in result.train),
+            *(f"seconds/{s}" for s in result.seconds),
+        ]
+        with (run.run.path / "metrics.csv").open(newline="") as file:
+            logged = {row["name"] for row in csv.DictReader(file)}
+        assert len(recorded) > 30
+        assert len(logged) >= 6
+        found = {name: find(name) for name in [*recorded, *logged]}
+        assert [name for name, metric in found.items() if metric is None] == []
+        # A loss term of a model of ours has an entry of its own.
+        assert [name for name, metric in found.items() if "a loss term of the model" in metric.about] == []
+        assert all(found[name].curve for name in logged)
 
 
 def test_panel_ids_differ():
@@ -122,7 +148,7 @@ def test_runs_are_tagged_and_have_a_job_type(runs):
         assert run.first["project"] == "aevq"
 
 
-def test_the_summary_holds_the_runs_figures(runs):
+def test_the_summary_holds_the_runs_metrics(runs):
     for run in runs.values():
         result, summary = run.run.result, run.seen["summary"]
         assert {name: summary[name] for name in result.metrics} == pytest.approx(result.metrics)
@@ -142,7 +168,7 @@ def test_the_table_has_one_row_for_each_prior(runs):
             assert (row["rate_bits"] is None) == (name == "ae")
 
 
-def test_the_pictures_are_beside_the_run(runs):
+def test_the_images_are_beside_the_run(runs):
     for run in runs.values():
         media = run.folder / "files" / "media" / "images"
         final = {path.name.rsplit("_", 2)[0] for path in (media / "final").glob("*.png")}

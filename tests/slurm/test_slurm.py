@@ -1,6 +1,6 @@
-"""A real SLURM of one node: a sweep of jobs, jobs of two tasks, jobs that are taken away and go on.
+"""A real SLURM cluster of one node: a sweep, jobs of two tasks, and jobs that are interrupted and resume.
 
-`pytest tests/slurm -m slow -s` prints each command and what came of it.
+`pytest tests/slurm -m slow -s` prints each command and its output.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ VQVAE += ["prior.pixelcnn.max_steps=20", "prior.pixelcnn.val_every_steps=10", "t
 
 
 class Cluster:
-    """Commands on the cluster, told as they go."""
+    """Runs commands on the cluster and prints them."""
 
     def __init__(self, folder: Path):
         self.environment = os.environ | {"SLURM_CONF": str(folder / "slurm.conf"), "OMP_NUM_THREADS": "1"}
@@ -46,7 +46,7 @@ class Cluster:
         return done.stdout
 
     def submit(self, folder: Path, tasks: int, *arguments: str) -> str:
-        """Hand in a job that trains, `tasks` processes made by SLURM; its id."""
+        """Submit a job that trains, in `tasks` processes started by SLURM; return its id."""
         train = shlex.join(["srun", "--kill-on-bad-exit", PYTHON, "-m", "aevq.train", *arguments])
         log = folder / "%j.log"
         options = [
@@ -67,22 +67,22 @@ class Cluster:
 
     def wait(self, job: str, folder: Path) -> None:
         """Wait until it is completed."""
-        deadline, said = time.monotonic() + 600, ""
-        while not said.startswith("COMPLETED"):
-            if (state := self.state(job)) != said:
+        deadline, last = time.monotonic() + 600, ""
+        while not last.startswith("COMPLETED"):
+            if (state := self.state(job)) != last:
                 print(f"  job {job}: {state}", flush=True)
-                said = state
-            assert not said.startswith(("FAILED", "CANCELLED", "TIMEOUT")), (folder / f"{job}.log").read_text()[-3000:]
-            assert time.monotonic() < deadline, said
+                last = state
+            assert not last.startswith(("FAILED", "CANCELLED", "TIMEOUT")), (folder / f"{job}.log").read_text()[-3000:]
+            assert time.monotonic() < deadline, last
             time.sleep(0.5)
 
 
 @pytest.fixture(scope="module")
 def cluster():
-    folder = Path(tempfile.mkdtemp(prefix="aevq-slurm-"))  # pytest's own folders are closed to the user munge
+    folder = Path(tempfile.mkdtemp(prefix="aevq-slurm-"))  # the user munge cannot read the folders of pytest
     started = subprocess.run([str(CLUSTER), "start", str(folder)], capture_output=True, text=True, check=False)
     if started.returncode == 3:
-        pytest.skip(f"no SLURM here: {started.stderr.strip()}")
+        pytest.skip(f"no SLURM on this machine: {started.stderr.strip()}")
     assert started.returncode == 0, started.stderr
     try:
         yield Cluster(folder)
@@ -92,14 +92,14 @@ def cluster():
 
 
 def the_run(folder: Path) -> Run:
-    """The one run of a folder."""
+    """Return the only run in a folder."""
     (path,) = (path for path in folder.glob("runs/**/result.json") if not path.parent.is_symlink())
     print(f"  {path.relative_to(folder)}: {json.loads(path.read_text())['status']}", flush=True)
     return Run(path.parent)
 
 
 def until_step(folder: Path, step: int) -> None:
-    """Wait until the run in a folder has come so far."""
+    """Wait until the run in a folder has reached a step."""
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         for path in folder.glob("runs/**/metrics.csv"):
@@ -119,7 +119,7 @@ def folders(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def whole(cluster, folders):
-    """What one process makes of it, without any cluster."""
+    """The same run in one process, without a cluster."""
     cluster.run(PYTHON, "-m", "aevq.train", *VQVAE, cwd=folders["whole"])
     return the_run(folders["whole"])
 
@@ -138,7 +138,7 @@ def test_two_tasks_are_one_run(two_tasks):
     assert (two_tasks.path.parent / "latest").resolve() == two_tasks.path
 
 
-def test_a_job_told_by_sigusr1_queues_itself_and_goes_on_exactly(cluster, folders, whole):
+def test_a_job_requeues_itself_on_sigusr1_and_resumes_exactly(cluster, folders, whole):
     folder = folders["one"]
     job = cluster.submit(folder, 1, *VQVAE)
     until_step(folder, 30)
@@ -150,7 +150,7 @@ def test_a_job_told_by_sigusr1_queues_itself_and_goes_on_exactly(cluster, folder
     assert_same(run, whole)
 
 
-def test_a_job_of_two_tasks_that_slurm_takes_away_goes_on_exactly(cluster, folders, two_tasks):
+def test_a_job_of_two_tasks_that_slurm_requeues_resumes_exactly(cluster, folders, two_tasks):
     folder = folders["taken"]
     job = cluster.submit(folder, 2, "trainer=ddp_sim", *VQVAE)
     until_step(folder, 30)
@@ -176,8 +176,8 @@ def test_a_sweep_is_an_array_of_jobs_with_one_report(sweep, whole):
     assert_same(runs[0], whole)
 
 
-def test_a_job_of_a_sweep_told_by_submitits_signal_goes_on_exactly(cluster, folders, whole):
-    """As before the end of its time: submitit puts it back into the queue, after it has saved."""
+def test_a_job_of_a_sweep_resumes_exactly_after_submitits_signal(cluster, folders, whole):
+    """submitit sends this signal before the time limit, and requeues the job after it has saved."""
     folder = folders["swept"]
     command = [PYTHON, "-m", "aevq.train", "-m", "hydra/launcher=slurm_gpus", *ON_A_CPU, *VQVAE]
     print(f"$ {shlex.join(command).replace(PYTHON, 'python')}", flush=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aevq.errors import UserError
-from aevq.training.cluster import job_name, made_elsewhere, requeue
+from aevq.training.cluster import externally_launched, job_name, requeue
 
 CONFIG = {"model": {"latent_dim": 2}, "seed": 0}
 VARIABLES = ("SLURM_JOB_ID", "SLURM_NTASKS", "SLURM_JOB_NAME", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID")
@@ -26,7 +26,7 @@ def environment(monkeypatch):
 
 def test_without_a_scheduler_there_is_no_name(environment):
     assert job_name(CONFIG) is None
-    assert not made_elsewhere()
+    assert not externally_launched()
 
 
 def test_a_job_of_slurm_has_the_same_name_at_each_start_and_in_each_process(environment):
@@ -35,7 +35,7 @@ def test_a_job_of_slurm_has_the_same_name_at_each_start_and_in_each_process(envi
     environment(SLURM_PROCID="1", SLURM_RESTART_COUNT="1")
     assert job_name(dict(reversed(CONFIG.items()))) == first
     assert first.startswith("slurm-31-")
-    assert made_elsewhere()
+    assert externally_launched()
 
 
 def test_two_commands_of_one_job_are_two_runs(environment):
@@ -52,13 +52,13 @@ def test_a_job_of_an_array_is_named_after_array_and_number(environment):
 def test_an_allocation_in_which_somebody_types_is_no_job(name, environment):
     environment(**SLURM | {"SLURM_JOB_NAME": name})
     assert job_name(CONFIG) is None
-    assert not made_elsewhere()
+    assert not externally_launched()
 
 
 def test_torchrun_names_its_job_or_is_asked_to(environment):
     environment(TORCHELASTIC_RUN_ID="job7")
     assert job_name(CONFIG).startswith("job7-")
-    assert made_elsewhere()
+    assert externally_launched()
     environment(TORCHELASTIC_RUN_ID="none")
     with pytest.raises(UserError, match=r"torchrun: expected --rdzv-id=<a name of the job> .* got none"):
         job_name(CONFIG)

@@ -1,4 +1,4 @@
-"""A run that is told to stop saves, says so by its exit code, and goes on to the same end."""
+"""A run that is asked to stop saves its state, exits with a code of its own, and resumes to the same end."""
 
 from __future__ import annotations
 
@@ -9,19 +9,17 @@ import pytest
 
 import aevq
 from aevq.errors import INTERRUPTED, PREEMPTED, Stopped
-from aevq.files import atomic_write
+from aevq.files import load_plain
 from aevq.models import VQVAE
 from aevq.priors import PixelCNN
 from aevq.train import main as train_main
-from aevq.training.stop import Notice
+from aevq.training.stop import StopRequest
 from helpers.same_runs import assert_same
-from helpers.small_runs import QUICK, SMALL
+from helpers.small_runs import SMALL_VAE, SMALL_VQVAE
 
-# Five batches an epoch, validations within epochs and at their ends.
+# Five batches per epoch, validations within epochs and at their ends.
 ARGUMENTS = [
-    "model=vqvae",
-    *QUICK,
-    *SMALL["vqvae"],
+    *SMALL_VQVAE,
     "data.batch_size=800",
     "prior.pixelcnn.batch_size=800",
     "trainer.max_steps=7",
@@ -35,10 +33,10 @@ ARGUMENTS = [
 
 @pytest.fixture
 def signalled(monkeypatch):
-    """Lets a training send its own process a signal within a step."""
+    """Lets a training send a signal to its own process within a step."""
 
     def send(cls, signum, step):
-        name = {VQVAE: "_loss", PixelCNN: "_nats"}[cls]  # another `training_step` would be taken for one of a new model
+        name = {VQVAE: "loss_terms", PixelCNN: "_nats"}[cls]
         original = getattr(cls, name)
 
         def within_a_step(self, batch):
@@ -52,13 +50,11 @@ def signalled(monkeypatch):
     return send
 
 
-@pytest.mark.parametrize("at_once", [1, 3])
-def test_stopped_after_steps_of_both_stages_a_run_ends_as_if_never_stopped(at_once, command, signalled):
+def test_a_run_that_is_stopped_in_both_stages_equals_an_uninterrupted_one(command, signalled):
     """One run, stopped six times by either signal, around the ends of epochs and at validations."""
-    arguments = [*ARGUMENTS, f"steps_at_once={at_once}"]
-    command(train_main, *arguments)
+    command(train_main, *ARGUMENTS)
     whole = aevq.load("latest")
-    resumed = 0
+    arguments, resumed = ARGUMENTS, 0
     for cls, steps in ((VQVAE, (1, 4, 5, 6)), (PixelCNN, (2, 5))):
         for step in steps:
             signum = (signal.SIGTERM, signal.SIGUSR1)[step % 2]
@@ -70,6 +66,8 @@ def test_stopped_after_steps_of_both_stages_a_run_ends_as_if_never_stopped(at_on
             assert run.result.status == "interrupted"
             assert run.result.error == f"stopped by {signum.name}"
             assert run.result.resumed == resumed
+            folder = run.checkpoints if cls is VQVAE else run.priors / "pixelcnn"
+            assert load_plain(folder / "last.ckpt")["global_step"] == step
             arguments, resumed = ["resume=latest"], resumed + 1
     code, _, err = command(train_main, "resume=latest")
     assert code == 0, err
@@ -85,21 +83,34 @@ def test_ctrl_c_saves_as_well_and_keeps_its_exit_code(command, signalled):
     assert (aevq.load("latest").checkpoints / "last.ckpt").is_file()
 
 
-def test_outside_a_training_a_signal_is_obeyed_at_once(command, monkeypatch):
-    monkeypatch.setattr("aevq.training.job.draw_run", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-    code, _, _ = command(train_main, "model=vae", *QUICK, *SMALL["vae"])
+def test_a_run_that_cannot_save_when_it_is_stopped_fails(command, signalled, monkeypatch):
+    """Its exit code must not say that it can be resumed from there."""
+
+    def full(path, _):
+        raise OSError(28, "No space left on device", str(path))
+
+    signalled(VQVAE, signal.SIGTERM, 2)
+    monkeypatch.setattr("aevq.training.callbacks.checkpoint.atomic_write", full)
+    code, _, err = command(train_main, *ARGUMENTS)
+    assert code == 1
+    assert "last.ckpt: No space left on device" in err
+    assert aevq.load("latest").result.status == "failed"
+
+
+def test_outside_a_training_a_signal_stops_the_run_at_once(command, monkeypatch):
+    monkeypatch.setattr("aevq.report.plots.run.draw_run", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    code, _, _ = command(train_main, *SMALL_VAE)
     assert code == PREEMPTED
     assert aevq.load("latest").result.status == "interrupted"
-    monkeypatch.undo()
 
 
 def test_a_second_ctrl_c_does_not_wait():
-    notice = Notice()
+    request = StopRequest()
 
     def interrupted_twice():
-        with notice.listening(), notice.deferred():
+        with request.listening(), request.deferred():
             os.kill(os.getpid(), signal.SIGINT)
-            assert notice.received == signal.SIGINT
+            assert request.signum == signal.SIGINT
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt) as stop:
@@ -107,11 +118,11 @@ def test_a_second_ctrl_c_does_not_wait():
     assert not isinstance(stop.value, Stopped)
 
 
-def test_further_notices_disturb_nothing():
+def test_further_requests_do_not_disturb_the_clean_up():
     cleaned = []
 
-    def told_again_while_cleaning_up():
-        with Notice().listening():
+    def signalled_again_while_cleaning_up():
+        with StopRequest().listening():
             try:
                 os.kill(os.getpid(), signal.SIGTERM)
             finally:
@@ -120,19 +131,19 @@ def test_further_notices_disturb_nothing():
                 cleaned.append(True)
 
     with pytest.raises(Stopped) as stop:
-        told_again_while_cleaning_up()
+        signalled_again_while_cleaning_up()
     assert cleaned
     assert stop.value.exit_code == PREEMPTED
 
 
-def test_a_wrappers_own_signal_is_given_back_to_it():
-    """Submitit listens to SIGUSR2: it puts the job back into the queue, once the run has saved."""
+def test_the_handler_of_a_wrapper_is_called_afterwards():
+    """Submitit handles SIGUSR2: it puts the job back into the queue, once the run has saved."""
     happened = []
     before = signal.signal(signal.SIGUSR2, lambda *_: happened.append("requeued"))
-    notice = Notice()
+    request = StopRequest()
 
     def train():
-        with notice.listening(), notice.deferred():
+        with request.listening(), request.deferred():
             os.kill(os.getpid(), signal.SIGUSR2)
             happened.append("saved")
 
@@ -144,25 +155,9 @@ def test_a_wrappers_own_signal_is_given_back_to_it():
     assert happened == ["saved", "requeued"]
 
 
-def test_handlers_are_as_before_afterwards():
-    listened = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-    before = [signal.getsignal(signum) for signum in listened]
-    with Notice().listening():
+def test_handlers_are_restored():
+    handled = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+    before = [signal.getsignal(signum) for signum in handled]
+    with StopRequest().listening():
         assert signal.getsignal(signal.SIGTERM) != before[1]
-    assert [signal.getsignal(signum) for signum in listened] == before
-
-
-@pytest.mark.parametrize("fails", ["fsync", "replace"])
-def test_a_save_that_fails_leaves_the_previous_checkpoint(fails, tmp_path, monkeypatch):
-    path = tmp_path / "last.ckpt"
-    atomic_write(path, b"good")
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(*{"fsync": ("os.fsync", full), "replace": ("pathlib.Path.replace", full)}[fails])
-    with pytest.raises(OSError, match="No space"):
-        atomic_write(path, b"new and longer")
-    monkeypatch.undo()
-    assert path.read_bytes() == b"good"
-    assert list(tmp_path.iterdir()) == [path]
+    assert [signal.getsignal(signum) for signum in handled] == before

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
+from torch import Tensor
 from torchvision.utils import make_grid
 from typing_extensions import override
 
@@ -16,9 +15,6 @@ from aevq.latents import VectorSpec
 from aevq.metrics.generate import generate
 from aevq.models import LatentModel
 from aevq.priors import StandardNormal
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = ["ReconstructionPanel", "SamplePanel"]
 

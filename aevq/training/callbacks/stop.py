@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from typing_extensions import override
 
 from aevq.nn.distributed import all_reduce_max
 from aevq.training.lightning_internals import set_stop
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from aevq.training.stop import StopRequest
+from aevq.training.stop import StopRequest
 
 __all__ = ["StopOnRequest"]
 
@@ -32,7 +30,7 @@ class StopOnRequest(Callback):
         stop: The request of this process.
 
     Attributes:
-        path: The checkpoint that is written.
+        path: The checkpoint that is written; to be set before the training starts.
     """
 
     path: Path
@@ -70,5 +68,5 @@ class StopOnRequest(Callback):
 
     @override
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        if self.stop.accepted:
+        if self.stop.accepted and isinstance(exception, SIGTERMException):
             trainer.save_checkpoint(self.path)

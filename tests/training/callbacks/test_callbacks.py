@@ -6,9 +6,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from aevq.data import DeviceLoader
 from aevq.ops.quantize import code_counts, perplexity
-from aevq.training.callbacks import CodebookHealth, SamplePanel, SelfDescribing, Throughput
-from aevq.training.callbacks.progress import StepProgress
-from aevq.training.checkpoint_io import AtomicCheckpointIO
+from aevq.training.callbacks import (
+    AtomicCheckpointIO,
+    CheckpointContent,
+    CodebookHealth,
+    SamplePanel,
+    StepProgress,
+    Throughput,
+)
 
 
 class Memory(Logger):
@@ -53,7 +58,7 @@ def fit(model, digits, tmp_path, callbacks, **changes):
     return trainer, memory.seen
 
 
-def test_terms_are_logged_as_means_since_the_last_time(make_model, digits, tmp_path):
+def test_loss_terms_are_logged_as_means_since_the_last_log(make_model, digits, tmp_path):
     model, losses = make_model("ae"), []
     step = model.training_step
     model.training_step = lambda *batch: losses.append(step(*batch)) or losses[-1]
@@ -75,7 +80,7 @@ def test_throughput_counts_training_images_and_seconds(make_model, digits, tmp_p
     assert again.images_per_second == throughput.images_per_second
 
 
-def test_codebook_health_is_that_of_the_whole_validation_split(make_model, digits, tmp_path):
+def test_codebook_health_is_measured_on_the_whole_validation_split(make_model, digits, tmp_path):
     model = make_model("vqvae")
     _, seen = fit(model, digits, tmp_path, [CodebookHealth()])
     counts = code_counts(model.eval().encode(digits[:250]), 16)
@@ -89,7 +94,7 @@ def test_the_last_step_is_validated_wherever_it_falls(make_model, digits, tmp_pa
     assert [step for step, _ in seen["val/objective"]] == [2, 4]
 
 
-def test_validation_draws_the_same_noise_and_leaves_that_of_the_training(make_model, digits, tmp_path):
+def test_a_validation_draws_the_same_noise_each_time_and_none_of_the_trainings(make_model, digits, tmp_path):
     """With and without validations, the weights of a VAE come out the same."""
     weights = []
     for interval in (2, 6):
@@ -111,10 +116,10 @@ def test_samples_are_shown_after_each_validation_where_a_standard_normal_fits(
     assert tags == (["val/samples_standard_normal"] if steps else [])
     shown = [image for tag in tags for image in events.Images(tag)]
     assert [image.step for image in shown] == steps
-    assert len({image.encoded_image_string for image in shown}) == len(steps)  # the model has learned in between
+    assert len({image.encoded_image_string for image in shown}) == len(steps)  # the model has changed in between
 
 
-def test_samples_shown_leave_the_training_as_it_was(make_model, digits, tmp_path):
+def test_showing_samples_does_not_change_the_training(make_model, digits, tmp_path):
     weights = []
     for callbacks in ([], [SamplePanel(20, seed=0)]):
         torch.manual_seed(0)
@@ -124,11 +129,13 @@ def test_samples_shown_leave_the_training_as_it_was(make_model, digits, tmp_path
     assert weights[0].equal(weights[1])
 
 
-def test_a_checkpoint_describes_itself_in_plain_values(make_model, digits, tmp_path):
-    config = {"model": {"_target_": "aevq.models.AE", "latent_dim": 4}}
-    trainer, _ = fit(make_model("ae"), digits, tmp_path, [SelfDescribing(config)])
+def test_a_checkpoint_holds_plain_values_the_model_and_what_was_added(make_model, digits, tmp_path):
+    trainer, _ = fit(make_model("ae"), digits, tmp_path, [CheckpointContent({"fitted_to": "abc"})])
     trainer.save_checkpoint(tmp_path / "a.ckpt")
-    assert torch.load(tmp_path / "a.ckpt", weights_only=True)["config"] == config
+    checkpoint = torch.load(tmp_path / "a.ckpt", weights_only=True)
+    assert checkpoint["fitted_to"] == "abc"
+    assert checkpoint["model"]["_target_"] == "aevq.models.ae.AE"
+    assert checkpoint["model"]["latent_dim"] == 4
     assert not list(tmp_path.glob(".a.ckpt*"))
 
 

@@ -1,4 +1,4 @@
-"""A training that is stopped after each of its steps, one after the other, is the training that never was."""
+"""A training that is stopped and resumed after each of its steps equals an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from aevq.data.loader import DeviceLoader
 from aevq.errors import Stopped
-from aevq.training.callbacks import ExactResume, Preemption
-from aevq.training.callbacks.preemption import leave_signals_to_us
-from aevq.training.checkpoint_io import AtomicCheckpointIO
-from aevq.training.stop import Notice
+from aevq.training.callbacks import AtomicCheckpointIO, ExactResume, StopOnRequest
+from aevq.training.lightning_internals import disable_signal_handlers
+from aevq.training.stop import StopRequest
 
 pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists:UserWarning")
 
-BATCHES = 4  # an epoch
+BATCHES = 4  # per epoch
 
 
 class Noisy(LightningModule):
-    """Its weight depends on batches, noise, optimizer and schedule; `seen` says what happened when."""
+    """Its weight depends on batches, noise, optimizer and schedule; `seen` records what happened when."""
 
     def __init__(self, worse_from: int = 99):
         super().__init__()
@@ -50,17 +49,19 @@ class Noisy(LightningModule):
 
 
 class StopAt(Callback):
-    def __init__(self, notice, step):
-        self.notice, self.step = notice, step
+    def __init__(self, request, step):
+        self.request, self.step = request, step
 
     def on_train_batch_start(self, trainer, *_):
         if trainer.global_step == self.step - 1:
-            self.notice.received = 15
+            self.request.signum = 15
 
 
 def fit(folder, stop_at, module, **options):
-    """Fit, or go on; stopped after step `stop_at`."""
-    notice, last = Notice(), folder / "last.ckpt"
+    """Fit, or resume; stopped after step `stop_at`."""
+    request, last = StopRequest(), folder / "last.ckpt"
+    stop = StopOnRequest(request)
+    stop.path = last
     trainer = Trainer(
         accelerator="cpu",
         devices=1,
@@ -72,17 +73,17 @@ def fit(folder, stop_at, module, **options):
         plugins=[AtomicCheckpointIO()],
         callbacks=[
             ExactResume(),
-            StopAt(notice, stop_at),
-            Preemption(notice, last),
+            StopAt(request, stop_at),
+            stop,
             EarlyStopping("val", patience=2, mode="min"),
             ModelCheckpoint(folder, "last", save_top_k=1, enable_version_counter=False),
         ],
         **{"max_steps": 11, "max_epochs": -1, "val_check_interval": 3, "check_val_every_n_epoch": None, **options},
     )
-    leave_signals_to_us(trainer)
+    disable_signal_handlers(trainer)
     torch.manual_seed(0)
     try:
-        with notice.deferred():
+        with request.deferred():
             trainer.fit(module, ckpt_path=last if last.exists() else None)
     except Stopped:
         return trainer, False
@@ -105,7 +106,7 @@ def fit(folder, stop_at, module, **options):
     ids=str,
 )
 @pytest.mark.parametrize("worse_from", [99, 4], ids=["to the end", "stopped early"])
-def test_stopped_after_each_step_it_is_the_uninterrupted_training(options, worse_from, tmp_path):
+def test_a_training_stopped_after_each_step_equals_an_uninterrupted_one(options, worse_from, tmp_path):
     (tmp_path / "whole").mkdir()
     (tmp_path / "cut").mkdir()
     whole = Noisy(worse_from)
@@ -126,8 +127,8 @@ def test_stopped_after_each_step_it_is_the_uninterrupted_training(options, worse
     assert trainer.global_step == uncut.global_step
 
 
-def test_what_a_callback_stopped_early_goes_on_if_told_to(tmp_path):
-    """Of a training that ended for good nothing is left that would end it again."""
+def test_a_training_that_was_stopped_early_can_be_resumed_for_longer(tmp_path):
+    """Its checkpoint holds nothing that would end it again."""
     trainer, finished = fit(tmp_path, 0, Noisy(worse_from=4), val_check_interval=2)
     assert finished
     ended = trainer.global_step

@@ -1,0 +1,140 @@
+"""Runs on Weights & Biases: mode, key, group, tags, and what an offline run holds."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from aevq.errors import UserError
+from aevq.training.wandb import Wandb, logged_in
+from helpers.run_folders import make_result
+
+
+@pytest.fixture
+def no_key(monkeypatch, tmp_path):
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL", "WANDB_RUN_GROUP"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
+
+
+class FakeRun:
+    """In place of a W&B run."""
+
+    id, url = "abc", ""
+
+    def __init__(self, **arguments):
+        self.arguments, self.config = arguments, self
+        self.dir = str(arguments["dir"] / "wandb" / "files")
+
+    def define_metric(self, *_, **__):
+        """Accept it."""
+
+    def update(self, *_, **__):
+        """Accept it."""
+
+
+@pytest.fixture
+def init_arguments(no_key, monkeypatch, tmp_path):
+    """Returns the arguments that a logger passes to `wandb.init`."""
+
+    def start(name="2026_vae", **arguments):
+        folder = tmp_path / name
+        folder.mkdir()
+        logger = Wandb(**arguments)
+        logger.start(folder, {"seed": 0}, ["vae", "mnist"])
+        return logger.experiment.arguments
+
+    monkeypatch.setattr("wandb.init", FakeRun)
+    return start
+
+
+def inspect(run_dir, *options):
+    """Return what W&B's own reader says of the latest offline run in a folder."""
+    file = sorted((run_dir / "wandb").glob("offline-run-*/*.wandb"))[-1]
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", *options, "--json", str(file)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_mode_that_wandb_does_not_have_is_refused():
+    with pytest.raises(UserError, match=r"Wandb\.mode: should be .*, got 'ofline'; did you mean 'offline'"):
+        Wandb(mode="ofline")
+
+
+@pytest.mark.parametrize("stored_as", ["the server's name", "its older name"])
+def test_a_key_in_netrc_is_found(stored_as, no_key, monkeypatch, tmp_path):
+    monkeypatch.setenv("WANDB_BASE_URL", "https://wandb.example.org")
+    machine = "wandb.example.org" if stored_as == "the server's name" else "api.wandb.ai"
+    assert not logged_in()
+    (tmp_path / "netrc").write_text(f"machine {machine} login user password {'x' * 40}\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    assert logged_in()
+
+
+@pytest.mark.parametrize(
+    ("key", "variable", "chosen", "mode"),
+    [
+        (False, None, "auto", "offline"),
+        (True, None, "auto", "online"),
+        (True, "disabled", "auto", "disabled"),
+        (True, "disabled", "offline", "offline"),
+    ],
+)
+def test_the_mode_is_what_was_chosen_or_online_with_a_key(key, variable, chosen, mode, init_arguments, monkeypatch):
+    if key:
+        monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
+    if variable:
+        monkeypatch.setenv("WANDB_MODE", variable)
+    assert init_arguments(mode=chosen)["mode"] == mode
+
+
+@pytest.mark.parametrize(
+    ("of_the_sweep", "own", "expected"),
+    [("a-sweep", None, "a-sweep"), ("a-sweep", "mine", "mine"), (None, None, None)],
+)
+def test_a_run_is_in_the_group_of_its_sweep_unless_it_names_its_own(
+    of_the_sweep, own, expected, init_arguments, monkeypatch
+):
+    if of_the_sweep:
+        monkeypatch.setenv("WANDB_RUN_GROUP", of_the_sweep)
+    assert init_arguments(group=own)["group"] == expected
+
+
+def test_a_run_is_tagged_with_its_model_and_its_data_set(init_arguments):
+    assert init_arguments(tags=["a", "vae"])["tags"] == ("a", "vae", "mnist")
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("2026-01-31_12-00-59_vae_mnist_s3", "vae_mnist"),
+        ("0_vqvae_fashion_mnist_s12_num_codes=64_lr=1e-3", "vqvae_fashion_mnist_num_codes=64_lr=1e-3"),
+        ("11_ae_mnist5k_s0-2", "ae_mnist5k"),
+    ],
+)
+def test_runs_that_differ_only_in_the_seed_share_a_setting(name, setting, init_arguments):
+    assert init_arguments(name)["config"] == {"setting": setting}
+
+
+def test_an_offline_run_holds_the_metrics_and_is_continued_under_its_own_id(no_key, tmp_path, capfd, caplog):
+    folder = tmp_path / "2026_vae"
+    folder.mkdir()
+    for step in (1, 2):
+        logger = Wandb(tags=["a"])
+        logger.start(folder, {"seed": 0}, ["vae"])
+        logger.log_metrics({"train/objective": 3.0 / step}, step)
+        logger.publish(make_result(metrics={"reconstruction/mse": 0.25}, train={"steps": 5}), [], [])
+        logger.finish(exit_code=0)
+    files = sorted((folder / "wandb").glob("offline-run-*/*.wandb"))
+    assert len(files) == 2
+    assert len({file.name for file in files}) == 1
+    inspected = json.loads(inspect(folder, "--summary"))
+    assert inspected["tags"] == ["a", "vae"]
+    summary = inspected["summary"]
+    assert summary["reconstruction/mse"] == 0.25
+    assert summary["trainer/global_step"] == 2
+    assert summary["comparison"]["nrows"] == 1
+    assert "anonymous" not in capfd.readouterr().err
+    assert "upload this run later with: wandb sync" in caplog.text
