@@ -242,9 +242,7 @@ def _problem(problems: list[ErrorDetails], known: Iterable[str]) -> str:
         return f"no such {what}; {did_you_mean(str(first['loc'][-1]), known)}"
     if first["type"].startswith("missing"):
         return "missing, and it has no default" if len(first["loc"]) == 1 else "missing: the list is too short"
-    messages = dict.fromkeys(
-        problem["msg"].removeprefix("Input ").removeprefix("Value error, ") for problem in problems
-    )
+    messages = dict.fromkeys(re.sub("^(Input|String|Tuple|List|Value error,) ", "", one["msg"]) for one in problems)
     expected = first.get("ctx", {}).get("expected", "") if first["type"] == "literal_error" else ""
     choices = re.findall("'([^']*)'", expected)
     hint = f"; {did_you_mean(first['input'], choices)}" if choices and isinstance(first["input"], str) else ""

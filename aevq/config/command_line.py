@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -175,6 +175,8 @@ def _message(error: Exception, overrides: tuple[str, ...] | None = None) -> str:
         group, _, name = error.missing_cfg_file.rpartition("/")
         options = (option for option in error.options or [] if not option.startswith("_"))
         return f"{group}={name}: unknown; {did_you_mean(name, options)}"
+    if isinstance(error, InstantiationException) and isinstance(error.__cause__, UserError):  # by a launcher
+        return str(error.__cause__)
     text = " ".join(str(error).split("See https://hydra.cc")[0].split())
     if isinstance(error, OverrideParseException):
         return f"{error.override}: cannot be read as key=value ({text})"

@@ -44,10 +44,10 @@ class RunConfig(BaseModel):
 
     data: dict[str, Any]
     model: dict[str, Any]
-    prior: dict[Name, dict[str, Any]]
+    prior: dict[Name, Any]
     trainer: dict[str, Any]
-    logger: dict[Name, dict[str, Any]]
-    callbacks: dict[Name, dict[str, Any]]
+    logger: dict[Name, Any]
+    callbacks: dict[Name, Any]
     evaluation: dict[str, Any]
     pictures: dict[str, Any]
     seed: Seed
@@ -60,7 +60,7 @@ class RunConfig(BaseModel):
     notes: str | None
     matmul_precision: Literal["highest", "high", "medium"]
     show_traceback: bool
-    paths: Paths
+    paths: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -108,10 +108,11 @@ def build_parts(config: dict[str, Any], trust: Iterable[str] = EVERYTHING) -> Pa
     Raises:
         UserError: At the first key that is unknown, missing or wrong, and if parts do not fit together.
     """
-    try:
-        RunConfig(**config)
-    except ValidationError as error:
-        raise argument_error(error, RunConfig.model_fields) from error
+    for owner, keys, values in (("", RunConfig, config), ("paths", Paths, config.get("paths"))):
+        try:
+            keys(**values)
+        except ValidationError as error:
+            raise argument_error(error, keys.model_fields, owner) from error
     torch.set_float32_matmul_precision(config["matmul_precision"])
     trainers = Trainers(config["trainer"])
     data = instantiate(config["data"], "data", ImageDataModule, trust=trust)

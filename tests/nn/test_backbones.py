@@ -54,7 +54,7 @@ def test_a_decoder_has_the_blocks_of_the_encoder_or_its_own(in_decoder, expected
     [
         (lambda: Conv([4, 8]).encoder(IMAGE, (3, 8, 8)), "grid: should be 7×7, as .*28×28 images, got 8×8"),
         (lambda: Conv([4, 8, 8]).encoder(IMAGE, (3,)), r"network\.channels: 3 halvings do not divide a 28×28 image"),
-        (lambda: MLP([]), r"MLP\.hidden: .*at least 1 item"),
+        (lambda: MLP([]), r"MLP\.hidden: should have at least 1 item"),
         (lambda: MLP([4, 0]), r"MLP\.hidden\.1: should be greater than 0, got 0"),
         (lambda: Conv([4], -1), r"Conv\.residual_blocks: should be greater than or equal to 0, got -1"),
         (lambda: MLP([4], "silo"), r"activation: unknown 'silo'; did you mean 'silu'"),

@@ -1,4 +1,4 @@
-"""Wrong command lines, hundreds of them: one clear line that names the key, before anything is read or written."""
+"""Hundreds of wrong command lines: one clear line that names the key, before anything is read or written."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 from aevq.train import main
 from helpers.bad_input import Case, cases
 
-QUICK = 60  # of them in the quick suite
+QUICK = 60  # number of them in the quick suite
 AS_PROCESSES = 12
 
 
 def some(count: int) -> set[int]:
-    """Indices spread over all cases."""
+    """Return indices that are spread over all cases."""
     step = len(cases()) // count
     return set(range(0, count * step, step))
 
