@@ -107,7 +107,7 @@ def test_marginals_are_the_frequencies_at_each_position():
     [
         (
             lambda: StandardNormal(CODES),
-            r"StandardNormal is a prior for vectors \(AE, VAE\), but the latents are grids of",
+            r"StandardNormal is a prior for vectors \(AE, VAE\), but the latents are grids",
         ),
         (lambda: Mixture(CODES), "Mixture is a prior for vectors"),
         (lambda: Uniform(VECTORS), r"Uniform is a prior for grids of codes \(VQ-VAE\), but the latents are vectors"),
@@ -116,7 +116,7 @@ def test_marginals_are_the_frequencies_at_each_position():
         (lambda: Mixture(VECTORS, 30, max_fit=9), r"max_fit: should be at least num_components, 30, got 9"),
         (
             lambda: Mixture(VECTORS, 30).fit(latent_set(torch.randn(9, 3))),
-            r"Mixture\.num_components: needs at least 30",
+            r"Mixture\.num_components: needs at least",
         ),
     ],
 )
