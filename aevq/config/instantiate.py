@@ -40,6 +40,7 @@ TRUSTED = (
     "aevq.report.plots.",
     "aevq.training.callbacks.",
     "aevq.training.loggers.",
+    "aevq.training.wandb.",
     "pytorch_lightning.callbacks.early_stopping.",
     "pytorch_lightning.callbacks.gradient_accumulation_scheduler.",
     "pytorch_lightning.callbacks.lr_monitor.",
