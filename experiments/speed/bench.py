@@ -30,7 +30,7 @@ from rich.console import Console  # noqa: E402
 
 from aevq.config.command_line import config_root  # noqa: E402
 from aevq.config.terminal import quiet_libraries  # noqa: E402
-from aevq.runs.provenance import git_state, versions  # noqa: E402
+from aevq.runs.result import git_state, versions  # noqa: E402
 from experiments.lab.readme import put  # noqa: E402
 from experiments.speed.nll import nll_rows  # noqa: E402
 from experiments.speed.quantizer import growth, quantizer_rows  # noqa: E402
