@@ -24,8 +24,7 @@ from aevq.report.console import metrics_table, short_path
 from aevq.report.plots.run import draw_samples
 from aevq.report.records import EvaluationFile, read_evaluation
 from aevq.runs.folder import write_json
-from aevq.runs.provenance import git_state, versions
-from aevq.runs.result import SCHEMA_VERSION
+from aevq.runs.result import SCHEMA_VERSION, git_state, versions
 from aevq.runs.run import Run, load
 from aevq.training.allocator import keep_freed_memory
 from aevq.training.fit import fit_priors

@@ -13,8 +13,7 @@ from typing_extensions import override
 from aevq.errors import UserError
 from aevq.files import point_latest
 from aevq.runs.folder import LATEST_SWEEP, RESULT_FILE, SWEEP_FILE, claimed
-from aevq.runs.provenance import command_line
-from aevq.runs.result import read_result
+from aevq.runs.result import command_line, read_result
 from aevq.runs.sweep_record import Sweep, SweepJob, read_sweep
 from aevq.sweeps.pool import run_jobs
 from aevq.sweeps.slots import plan_slots

@@ -19,9 +19,8 @@ from aevq.errors import UserError, did_you_mean
 from aevq.files import atomic_write
 from aevq.metrics.protocol import metrics_version
 from aevq.runs.folder import CONFIG_FILE, is_run
-from aevq.runs.provenance import command_line, device_name, git_state, versions
 from aevq.runs.recorder import Recorder
-from aevq.runs.result import Result
+from aevq.runs.result import Result, command_line, device_name, git_state, versions
 from aevq.runs.run import Run
 from aevq.runs.status import RUN_FOLDER, report_status
 from aevq.training.callbacks import Throughput

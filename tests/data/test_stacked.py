@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from aevq.data import SPLIT_NAMES, MNISTDataModule, StackedMNISTDataModule
-from aevq.data.stacked import stack_digits
+from aevq.data.mnist import stack_digits
 from aevq.errors import UserError
 
 SIZES = {"train": 300, "val": 200, "test": 250}
