@@ -1,7 +1,5 @@
 """`python -m aevq.evaluate run=latest`: the whole protocol on a finished run, with every prior for its latents."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import asdict, field
 from pathlib import Path
@@ -29,8 +27,6 @@ from aevq.runs.run import Run, load
 from aevq.training.allocator import keep_freed_memory
 from aevq.training.fit import fit_priors
 from aevq.training.trainer import Trainers
-
-__all__ = ["Options", "evaluate", "main"]
 
 log = logging.getLogger("aevq")
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,12 +30,7 @@ from aevq.runs.sweep_record import read_sweep
 from aevq.sweeps import RememberSweep, resume_sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from aevq.runs.run import Run
-    from aevq.training.run_folder import SweepJobPlace
-
-__all__ = ["fit", "main", "train"]
 
 RESUME_SWEEP = "resume_sweep="
 NOT_CHANGES = ("resume", "debug", "trust", "paths.runs")  # keys that do not change a resumed run
@@ -60,7 +56,7 @@ def train(
     config: DictConfig,
     resumed: Run | None = None,
     trust: Iterable[str] = EVERYTHING,
-    place: SweepJobPlace | None = None,
+    place: Path | None = None,
 ) -> Run:
     """Do one run: train a model, fit its priors, evaluate, plot and record.
 
@@ -68,7 +64,7 @@ def train(
         config: The whole configuration, as Hydra composes it.
         resumed: A run to resume with this configuration; None starts a new one.
         trust: Packages whose classes the configuration may name besides those of aevq.
-        place: Where in the sweep of another launcher the run stands, if in one.
+        place: `<sweep>/<number>` for a job in the sweep of another launcher; its folder's name begins so.
 
     Returns:
         The run; finished, unless this is not the first of several processes.
@@ -87,8 +83,7 @@ def train(
     from aevq.report.plots.run import draw_run
     from aevq.training.fit import fit_model, fit_priors, model_trainer
     from aevq.training.parts import build_parts, to_plain
-    from aevq.training.recording import record_metrics, record_training, recording
-    from aevq.training.run_folder import open_run
+    from aevq.training.recording import open_run, record_metrics, record_training, recording
     from aevq.training.stop import stoppable
 
     parts = build_parts(to_plain(config), trust)  # checks everything, writes nothing
@@ -137,13 +132,7 @@ def main() -> None:
 
 
 def task(config: DictConfig) -> float | None:
-    """Do one run of the command line, new or resumed.
-
-    Args:
-        config: As composed by Hydra.
-
-    Returns:
-        The value of the metric `objective`, for a sweeper; None where the run has no such metric.
+    """Do one run of the command line, new or resumed; return its metric `objective`, if it has that, for a sweeper.
 
     Raises:
         UserError: If an argument is wrong; nothing is written then.
@@ -178,15 +167,14 @@ def end_sweep(folder: Path) -> None:
         sys.exit(1)
 
 
-def _place(config: DictConfig) -> SweepJobPlace | None:
-    """Return where in the sweep of another launcher this run stands; our own starts each job as a single run.
+def _place(config: DictConfig) -> Path | None:
+    """Return `<sweep>/<number>` in the sweep of another launcher; our own starts each job as a single run.
 
     Raises:
         UserError: If the job needs several processes: the first would start the others by the command line, which under
             -m is the whole sweep.
     """
     from aevq.training.cluster import externally_launched
-    from aevq.training.run_folder import SweepJobPlace
 
     hydra = HydraConfig.get()
     if hydra.mode != RunMode.MULTIRUN:
@@ -194,7 +182,7 @@ def _place(config: DictConfig) -> SweepJobPlace | None:
     several = config.trainer.get("devices") not in (1, "1", "auto") or config.trainer.get("num_nodes", 1) > 1
     if several and not externally_launched():
         raise UserError("trainer.devices: the jobs of a sweep inside one process have one device each; use devices=1")
-    return SweepJobPlace(Path(hydra.sweep.dir).absolute(), int(hydra.job.num))
+    return Path(hydra.sweep.dir).absolute() / str(hydra.job.num)
 
 
 def _resume(config: DictConfig, overrides: list[str]) -> Run:
@@ -216,11 +204,7 @@ def _resume(config: DictConfig, overrides: list[str]) -> Run:
 
 
 def _resumed_config(run: Run, config: DictConfig, changes: list[str]) -> DictConfig:
-    """Return the run's own configuration with the values that the overrides change.
-
-    Raises:
-        UserError: If they change more than single values: that would be another run.
-    """
+    """Return the run's own configuration with the single values that the command line changes."""
     stored = run.config
     for key in changes:
         if "/" in key or OmegaConf.is_config(OmegaConf.select(stored, key)):

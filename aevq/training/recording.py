@@ -1,6 +1,4 @@
-"""What a run writes beside its checkpoints, priors and images: config.yaml, result.json, train.log, the loggers."""
-
-from __future__ import annotations
+"""A new run's folder, and what is written into it beside checkpoints, priors and images."""
 
 import logging
 import os
@@ -8,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -16,35 +15,63 @@ from omegaconf import OmegaConf
 from aevq.config.rank import rank
 from aevq.config.secrets import redact
 from aevq.errors import UserError, did_you_mean
-from aevq.files import atomic_write
+from aevq.files import atomic_write, point_latest
 from aevq.metrics.protocol import metrics_version
-from aevq.runs.folder import CONFIG_FILE, is_run
+from aevq.runs.folder import CONFIG_FILE, create_folder, is_run, make_folder
 from aevq.runs.recorder import Recorder
 from aevq.runs.result import Result, command_line, device_name, git_state, versions
 from aevq.runs.run import Run
-from aevq.runs.status import RUN_FOLDER, report_status
+from aevq.runs.status import JOB_INDEX, JOB_SUFFIX, RUN_FOLDER, SWEEP_FOLDER, report_status
 from aevq.training.callbacks import Throughput
+from aevq.training.cluster import job_name
 from aevq.training.loggers import RunLogger
 from aevq.training.parts import Parts
-
-__all__ = ["record_metrics", "record_training", "recording"]
 
 log = logging.getLogger("aevq")
 
 
-@contextmanager
-def recording(parts: Parts, run: Run) -> Iterator[Recorder]:
-    """Record a run from its start to its end; one that has a result already is resumed.
+def open_run(parts: Parts, place: Path | None = None) -> Run:
+    """Return a run in a new folder, named after the data really used.
+
+    In all processes of a job, and each time that a scheduler starts it, the folder is the same.
 
     Args:
         parts: Of the run; its data are prepared.
-        run: Its folder.
+        place: `<sweep>/<number>` for a job in the sweep of another launcher; its folder's name begins so.
+
+    Raises:
+        UserError: If the folder cannot be created.
+    """
+    if (given := os.environ.get(RUN_FOLDER)) and rank() > 0:  # by rank 0, which started this process
+        return Run(Path(given))
+    config, scheduled, sweep = parts.config, job_name(parts.config), os.environ.get(SWEEP_FOLDER)
+    name = f"{type(parts.model).__name__.lower()}_{parts.data.name}_s{config['seed']}"
+    runs = Path(config["paths"]["runs"]).absolute()
+    if sweep:  # our own launcher's
+        folder = Path(sweep) / f"{os.environ[JOB_INDEX]}_{name}{os.environ[JOB_SUFFIX]}"
+    elif place is not None:
+        folder = place.with_name(f"{place.name}_{name}")
+    else:
+        folder = runs / f"{scheduled or format(datetime.now(), '%Y-%m-%d_%H-%M-%S')}_{name}"
+    stable = scheduled is not None and not sweep
+    path = make_folder(folder) if stable else create_folder(folder.parent, folder.name)
+    if rank() == 0 and not sweep and place is None:
+        point_latest(runs, path)
+    return Run(path)
+
+
+@contextmanager
+def recording(parts: Parts, run: Run) -> Iterator[Recorder]:
+    """Record a run from its start to its end: config.yaml, result.json, train.log, loggers.
+
+    A run that has a result already is resumed. The data are prepared.
 
     Raises:
         UserError: If another process is writing into the folder, or the run was trained on other data.
     """
-    active, config = rank() == 0, _stored_config(parts)
-    loggers = parts.trainers.loggers if active else []
+    active = rank() == 0
+    # What makes this run again: with the data really used, others where the embedded images stand in.
+    config = parts.config | {"data": parts.config["data"] | {"name": parts.data.name}, "resume": None}
     with run.claimed() if active else nullcontext():
         result = _resumed_result(parts, run) if is_run(run.path) else _first_result(parts, run)
         recorder = Recorder(run.path, result, active)
@@ -57,7 +84,7 @@ def recording(parts: Parts, run: Run) -> Iterator[Recorder]:
                 if active:
                     atomic_write(run.path / CONFIG_FILE, redact(OmegaConf.to_yaml(OmegaConf.create(config))))
                     _remove_outdated(run)
-                for logger in loggers:
+                for logger in parts.trainers.loggers if active else []:
                     logger.start(run.path, config, (type(parts.model).__name__.lower(), parts.data.name))
                     started.append(logger)
                 yield recorder
@@ -87,12 +114,6 @@ def record_metrics(result: Result, metrics: dict[str, float], run: Run, parts: P
         log.warning("objective: the run has no metric %r; %s", objective, did_you_mean(objective, metrics))
 
 
-def _stored_config(parts: Parts) -> dict[str, Any]:
-    """Return the configuration that makes this run again: with the data really used."""
-    data = parts.config["data"] | {"name": parts.data.name}  # another one where the embedded images stand in
-    return parts.config | {"data": data, "resume": None}
-
-
 def _remove_outdated(run: Run) -> None:
     """Remove what was measured and drawn of a resumed run's older weights, and checkpoints that a kill left torn."""
     for path in (run.path / "evaluation.json", *run.images.rglob("*.png"), *run.path.rglob(".*.ckpt.*")):
@@ -100,18 +121,15 @@ def _remove_outdated(run: Run) -> None:
 
 
 def _first_result(parts: Parts, run: Run) -> Result:
-    data, model = parts.data, parts.model
+    data, model, target = parts.data, parts.model, parts.config["model"]["_target_"]
+    parameters = sum(p.numel() for p in model.parameters())
     summary: dict[str, Any] = {"name": data.name, "fingerprint": data.fingerprint, "sizes": data.sizes}
     if data.leave_out is not None:
         summary["left_out"] = data.leave_out
     return Result(
         name=run.path.name,
         status="running",
-        model={
-            "name": type(model).__name__,
-            "target": parts.config["model"]["_target_"],
-            "parameters": sum(p.numel() for p in model.parameters()),
-        },
+        model={"name": type(model).__name__, "target": target, "parameters": parameters},
         data=summary,  # type: ignore[arg-type]  # checked by pydantic
         seed=parts.config["seed"],
         **_provenance(),

@@ -1,7 +1,5 @@
 """Weights & Biases: one W&B run for each run folder, online where that works, else offline."""
 
-from __future__ import annotations
-
 import logging
 import os
 import re
@@ -21,8 +19,6 @@ from aevq.files import atomic_write
 from aevq.report.rows import COLUMNS, comparison_rows
 from aevq.runs.result import Result
 from aevq.training.loggers import RunLogger, costs
-
-__all__ = ["Wandb", "logged_in"]
 
 log = logging.getLogger("aevq")
 
@@ -52,8 +48,7 @@ class Wandb(RunLogger, WandbLogger):
         notes: str | None = None,
     ) -> None:
         super().__init__(project=project)
-        self.project, self.mode, self.group = project, mode, group
-        self.tags, self.notes = tags, notes
+        self.project, self.mode, self.group, self.tags, self.notes = project, mode, group, tags, notes
         self._run: Any = None
 
     @property
@@ -130,7 +125,7 @@ class Wandb(RunLogger, WandbLogger):
 
 
 def logged_in() -> bool:
-    """Whether a key is configured, in the environment or in netrc."""
+    """Return whether a key is configured, in the environment or in netrc."""
     import wandb
 
     if os.environ.get("WANDB_API_KEY"):

@@ -203,7 +203,9 @@ def test_a_yaml_and_the_constructor_have_the_same_defaults(name):
 
 
 def test_the_used_configuration_builds_the_data_really_used(tmp_path):
-    missing = instantiate(composed("mnist", f"data.root={tmp_path}", "data.download=false", "data.split_seed=2").data, "data")
+    missing = instantiate(
+        composed("mnist", f"data.root={tmp_path}", "data.download=false", "data.split_seed=2").data, "data"
+    )
     missing.prepare()
     again = instantiate(missing.used_config, "data")
     assert again.name == "mnist5k"

@@ -4,10 +4,10 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from aevq.training.run_folder import NewFolder, SweepJobPlace, resolve_run_folder
 
 from aevq.errors import UserError
 from aevq.runs.status import JOB_INDEX, JOB_SUFFIX, SWEEP_FOLDER
-from aevq.training.run_folder import NewFolder, SweepJobPlace, resolve_run_folder
 
 RUNS, NAME, NOW = Path("/runs"), "vae_mnist_s0", datetime(2026, 3, 29, 2, 30, 5)
 OWN_SWEEP = {SWEEP_FOLDER: "/runs/sweep/a", JOB_INDEX: "7", JOB_SUFFIX: "_beta-4"}
@@ -24,7 +24,14 @@ PLACE = SweepJobPlace(Path("/elsewhere"), 3)
         (None, None, OWN_SWEEP, NewFolder(Path("/runs/sweep/a/7_vae_mnist_s0_beta-4"))),
         ("slurm-31-abc", None, OWN_SWEEP, NewFolder(Path("/runs/sweep/a/7_vae_mnist_s0_beta-4"))),
     ],
-    ids=["by hand", "scheduled", "another launcher", "another launcher on a cluster", "our sweep", "our sweep in a job"],
+    ids=[
+        "by hand",
+        "scheduled",
+        "another launcher",
+        "another launcher on a cluster",
+        "our sweep",
+        "our sweep in a job",
+    ],
 )
 def test_the_folder_of_a_new_run(scheduled, place, environment, expected):
     assert resolve_run_folder(NAME, RUNS, scheduled, place, environment, NOW) == expected
