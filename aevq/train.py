@@ -31,6 +31,7 @@ from aevq.sweeps import RememberSweep, resume_sweep
 
 if TYPE_CHECKING:
     from aevq.runs.run import Run
+    from aevq.training.run_folder import SweepJobPlace
 
 RESUME_SWEEP = "resume_sweep="
 NOT_CHANGES = ("resume", "debug", "trust", "paths.runs")  # keys that do not change a resumed run
@@ -56,7 +57,7 @@ def train(
     config: DictConfig,
     resumed: Run | None = None,
     trust: Iterable[str] = EVERYTHING,
-    place: Path | None = None,
+    place: SweepJobPlace | None = None,
 ) -> Run:
     """Do one run: train a model, fit its priors, evaluate, plot and record.
 
@@ -64,7 +65,7 @@ def train(
         config: The whole configuration, as Hydra composes it.
         resumed: A run to resume with this configuration; None starts a new one.
         trust: Packages whose classes the configuration may name besides those of aevq.
-        place: `<sweep>/<number>` for a job in the sweep of another launcher; its folder's name begins so.
+        place: Where in the sweep of another launcher the run stands, if in one.
 
     Returns:
         The run; finished, unless this is not the first of several processes.
@@ -83,7 +84,8 @@ def train(
     from aevq.report.plots.run import draw_run
     from aevq.training.fit import fit_model, fit_priors, model_trainer
     from aevq.training.parts import build_parts, to_plain
-    from aevq.training.recording import open_run, record_metrics, record_training, recording
+    from aevq.training.recording import record_metrics, record_training, recording
+    from aevq.training.run_folder import open_run
     from aevq.training.stop import stoppable
 
     parts = build_parts(to_plain(config), trust)  # checks everything, writes nothing
@@ -167,14 +169,15 @@ def end_sweep(folder: Path) -> None:
         sys.exit(1)
 
 
-def _place(config: DictConfig) -> Path | None:
-    """Return `<sweep>/<number>` in the sweep of another launcher; our own starts each job as a single run.
+def _place(config: DictConfig) -> SweepJobPlace | None:
+    """Return where in the sweep of another launcher this run stands; our own starts each job as a single run.
 
     Raises:
         UserError: If the job needs several processes: the first would start the others by the command line, which under
             -m is the whole sweep.
     """
     from aevq.training.cluster import externally_launched
+    from aevq.training.run_folder import SweepJobPlace
 
     hydra = HydraConfig.get()
     if hydra.mode != RunMode.MULTIRUN:
@@ -182,7 +185,7 @@ def _place(config: DictConfig) -> Path | None:
     several = config.trainer.get("devices") not in (1, "1", "auto") or config.trainer.get("num_nodes", 1) > 1
     if several and not externally_launched():
         raise UserError("trainer.devices: the jobs of a sweep inside one process have one device each; use devices=1")
-    return Path(hydra.sweep.dir).absolute() / str(hydra.job.num)
+    return SweepJobPlace(Path(hydra.sweep.dir).absolute(), int(hydra.job.num))
 
 
 def _resume(config: DictConfig, overrides: list[str]) -> Run:

@@ -57,7 +57,9 @@ def launch_sweep(
         job_overrides: What the command line of each job changes in the configuration.
         first_index: Number of the first job in the sweep; 0 starts the sweep.
         flags: Arguments that say where each job finds further yaml files.
-        trainer, n_jobs, threads: See `plan_slots`.
+        trainer: The `trainer` group of the jobs.
+        n_jobs: Jobs at once, or `auto`; see `plan_slots`.
+        threads: Threads per job, or `auto`.
 
     Raises:
         UserError: If the folder holds another sweep, or an option is bad.

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -15,49 +14,18 @@ from omegaconf import OmegaConf
 from aevq.config.rank import rank
 from aevq.config.secrets import redact
 from aevq.errors import UserError, did_you_mean
-from aevq.files import atomic_write, point_latest
+from aevq.files import atomic_write
 from aevq.metrics.protocol import metrics_version
-from aevq.runs.folder import CONFIG_FILE, create_folder, is_run, make_folder
+from aevq.runs.folder import CONFIG_FILE, is_run
 from aevq.runs.recorder import Recorder
 from aevq.runs.result import Result, command_line, device_name, git_state, versions
 from aevq.runs.run import Run
-from aevq.runs.status import JOB_INDEX, JOB_SUFFIX, RUN_FOLDER, SWEEP_FOLDER, report_status
+from aevq.runs.status import RUN_FOLDER, report_status
 from aevq.training.callbacks import Throughput
-from aevq.training.cluster import job_name
 from aevq.training.loggers import RunLogger
 from aevq.training.parts import Parts
 
 log = logging.getLogger("aevq")
-
-
-def open_run(parts: Parts, place: Path | None = None) -> Run:
-    """Return a run in a new folder, named after the data really used.
-
-    In all processes of a job, and each time that a scheduler starts it, the folder is the same.
-
-    Args:
-        parts: Of the run; its data are prepared.
-        place: `<sweep>/<number>` for a job in the sweep of another launcher; its folder's name begins so.
-
-    Raises:
-        UserError: If the folder cannot be created.
-    """
-    if (given := os.environ.get(RUN_FOLDER)) and rank() > 0:  # by rank 0, which started this process
-        return Run(Path(given))
-    config, scheduled, sweep = parts.config, job_name(parts.config), os.environ.get(SWEEP_FOLDER)
-    name = f"{type(parts.model).__name__.lower()}_{parts.data.name}_s{config['seed']}"
-    runs = Path(config["paths"]["runs"]).absolute()
-    if sweep:  # our own launcher's
-        folder = Path(sweep) / f"{os.environ[JOB_INDEX]}_{name}{os.environ[JOB_SUFFIX]}"
-    elif place is not None:
-        folder = place.with_name(f"{place.name}_{name}")
-    else:
-        folder = runs / f"{scheduled or format(datetime.now(), '%Y-%m-%d_%H-%M-%S')}_{name}"
-    stable = scheduled is not None and not sweep
-    path = make_folder(folder) if stable else create_folder(folder.parent, folder.name)
-    if rank() == 0 and not sweep and place is None:
-        point_latest(runs, path)
-    return Run(path)
 
 
 @contextmanager

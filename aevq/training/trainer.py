@@ -81,8 +81,12 @@ class Trainers:
         bar = [StepProgress(title)] if arguments.get("enable_progress_bar", True) else []
         ours = [CheckpointContent(content or {}), ExactResume(), StopOnRequest(self.stop), *bar]
         try:
-            fixed = {"logger": self.loggers or False, "plugins": [AtomicCheckpointIO()]}
-            trainer = pl.Trainer(**arguments, **fixed, callbacks=[*ours, *callbacks])
+            trainer = pl.Trainer(
+                **arguments,
+                logger=self.loggers or False,
+                callbacks=[*ours, *callbacks],
+                plugins=[AtomicCheckpointIO()],
+            )
         except (MisconfigurationException, TypeError, ValueError, RuntimeError) as error:
             raise UserError(f"trainer: {' '.join(str(error).split())}") from error
         disable_signal_handlers(trainer)
