@@ -12,6 +12,7 @@ from aevq.files import atomic_write
 from aevq.metrics.catalogue import BEST_RATE, BEST_SAMPLES, Metric, entry, find, of_section
 from aevq.report.folders import Collection, collect
 from aevq.report.groups import Group, check_comparable, group_runs
+from aevq.report.records import Record
 from aevq.report.statistics import estimate
 from aevq.report.tables import Cell, Row, Table, cells, csv_text, make_table, markdown, plain
 
@@ -28,73 +29,60 @@ QUESTIONS = {"Best reconstructions": MSE, "Best samples": BEST_SAMPLES, "Lowest 
 
 @dataclass(frozen=True)
 class Best:
-    """The group that is best by one metric.
+    """The group that is best by one metric."""
 
-    Attributes:
-        question: What it is best at.
-        row: Its row of the headline table.
-        cell: Its value.
-        metric: Title and unit of the value.
-        ties: Labels of the groups within the spread of it.
-    """
-
-    question: str
-    row: Row
-    cell: Cell
+    question: str  # what it is best at
+    row: Row  # its row of the headline table
+    cell: Cell  # its value
     metric: Metric
-    ties: tuple[str, ...]
+    ties: tuple[str, ...]  # labels of the groups within the spread of it
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs in groups, with their tables.
-
-    Attributes:
-        collection: Finished and unfinished runs.
-        groups: The finished ones, grouped by what they differ in.
-        warnings: Reasons why their metrics are not comparable.
-    """
+    """Runs in groups, with their tables."""
 
     collection: Collection
-    groups: Sequence[Group]
-    warnings: Sequence[str]
+    groups: Sequence[Group]  # the finished runs, grouped by what they differ in
+    warnings: Sequence[str]  # reasons why their metrics are not comparable
+
+    @cached_property
+    def runs(self) -> list[Record]:
+        """The runs of all groups."""
+        return [run for group in self.groups for run in group.runs]
 
     @property
     def title(self) -> str:
         """Models and data sets."""
         if not self.groups:
             return "No finished run"
-        data = dict.fromkeys(run.measurement.data for group in self.groups for run in group.runs)
-        return f"{_and(dict.fromkeys(group.model for group in self.groups))} on {_and(data)}"
+        return f"{_and(group.model for group in self.groups)} on {_and(run.measurement.data for run in self.runs)}"
 
     @property
     def summary(self) -> str:
         """Numbers of runs, seeds and images, and what ± means."""
-        failed = f"{_count(len(self.collection.unfinished), 'job')} did not finish."
-        sentences = [failed] if self.collection.unfinished else []
-        runs = [run for group in self.groups for run in group.runs]
-        if not runs:
-            return " ".join(sentences)
-        seeds = sorted({run.result.seed for run in runs})
-        splits = dict.fromkeys(_splits(run.result.data["sizes"]) for run in runs)
-        means = "Values are means over the seeds ± their standard deviation."
-        return " ".join(
-            [
-                f"{_count(len(runs), 'finished run')} in {_count(len(self.groups), 'group')},",
+        sentences = []
+        if self.runs:
+            seeds = sorted({run.result.seed for run in self.runs})
+            sentences += [
+                f"{_count(len(self.runs), 'finished run')} in {_count(len(self.groups), 'group')},",
                 f"seed{'s' if len(seeds) > 1 else ''} {_and(map(str, seeds))}.",
-                *splits,
-                *([means] if any(len(group.runs) > 1 for group in self.groups) else []),
-                *sentences,
             ]
-        )
+        for sizes in (run.result.data["sizes"] for run in self.runs):
+            train, val, test = (f"{sizes.get(split, 0):,}" for split in ("train", "val", "test"))
+            sentences.append(f"Trained on {train} images, selected on {val}, and measured on {test} test images.")
+        if any(len(group.runs) > 1 for group in self.groups):
+            sentences.append("Values are means over the seeds ± their standard deviation.")
+        if failed := len(self.collection.unfinished):
+            sentences.append(f"{_count(failed, 'job')} did not finish.")
+        return " ".join(dict.fromkeys(sentences))
 
     @cached_property
     def headline(self) -> Table:
         """The most important metrics, and those from outside the package; one row per group."""
-        names = dict.fromkeys(
-            name for group in self.groups for name in group.metrics if not name.startswith("samples/")
-        )
-        extra = [found for name in names for metric in self._extra if (found := metric.match(name))]
+        names = dict.fromkeys(name for group in self.groups for name in group.metrics)
+        own = [name for name in names if not name.startswith("samples/")]
+        extra = [found for name in own for metric in self._extra if (found := metric.match(name))]
         return self._group_table((*HEADLINE, *extra))
 
     @cached_property
@@ -113,8 +101,8 @@ class Comparison:
             for i, group in enumerate(self.groups)
             for prior in group.priors
         ]
-        runs = [run.metrics for group in self.groups for run in group.runs]
-        real = [estimate([run[name] for run in runs if name in run]) for name in (f"real/{name}" for name in columns)]
+        metrics = [run.metrics for run in self.runs]
+        real = [estimate([m[name] for m in metrics if name in m]) for name in (f"real/{short}" for short in columns)]
         references = [Row(("real data", ""), cells(real))] if any(real) else []
         return make_table(("group", "prior"), tuple(columns.values()), rows, references)
 
@@ -126,18 +114,17 @@ class Comparison:
             if metric not in self.headline.columns:
                 continue
             column = self.headline.columns.index(metric)
-            marked = [(row, row.cells[column]) for row in self.headline.rows if row.cells[column].mark]
-            for row, cell in [(row, cell) for row, cell in marked if cell.mark == "best"][:1]:
-                ties = tuple(other.labels[0] for other, _ in marked if other is not row)
-                found.append(Best(question, row, cell, metric, ties))
+            marked = [row for row in self.headline.rows if row.cells[column].mark]
+            first = next((row for row in marked if row.cells[column].mark == "best"), None)
+            if first:
+                ties = tuple(row.labels[0] for row in marked if row is not first)
+                found.append(Best(question, first, first.cells[column], metric, ties))
         return found
 
     @cached_property
     def _extra(self) -> list[Metric]:
         """Catalogue entries of metrics from outside the package."""
-        return list(
-            dict.fromkeys(metric for group in self.groups for run in group.runs for metric in run.extra_metrics)
-        )
+        return list(dict.fromkeys(metric for run in self.runs for metric in run.extra_metrics))
 
     def _group_table(self, metrics: Sequence[Metric]) -> Table:
         rows = [
@@ -194,27 +181,21 @@ def _group_cell(group: Group, metric: Metric) -> Cell:
     if metric is BEST_SAMPLES:
         return _cell(group, f"samples/{group.priors[0]}/fd", group.priors[0]) if group.priors else Cell(None)
     if metric is BEST_RATE:
-        code = (group.rate or "").removeprefix("rate/").removesuffix("_bits")
-        return _cell(group, group.rate or "", code)
+        name = group.rate or ""
+        return _cell(group, name, name.removeprefix("rate/").removesuffix("_bits"))
     return _cell(group, metric.name)
 
 
 def _cell(group: Group, name: str, note: str = "") -> Cell:
-    value = group.metrics.get(name)
-    if value is None:
+    if (value := group.metrics.get(name)) is None:
         return Cell(None)
     few = f"n = {value.n}" if value.n < len(group.runs) else ""
     return Cell(value, ", ".join(filter(None, [note, few])))
 
 
-def _splits(sizes: dict[str, int]) -> str:
-    train, val, test = (f"{sizes.get(split, 0):,}" for split in ("train", "val", "test"))
-    return f"Trained on {train} images, selected on {val}, and measured on {test} test images."
-
-
 def _and(words: Iterable[str]) -> str:
-    """Return `a`, `a and b` or `a, b and c`."""
-    *first, last = words
+    """Return the different words as `a`, `a and b` or `a, b and c`."""
+    *first, last = dict.fromkeys(words)
     return f"{', '.join(first)} and {last}" if first else last
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import takewhile
 from pathlib import Path
 
 from aevq.errors import UserError
@@ -20,36 +19,22 @@ FINISHED = "finished"
 
 @dataclass(frozen=True)
 class Unfinished:
-    """A job or run without metrics.
+    """A job or run without metrics."""
 
-    Attributes:
-        name: Name of its folder, or its overrides if it has none.
-        status: failed, interrupted, running or waiting.
-        error: The reason, if known.
-        overrides: Its command-line overrides.
-        log: Its log file, relative to the sweep's folder.
-    """
-
-    name: str
-    status: str
+    name: str  # of its folder, or its overrides if it has none
+    status: str  # failed, interrupted, running or waiting
     error: str | None
     overrides: str
-    log: str | None = None
+    log: str | None = None  # relative to the sweep's folder
 
 
 @dataclass
 class Collection:
-    """The runs that were found.
-
-    Attributes:
-        finished: Runs with metrics.
-        unfinished: Jobs and runs without metrics.
-        commands: Command lines of the sweeps.
-    """
+    """The runs that were found."""
 
     finished: list[Record] = field(default_factory=list)
     unfinished: list[Unfinished] = field(default_factory=list)
-    commands: list[str] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)  # command lines of the sweeps
 
 
 def collect(folders: Iterable[Path]) -> Collection:
@@ -73,18 +58,14 @@ def collect(folders: Iterable[Path]) -> Collection:
 def _jobs(folder: Path, commands: list[str]) -> Iterator[tuple[Path | None, SweepJob | None]]:
     """Yield the run folder and the record of each job of a sweep; of a sweep without a record, every run folder."""
     if not (folder / SWEEP_FILE).exists():
-        for path in sorted(folder.glob(f"*/{RESULT_FILE}"), key=lambda path: _by_index(path.parent.name)):
-            yield path.parent, None
+        paths = [path.parent for path in folder.glob(f"*/{RESULT_FILE}")]
+        for path in sorted(paths, key=lambda path: (len(path.name.partition("_")[0]), path)):  # `2_ae` before `10_ae`
+            yield path, None
         return
     sweep = read_sweep(folder)
     commands.append(sweep.command)
     for job in sweep.jobs:
         yield (folder / job.folder if job.folder else None), job
-
-
-def _by_index(name: str) -> tuple[float, str]:
-    """Sort key that puts `2_ae` before `10_ae`, and names without a number last."""
-    return float("".join(takewhile(str.isdecimal, name)) or "inf"), name
 
 
 def _add(found: Collection, path: Path | None, job: SweepJob | None) -> None:

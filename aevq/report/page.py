@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image, UnidentifiedImageError
@@ -26,102 +25,81 @@ PALETTE = 128  # colours of a plot on the page
 
 @dataclass(frozen=True)
 class Picture:
-    """A plot or a strip of images on the page.
-
-    Attributes:
-        title: What it shows.
-        group: Index of the group; None for originals.
-        source: `data:` address.
-        width: Pixels.
-        height: Pixels.
-        strip: Whether it holds images pixel by pixel and may be enlarged without smoothing.
-        prior: Prior that the images were sampled from.
-    """
+    """A plot or a strip of images on the page."""
 
     title: str
-    group: int | None
-    source: str
-    width: int
+    group: int | None  # index of the group; None for originals
+    source: str  # `data:` address
+    width: int  # pixels
     height: int
-    strip: bool
-    prior: str = ""
+    strip: bool  # whether it holds images pixel by pixel and may be enlarged without smoothing
+    prior: str = ""  # that the images were sampled from
 
 
 def render(comparison: Comparison) -> str:
     """Return the page."""
+    loader = PackageLoader("aevq.report", "templates")
     environment = Environment(
-        loader=PackageLoader("aevq.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     signs = list(MARKERS.values())
     environment.globals |= {"colour": lambda i: f"c{i % len(COLOURS)}", "sign": lambda i: signs[i % len(signs)]}
     environment.filters["value_text"] = value_text
-    return environment.get_template("page.html.j2").render(_content(comparison))
-
-
-def _content(comparison: Comparison) -> dict[str, Any]:
     groups = comparison.groups
-    runs = [run for group in groups for run in group.runs]
-    return {
-        "comparison": comparison,
-        "written": f"{datetime.now().astimezone():%-d %B %Y, %H:%M}",
-        "groups": groups,
-        "reconstructions": _reconstructions(groups),
-        "sample_pictures": _samples(groups),
-        "latent_maps": _plots(groups, "latent_space"),
-        "codebooks": _plots(groups, "codebook_usage"),
-        "scatters": [chart for chart in (rate_chart(groups), sampling_chart(groups)) if chart],
-        "no_rate": [group.label for group in groups if group.rate is None],
-        "curves": training_charts(groups),
-        "repeats": [run.path.name for group in groups for run in group.repeats],
-        "runs": runs,
-        "facts": _facts(runs),
-    }
+    return environment.get_template("page.html.j2").render(
+        comparison=comparison,
+        written=f"{datetime.now().astimezone():%-d %B %Y, %H:%M}",
+        groups=groups,
+        reconstructions=_reconstructions(groups),
+        sample_pictures=_samples(groups),
+        latent_maps=_plots(groups, "latent_space"),
+        codebooks=_plots(groups, "codebook_usage"),
+        scatters=[chart for chart in (rate_chart(groups), sampling_chart(groups)) if chart],
+        no_rate=[group.label for group in groups if group.rate is None],
+        curves=training_charts(groups),
+        repeats=[run.path.name for group in groups for run in group.repeats],
+        runs=comparison.runs,
+        facts=_facts(comparison.runs),
+    )
 
 
 def _facts(runs: Sequence[Record]) -> dict[str, str]:
     """Return what the runs were made on and measured by."""
+
+    def distinct(texts: Iterable[str]) -> str:
+        return ", ".join(dict.fromkeys(filter(None, texts)))
+
+    def commits(run: Record) -> list[str]:  # of the first start and of each resume
+        states = [git or {} for git in (run.result.git, *(resume.get("git") for resume in run.result.resumes))]
+        return [f"{git.get('commit', 'unknown')}{' with local changes' if git.get('dirty') else ''}" for git in states]
+
     versions = dict.fromkeys(package for run in runs for package in run.result.versions)
     facts = {
-        "commit": _distinct(commit for run in runs for commit in _commits(run)),
-        "device": _distinct(run.result.device for run in runs),
-        "data (SHA-256)": _distinct(run.measurement.fingerprint for run in runs),
-        "metrics version": _distinct(run.measurement.metrics_version or "unknown" for run in runs),
-        "resumed": _distinct(f"{run.path.name} ({run.result.resumed}x)" for run in runs if run.result.resumed),
-        "samples per prior": _distinct(f"{run.measurement.samples:,}" for run in runs if run.measurement.samples),
-        "versions": " · ".join(f"{p} {_distinct(run.result.versions.get(p, '') for run in runs)}" for p in versions),
+        "commit": distinct(commit for run in runs for commit in commits(run)),
+        "device": distinct(run.result.device for run in runs),
+        "data (SHA-256)": distinct(run.measurement.fingerprint for run in runs),
+        "metrics version": distinct(run.measurement.metrics_version or "unknown" for run in runs),
+        "resumed": distinct(f"{run.path.name} ({run.result.resumed}x)" for run in runs if run.result.resumed),
+        "samples per prior": distinct(f"{run.measurement.samples:,}" for run in runs if run.measurement.samples),
+        "versions": " · ".join(f"{p} {distinct(run.result.versions.get(p, '') for run in runs)}" for p in versions),
     }
     return {name: text for name, text in facts.items() if text}
 
 
-def _commits(run: Record) -> list[str]:
-    """Return the commits of the first start and of each resume."""
-    states = [git or {} for git in (run.result.git, *(resume.get("git") for resume in run.result.resumes))]
-    return [f"{git.get('commit', 'unknown')}{' with local changes' if git.get('dirty') else ''}" for git in states]
-
-
-def _distinct(texts: Iterable[str]) -> str:
-    return ", ".join(dict.fromkeys(filter(None, texts)))
-
-
 def _reconstructions(groups: Sequence[Group]) -> list[Picture]:
     """Return for each group its reconstructions, below the originals unless these are shown above."""
-    found: list[Picture] = []
-    shown = None
+    found: list[Picture | None] = []
     for index, group in enumerate(groups):
         run = next((run for run in group.runs if run.image("strips/reconstructions")), None)
         if run is None:
-            found += filter(None, [_picture(group.runs, group.label, index, "reconstructions")])
+            found.append(_picture(group.runs, group.label, index, "reconstructions"))
             continue
         originals = _picture([run], "originals", None, "strips/originals")
-        if originals and originals != shown:
-            shown = originals
+        shown = [picture for picture in found if picture and picture.group is None]
+        if originals not in shown[-1:]:
             found.append(originals)
-        found += filter(None, [_picture([run], group.label, index, "strips/reconstructions")])
-    return found
+        found.append(_picture([run], group.label, index, "strips/reconstructions"))
+    return [picture for picture in found if picture]
 
 
 def _samples(groups: Sequence[Group]) -> list[Picture]:
@@ -146,23 +124,18 @@ def _picture(runs: Sequence[Record], title: str, group: int | None, *names: str,
 
 
 def load_picture(path: Path, title: str, group: int | None, prior: str = "") -> Picture | None:
-    """Return a PNG for the page, strips unchanged and plots with fewer colours; None if it is not a PNG."""
+    """Return a PNG for the page, strips unchanged and plots in a third of the bytes; None if it is not a PNG."""
     strip = path.parent.name == "strips"
     try:
         content = path.read_bytes()
         with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
             image.load()
             width, height = image.size
-            content = content if strip else _smaller(image)
+            if not strip:
+                smaller, file = image.convert("RGB"), io.BytesIO()
+                smaller.thumbnail((WIDEST, WIDEST))
+                smaller.quantize(PALETTE, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+                content = file.getvalue()
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
         return None
     return Picture(title, group, f"data:image/png;base64,{b64encode(content).decode()}", width, height, strip, prior)
-
-
-def _smaller(image: Image.Image) -> bytes:
-    """Return the same image in a third of the bytes."""
-    image = image.convert("RGB")
-    image.thumbnail((WIDEST, WIDEST))
-    target = io.BytesIO()
-    image.quantize(PALETTE, dither=Image.Dither.NONE).save(target, "PNG", optimize=True)
-    return target.getvalue()

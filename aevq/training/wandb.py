@@ -18,7 +18,7 @@ from typing_extensions import override
 from aevq.config.checks import Text
 from aevq.errors import UserError
 from aevq.files import atomic_write
-from aevq.report.rows import COLUMNS, comparison_rows
+from aevq.report.records import COLUMNS, comparison_rows
 from aevq.training.loggers import RunLogger, costs
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import aevq
-from aevq.report.rows import COLUMNS
+from aevq.report.records import COLUMNS
 from aevq.report.workspace import specification, workspace
 from aevq.train import main as train_main
 from helpers.small_runs import QUICK, SMALL

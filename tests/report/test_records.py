@@ -1,6 +1,6 @@
 import pytest
 
-from aevq.report.rows import COLUMNS, comparison_rows
+from aevq.report.records import COLUMNS, comparison_rows
 from aevq.runs.result import Result
 
 
