@@ -30,10 +30,7 @@ from aevq.report.groups import Group
 from aevq.report.records import read_curves
 from aevq.report.statistics import Estimate
 
-__all__ = [
-    *("COLOURS", "MARKERS", "Chart", "Point"),
-    *("curves_chart", "rate_chart", "sampling_chart", "scatter_chart", "training_charts"),
-]
+__all__ = ["COLOURS", "MARKERS", "Point", "curves_chart", "rate_chart", "sampling_chart", "scatter_chart"]
 
 COLOURS = ("#0072b2", "#d55e00", "#00865f", "#b3508c", "#9a6b00", "#2f8fc9", "#5b5b66", "#7d5a3c")
 MARKERS = {"o": "●", "s": "■", "D": "◆", "^": "▲", "v": "▼"}  # for matplotlib, and as text in a legend
@@ -77,8 +74,9 @@ class Point:
 
 def rate_chart(groups: Sequence[Group]) -> Chart | None:
     """Return distortion against rate; a group without a rate is a horizontal line."""
+    long = any(len(group.label) > LONG_LABEL for group in groups)
     points = [
-        Point(group.metrics.get(group.rate or ""), mse, i, "" if group.rate and _long_labels(groups) else group.label)
+        Point(group.metrics.get(group.rate or ""), mse, i, "" if group.rate and long else group.label)
         for i, group in enumerate(groups)
         if (mse := group.metrics.get("reconstruction/mse"))
     ]
@@ -88,18 +86,15 @@ def rate_chart(groups: Sequence[Group]) -> Chart | None:
 
 def sampling_chart(groups: Sequence[Group]) -> Chart | None:
     """Return the Fréchet distance of the samples of each group and prior against that of its reconstructions."""
+    long = any(len(group.label) > LONG_LABEL for group in groups)
     points = [
-        Point(own, samples, i, prior if _long_labels(groups) else f"{group.label} · {prior}")
+        Point(own, samples, i, prior if long else f"{group.label} · {prior}")
         for i, group in enumerate(groups)
         for prior in group.priors
         if (own := group.metrics.get("reconstruction/fd")) and (samples := group.metrics.get(f"samples/{prior}/fd"))
     ]
     note = "Samples are rarely closer to the data than the reconstructions of the same decoder."
     return scatter_chart("Sampling and reconstruction", note, "FD of reconstructions", "FD of samples", points)
-
-
-def _long_labels(groups: Sequence[Group]) -> bool:
-    return any(len(group.label) > LONG_LABEL for group in groups)
 
 
 def training_charts(groups: Sequence[Group]) -> list[Chart]:

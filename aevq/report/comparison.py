@@ -10,9 +10,8 @@ from pathlib import Path
 from aevq.errors import UserError
 from aevq.files import atomic_write
 from aevq.metrics.catalogue import BEST_RATE, BEST_SAMPLES, Metric, entry, find, of_section
-from aevq.report.folders import Collection, collect
 from aevq.report.groups import Group, check_comparable, group_runs
-from aevq.report.records import Record
+from aevq.report.records import Collection, Record, collect
 from aevq.report.statistics import estimate
 from aevq.report.tables import Cell, Row, Table, cells, csv_text, make_table, markdown, plain
 

@@ -48,17 +48,17 @@ def render(comparison: Comparison) -> str:
     groups = comparison.groups
     return environment.get_template("page.html.j2").render(
         comparison=comparison,
-        written=f"{datetime.now().astimezone():%-d %B %Y, %H:%M}",
         groups=groups,
+        runs=comparison.runs,
+        written=f"{datetime.now().astimezone():%-d %B %Y, %H:%M}",
         reconstructions=_reconstructions(groups),
         sample_pictures=_samples(groups),
         latent_maps=_plots(groups, "latent_space"),
         codebooks=_plots(groups, "codebook_usage"),
         scatters=[chart for chart in (rate_chart(groups), sampling_chart(groups)) if chart],
-        no_rate=[group.label for group in groups if group.rate is None],
         curves=training_charts(groups),
+        no_rate=[group.label for group in groups if group.rate is None],
         repeats=[run.path.name for group in groups for run in group.repeats],
-        runs=comparison.runs,
         facts=_facts(comparison.runs),
     )
 
@@ -69,13 +69,12 @@ def _facts(runs: Sequence[Record]) -> dict[str, str]:
     def distinct(texts: Iterable[str]) -> str:
         return ", ".join(dict.fromkeys(filter(None, texts)))
 
-    def commits(run: Record) -> list[str]:  # of the first start and of each resume
-        states = [git or {} for git in (run.result.git, *(resume.get("git") for resume in run.result.resumes))]
-        return [f"{git.get('commit', 'unknown')}{' with local changes' if git.get('dirty') else ''}" for git in states]
-
+    starts = [git or {} for run in runs for git in (run.result.git, *(each.get("git") for each in run.result.resumes))]
     versions = dict.fromkeys(package for run in runs for package in run.result.versions)
     facts = {
-        "commit": distinct(commit for run in runs for commit in commits(run)),
+        "commit": distinct(
+            f"{git.get('commit', 'unknown')}{' with local changes' if git.get('dirty') else ''}" for git in starts
+        ),
         "device": distinct(run.result.device for run in runs),
         "data (SHA-256)": distinct(run.measurement.fingerprint for run in runs),
         "metrics version": distinct(run.measurement.metrics_version or "unknown" for run in runs),
@@ -89,16 +88,12 @@ def _facts(runs: Sequence[Record]) -> dict[str, str]:
 def _reconstructions(groups: Sequence[Group]) -> list[Picture]:
     """Return for each group its reconstructions, below the originals unless these are shown above."""
     found: list[Picture | None] = []
+    shown = None
     for index, group in enumerate(groups):
-        run = next((run for run in group.runs if run.image("strips/reconstructions")), None)
-        if run is None:
-            found.append(_picture(group.runs, group.label, index, "reconstructions"))
-            continue
-        originals = _picture([run], "originals", None, "strips/originals")
-        shown = [picture for picture in found if picture and picture.group is None]
-        if originals not in shown[-1:]:
-            found.append(originals)
-        found.append(_picture([run], group.label, index, "strips/reconstructions"))
+        originals = _picture(group.runs, "originals", None, "strips/originals")
+        if originals != shown:
+            found.append(shown := originals)
+        found.append(_picture(group.runs, group.label, index, "strips/reconstructions"))
     return [picture for picture in found if picture]
 
 
@@ -107,8 +102,7 @@ def _samples(groups: Sequence[Group]) -> list[Picture]:
     found = []
     for index, group in enumerate(groups):
         for prior in dict.fromkeys([*group.priors, *(group.runs[0].config.get("prior") or {})]):
-            names = (f"strips/samples_{prior}", f"samples_{prior}")
-            found.append(_picture(group.runs, group.label, index, *names, prior=prior))
+            found.append(_picture(group.runs, group.label, index, f"strips/samples_{prior}", prior))
     return [picture for picture in found if picture]
 
 
@@ -117,9 +111,9 @@ def _plots(groups: Sequence[Group], name: str) -> list[Picture]:
     return [plot for plot in plots if plot]
 
 
-def _picture(runs: Sequence[Record], title: str, group: int | None, *names: str, prior: str = "") -> Picture | None:
-    """Return the first of these images that a run has, the first seed first."""
-    path = next((path for name in names for run in runs if (path := run.image(name))), None)
+def _picture(runs: Sequence[Record], title: str, group: int | None, name: str, prior: str = "") -> Picture | None:
+    """Return the image of the first seed that has it."""
+    path = next(filter(None, (run.image(name) for run in runs)), None)
     return load_picture(path, title, group, prior) if path else None
 
 

@@ -1,4 +1,4 @@
-"""One finished run: the small files of its folder, read once for the report, and its rows in a W&B table.
+"""The runs in folders of sweeps and runs: finished ones with the small files of their folders, and unfinished ones.
 
 The metrics of evaluation.json replace those of result.json with the same names.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,21 +15,17 @@ from typing import Any, Literal
 from aevq.config.checks import settings, validate
 from aevq.errors import UserError
 from aevq.metrics.catalogue import Metric, of_section
-from aevq.runs.folder import RESULT_FILE, read_config, read_json
+from aevq.runs.folder import RESULT_FILE, SWEEP_FILE, is_run, read_config, read_json
 from aevq.runs.result import Result, read_result
+from aevq.runs.sweep_record import SweepJob, read_sweep
 
 __all__ = [
-    *("COLUMNS", "EvaluationFile", "Measurement", "Record"),
-    *("comparison_rows", "read_curves", "read_evaluation", "read_record"),
+    *("Collection", "EvaluationFile", "Measurement", "Record", "Unfinished"),
+    *("collect", "comparison_rows", "read_curves", "read_evaluation", "read_record"),
 ]
 
+FINISHED = "finished"
 SAMPLED = ("samples/", "real/")  # metrics that depend on the number of samples
-RECONSTRUCTION, SAMPLES = (of_section(section, headline=True) for section in ("Reconstruction", "Samples"))
-COLUMNS = (  # columns of `comparison_rows`
-    *("model", "data", "seed", "prior", *(metric.name for metric in RECONSTRUCTION), "rate_bits"),
-    *(f"samples/{metric.short}" for metric in SAMPLES),
-    *("parameters", "seconds", "images_per_second"),
-)
 
 
 @dataclass(frozen=True)
@@ -62,6 +58,26 @@ class Record:
         return path if path.is_file() and path.resolve().is_relative_to(folder.resolve()) else None
 
 
+@dataclass(frozen=True)
+class Unfinished:
+    """A job or run without metrics."""
+
+    name: str  # of its folder, or its overrides if it has none
+    status: str  # failed, interrupted, running or waiting
+    error: str | None
+    overrides: str
+    log: str | None = None  # relative to the sweep's folder
+
+
+@dataclass
+class Collection:
+    """The runs that were found."""
+
+    finished: list[Record] = field(default_factory=list)
+    unfinished: list[Unfinished] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)  # command lines of the sweeps
+
+
 @settings
 class EvaluationFile:
     """The content of evaluation.json that later commands read."""
@@ -73,6 +89,53 @@ class EvaluationFile:
     metrics: dict[str, float]
     seconds: dict[str, float] = field(default_factory=dict)  # wall time of each part, by name
     extra_metrics: list[Metric] = field(default_factory=list)  # catalogue entries, of metrics from outside the package
+
+
+def collect(folders: Iterable[Path]) -> Collection:
+    """Return all runs in folders of sweeps and runs; a run that is found twice counts once.
+
+    Raises:
+        UserError: If a file of a run is damaged, or there is no run at all.
+    """
+    found, seen = Collection(), set[Path]()
+    for folder in folders:
+        for path, job in [(folder, None)] if is_run(folder) else _jobs(folder, found.commands):
+            if path is None or path.resolve() not in seen:
+                _add(found, path, job)
+            if path is not None:
+                seen.add(path.resolve())
+    if not found.finished and not found.unfinished:
+        raise UserError("compare: there is no run in the folders given")
+    return found
+
+
+def _jobs(folder: Path, commands: list[str]) -> Iterator[tuple[Path | None, SweepJob | None]]:
+    """Yield the run folder and the record of each job of a sweep; of a sweep without a record, every run folder."""
+    if not (folder / SWEEP_FILE).exists():
+        paths = [path.parent for path in folder.glob(f"*/{RESULT_FILE}")]
+        for path in sorted(paths, key=lambda path: (len(path.name.partition("_")[0]), path)):  # `2_ae` before `10_ae`
+            yield path, None
+        return
+    sweep = read_sweep(folder)
+    commands.append(sweep.command)
+    for job in sweep.jobs:
+        yield (folder / job.folder if job.folder else None), job
+
+
+def _add(found: Collection, path: Path | None, job: SweepJob | None) -> None:
+    """Add a run; it is finished only if both its sweep and its own result.json say so."""
+    status, error, overrides, log = FINISHED, None, "", None
+    if job is not None:
+        status, error, overrides, log = job.status, job.error, " ".join(job.overrides), job.log
+    name = path.name if path else overrides
+    if path and is_run(path):
+        result = read_result(path / RESULT_FILE)
+        if status == result.status == FINISHED:
+            found.finished.append(read_record(path))
+            return
+        status = status if status != FINISHED else result.status
+        error, overrides = error or result.error, overrides or result.command
+    found.unfinished.append(Unfinished(name, status, error, overrides, log))
 
 
 def read_record(path: Path) -> Record:
@@ -143,20 +206,24 @@ def read_curves(path: Path) -> dict[str, list[tuple[int, float]]]:
     return {name: sorted(points) for name, points in curves.items()}
 
 
-def comparison_rows(result: Result, priors: Iterable[str]) -> list[list[str | int | float | None]]:
-    """Return a row for each prior of a finished run, or one without: a cell for each of `COLUMNS`, None if missing.
+def comparison_rows(result: Result, priors: Iterable[str]) -> list[dict[str, str | int | float | None]]:
+    """Return a row by column for each prior of a finished run, or one row if there is none; None for missing values.
 
     The rate is the number of bits that an image's latent takes by the prior of the row: KL(q(z|x) ‖ N(0, I)) for a
     posterior, the code length for codes.
     """
     get, train = result.metrics.get, result.train
     return [
-        [
-            *(result.model["name"], result.data["name"], result.seed, prior or None),
-            *(get(metric.name) for metric in RECONSTRUCTION),
-            get("rate/kl_bits" if prior == "standard_normal" else f"rate/{prior}_bits"),
-            *(get(metric.name_for(prior=prior)) for metric in SAMPLES),
-            *(result.model["parameters"], train.get("seconds"), train.get("images_per_second")),
-        ]
+        {
+            "model": result.model["name"],
+            "data": result.data["name"],
+            "seed": result.seed,
+            "prior": prior or None,
+            **{metric.name: get(metric.name) for metric in of_section("Reconstruction", headline=True)},
+            "rate_bits": get("rate/kl_bits" if prior == "standard_normal" else f"rate/{prior}_bits"),
+            **{f"samples/{m.short}": get(m.name_for(prior=prior)) for m in of_section("Samples", headline=True)},
+            "parameters": result.model["parameters"],
+            **{name: train.get(name) for name in ("seconds", "images_per_second")},
+        }
         for prior in list(priors) or [""]
     ]

@@ -71,16 +71,16 @@ def _priors() -> Priors:
     return {"samples": list(classes), "rate": list(codes), "likelihood": list(codes), "prior": trained}
 
 
-def _names(metric: Metric, priors: Priors) -> list[str]:
-    """Return the names of a metric, one for each prior that it is measured of."""
-    of = priors[metric.name.partition("/")[0]] if metric.words else [""]
-    return [metric.name_for(prior=prior) for prior in of]
+def _filled(metric: Metric, priors: Priors) -> list[Metric]:
+    """Return a metric for each prior that it is measured of."""
+    names = priors[metric.name.partition("/")[0]] if metric.words else [""]
+    return [found for prior in names if (found := metric.match(metric.name_for(prior=prior)))]
 
 
 def _curves(section: Section, priors: Priors) -> list[wr.LinePlot]:
     metrics = [metric for metric in of_section(section, curve=True) if set(metric.words) <= {"prior"}]
-    names = [name for metric in metrics for name in _names(metric, priors)]
-    return [wr.LinePlot(title=_found(name).label, x=STEP, y=[name], groupby_rangefunc="minmax") for name in names]
+    filled = [each for metric in metrics for each in _filled(metric, priors)]
+    return [wr.LinePlot(title=each.label, x=STEP, y=[each.name], groupby_rangefunc="minmax") for each in filled]
 
 
 def _bars(section: Section, priors: Priors) -> list[wr.BarPlot]:
@@ -92,29 +92,22 @@ def _bars(section: Section, priors: Priors) -> list[wr.BarPlot]:
     for metrics in together.values():
         titles = ", ".join(dict.fromkeys(metric.title.replace("<prior>", "each prior") for metric in metrics))
         unit = f", {metrics[0].unit}" if metrics[0].unit else ""
-        names = [name for metric in metrics for name in _names(metric, priors)]
-        names += [f"real/{metric.short}" for metric in metrics if metric.name.startswith("samples/")]
+        names = [each.name for metric in metrics for each in _filled(metric, priors)]
+        real = [f"real/{metric.short}" for metric in metrics if metric.name.startswith("samples/")]
         title = f"{titles}{unit} {metrics[0].arrow}".rstrip()
-        bars.append(wr.BarPlot(title=title, metrics=[name for name in names if find(name)]))
+        bars.append(wr.BarPlot(title=title, metrics=[*names, *filter(find, real)]))
     return bars
 
 
 def _points(section: Section, priors: Priors) -> list[wr.ScatterPlot]:
     plots = []
-    for x, y in (map(entry, pair) for pair in PAIRS.get(section, ())):
-        xs, ys = _names(x, priors), _names(y, priors)
+    for pair in PAIRS.get(section, ()):
+        xs, ys = (_filled(entry(name), priors) for name in pair)
         for i in range(max(len(xs), len(ys))):
-            x_name, y_name = xs[i % len(xs)], ys[i % len(ys)]  # one of the two may be the same for all priors
-            title = f"{_found(y_name).title} against {_found(x_name).title}"
-            prior = f", {y_name.split('/')[1]}" if y.name.startswith("samples/") else ""
-            plots.append(wr.ScatterPlot(title=title + prior, x=x_name, y=y_name))
+            x, y = xs[i % len(xs)], ys[i % len(ys)]  # one of the two may be the same for all priors
+            prior = f", {y.name.split('/')[1]}" if y.name.startswith("samples/") else ""
+            plots.append(wr.ScatterPlot(title=f"{y.title} against {x.title}{prior}", x=x.name, y=y.name))
     return plots
-
-
-def _found(name: str) -> Metric:
-    metric = find(name)
-    assert metric is not None, name
-    return metric
 
 
 def _images(priors: list[str]) -> list[wr.MediaBrowser]:

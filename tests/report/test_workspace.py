@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import aevq
-from aevq.report.records import COLUMNS
+from aevq.report.records import comparison_rows
 from aevq.report.workspace import specification, workspace
 from aevq.train import main as train_main
 from helpers.small_runs import QUICK, SMALL
@@ -136,8 +136,8 @@ def test_the_summary_holds_the_runs_metrics(runs):
 
 def test_the_table_has_one_row_for_each_prior(runs):
     for name, run in runs.items():
-        assert run.table["columns"] == list(COLUMNS)
-        rows = [dict(zip(COLUMNS, row, strict=True)) for row in run.table["data"]]
+        assert run.table["columns"] == list(comparison_rows(run.run.result, [])[0])
+        rows = [dict(zip(run.table["columns"], row, strict=True)) for row in run.table["data"]]
         assert sorted(row["prior"] for row in rows) == sorted(run.run.prior_names())
         metrics = run.run.result.metrics
         for row in rows:
