@@ -19,7 +19,7 @@ from aevq.metrics.subject import Measure, Subject
 from aevq.priors import Prior
 from aevq.priors.available import priors_for
 from aevq.report.console import metrics_table, short_path
-from aevq.report.plots.run import draw_samples
+from aevq.report.plots import draw_samples
 from aevq.report.records import EvaluationFile, read_evaluation
 from aevq.runs.folder import write_json
 from aevq.runs.result import SCHEMA_VERSION, git_state, versions

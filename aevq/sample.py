@@ -6,7 +6,7 @@ from pathlib import Path
 from aevq.config.checks import PositiveInt, Seed, settings
 from aevq.config.command_line import options_command
 from aevq.errors import UserError
-from aevq.report.plots.grids import save_grid
+from aevq.report.plots import save_grid
 from aevq.runs.run import load
 from aevq.training.allocator import keep_freed_memory
 

@@ -81,7 +81,7 @@ def train(
     from aevq.metrics.subject import Subject
     from aevq.nn.distributed import sharing_chunks
     from aevq.report.console import print_summary
-    from aevq.report.plots.run import draw_run
+    from aevq.report.plots import draw_run
     from aevq.training.fit import fit_model, fit_priors, model_trainer
     from aevq.training.parts import build_parts, to_plain
     from aevq.training.recording import record_metrics, record_training, recording

@@ -18,7 +18,7 @@ from aevq.errors import UserError, expect
 from aevq.metrics.protocol import EvaluationSettings
 from aevq.models import LatentModel
 from aevq.priors import Prior
-from aevq.report.plots.run import PlotSettings
+from aevq.report.plots import PlotSettings
 from aevq.training.loggers import RunLogger
 from aevq.training.trainer import Trainers
 

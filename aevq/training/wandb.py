@@ -16,7 +16,7 @@ from typing_extensions import override
 from aevq.config.checks import Text
 from aevq.errors import UserError
 from aevq.files import atomic_write
-from aevq.report.rows import COLUMNS, comparison_rows
+from aevq.report.records import comparison_rows
 from aevq.runs.result import Result
 from aevq.training.loggers import RunLogger, costs
 
@@ -108,7 +108,8 @@ class Wandb(RunLogger, WandbLogger):
     @override
     def publish(self, result: Result, priors: Iterable[str], images: Sequence[Path]) -> None:
         self.experiment.summary.update(result.metrics | costs(result))
-        self.log_table("comparison", list(COLUMNS), comparison_rows(result, priors))
+        rows = comparison_rows(result, priors)
+        self.log_table("comparison", list(rows[0]), [list(row.values()) for row in rows])
         for path in images:
             self.log_image(f"final/{path.stem}", [str(path)])
 
