@@ -33,7 +33,7 @@ from aevq.config.terminal import quiet_libraries
 from aevq.data import MNISTDataModule, to_unit
 from aevq.metrics.protocol import EvaluationSettings
 from aevq.models import LatentModel
-from aevq.report.plots.run import PlotSettings
+from aevq.report.plots import PlotSettings
 from aevq.runs.run import Run
 from aevq.training.allocator import keep_freed_memory
 from aevq.training.fit import fit_model, model_trainer

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from aevq.errors import UserError
 from aevq.files import atomic_write
-from aevq.report.folders import collect
+from aevq.report.records import collect
 from aevq.report.groups import IGNORED_KEYS
 from experiments.common.study import Study
 
