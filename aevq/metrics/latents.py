@@ -31,15 +31,7 @@ NEIGHBOURS = 5
 
 
 def codebook_metrics(codes: Tensor, num_codes: int) -> dict[str, float]:
-    """Return how a codebook is used over a whole split.
-
-    Args:
-        codes: All codes of the split, int64 of any shape.
-        num_codes: K.
-
-    Returns:
-        `codebook/perplexity` (1 to K) and `codebook/usage` (share of codes that occur), of the counts over the split.
-    """
+    """Return `codebook/perplexity` (1 to K) and `codebook/usage` (share of codes that occur) of a split's codes."""
     counts = code_counts(codes, num_codes)
     return {"codebook/perplexity": float(perplexity(counts)), "codebook/usage": float(usage(counts))}
 

@@ -31,15 +31,9 @@ PCA_CHUNK = 5000  # images in float64 at once
 
 
 def reconstruction_metrics(x: Tensor, x_hat: Tensor) -> dict[str, float]:
-    """Return the metrics that need no network.
+    """Return the metrics that need no network, of originals and reconstructions, `(N, C, H, W)` in [0, 1].
 
-    Args:
-        x: Originals, `(N, C, H, W)` in [0, 1].
-        x_hat: Reconstructions, of the same shape.
-
-    Returns:
-        `reconstruction/mse`, `/l1`, `/psnr` (dB; infinite if nothing differs), `/ssim`, `/cross_entropy` (nats per
-        image) and `/sharpness`.
+    `reconstruction/psnr` is infinite if nothing differs.
     """
     error = (x_hat - x).double()
     inside = x_hat.double().clamp(HALF_A_GREY_LEVEL, 1 - HALF_A_GREY_LEVEL)
