@@ -21,15 +21,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from typing_extensions import override
 
-from aevq.config import checks
-from aevq.config.checks import Configurable, ImageShape, Name, NonNegativeInt, PositiveInt, Seed
+from aevq.config.checks import ArgumentError, Configurable, ImageShape, Name, NonNegativeInt, PositiveInt, Seed
 from aevq.data.binarize import BINARIZERS, bytes_sha256, to_unit
 from aevq.data.loader import DeviceLoader, Transform
 from aevq.data.splits import SPLIT_NAMES, Split, Splits, fingerprint, split_off_validation
@@ -93,7 +92,7 @@ class ImageDataModule(Configurable, LightningDataModule, ABC):
     def require(self, ok: bool, argument: str, expected: str, got: object) -> None:
         """Raise an ArgumentError that names an argument of the constructor if it is not `ok`."""
         if not ok:
-            raise checks.ArgumentError(argument, f"expected {expected}, got {got!r}", type(self).__name__)
+            raise ArgumentError(argument, f"expected {expected}, got {got!r}", type(self).__name__)
 
     @cached_property
     def splits(self) -> Splits:
@@ -107,11 +106,6 @@ class ImageDataModule(Configurable, LightningDataModule, ABC):
     @override
     def setup(self, stage: str | None = None) -> None:
         self.prepare()
-
-    @property
-    def used_config(self) -> dict[str, Any]:
-        """Configuration node that builds a data module of the data really used."""
-        return checks.to_config(self) | {"name": self.name}
 
     @property
     def train_size(self) -> int:

@@ -85,7 +85,7 @@ class Source:
         path = _path(folder, file)
         try:
             return _parse(self._raw(path.read_bytes(), file, zipped=path.suffix == ".gz"), file)
-        except (ValueError, OSError, EOFError, zlib.error, struct.error) as error:
+        except (ValueError, OSError, EOFError, zlib.error) as error:
             reason = " ".join(str(error).split())
             raise UserError(f"{path}: {reason}. Delete a damaged file to have it downloaded again") from error
 
@@ -154,7 +154,7 @@ def _missing(folder: Path) -> list[str]:
 def _parse(raw: bytes, file: str) -> Tensor:
     """Return images uint8 `(N, 28, 28)` or labels int64 `(N,)`."""
     dims = 3 if "images" in file else 1
-    magic, *shape = struct.unpack_from(f">{1 + dims}I", raw)
+    magic, *shape = struct.unpack_from(f">{1 + dims}I", raw.ljust(16, b"\0"))
     data = raw[4 * (1 + dims) :]
     ok = magic == 2048 + dims and len(data) == math.prod(shape) and shape[1:] in ([28, 28], [])
     if not ok or (dims == 1 and max(data, default=0) >= 10):

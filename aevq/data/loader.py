@@ -125,11 +125,7 @@ class _EpochListener:
     """
 
     def __init__(self, loader: DeviceLoader) -> None:
-        self._loader = loader
-
-    @property
-    def sampler(self) -> _EpochListener:
-        return self
+        self._loader, self.sampler = loader, self
 
     def set_epoch(self, epoch: int) -> None:
         if self._loader.state_dict() == {"epoch": 0, "position": 0}:

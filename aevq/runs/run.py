@@ -1,8 +1,6 @@
 """A run that is read from its folder: everything after training knows a run only by its folder.
 
-import aevq
-run = aevq.load("latest")
-run.sample(64, prior="mixture", seed=0)      # (64, 1, 28, 28) in [0, 1]
+aevq.load("latest").sample(64, prior="mixture", seed=0)      # (64, 1, 28, 28) in [0, 1]
 """
 
 from __future__ import annotations
