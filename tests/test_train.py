@@ -372,7 +372,7 @@ def test_a_sweep_of_another_launcher_over_all_three_models_has_a_run_for_each(co
     assert code == 0, err
     (folder,) = (tmp_path / "runs" / "sweep").iterdir()
     results = {path.parent.name: json.loads(path.read_text()) for path in sorted(folder.glob("*/result.json"))}
-    assert list(results) == ["0_ae_mnist5k_s1", "1_vae_mnist5k_s1", "2_vqvae_mnist5k_s1"]
+    assert list(results) == ["0_ae_mnist5k_s0", "1_vae_mnist5k_s0", "2_vqvae_mnist5k_s0"]
     assert {result["status"] for result in results.values()} == {"finished"}
     assert (folder / "report" / "index.html").is_file()
 
