@@ -50,7 +50,7 @@ def recording(parts: Parts, run: Run) -> Iterator[Recorder]:
         try:
             with recorder.running():
                 if active:
-                    atomic_write(run.path / CONFIG_FILE, redact(OmegaConf.to_yaml(OmegaConf.create(config))))
+                    atomic_write(run.path / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.create(config)))
                     _remove_outdated(run)
                 for logger in parts.trainers.loggers if active else []:
                     logger.start(run.path, config, (type(parts.model).__name__.lower(), parts.data.name))
@@ -82,6 +82,26 @@ def record_metrics(result: Result, metrics: dict[str, float], run: Run, parts: P
         log.warning("objective: the run has no metric %r; %s", objective, did_you_mean(objective, metrics))
 
 
+<<<<<<< HEAD
+=======
+def _stored_config(parts: Parts) -> dict[str, Any]:
+    """Return the configuration that makes this run again: with the data really used, and without known secrets."""
+    data = parts.config["data"]
+    if parts.data.name != data.get("name", parts.data.name):  # the embedded images stand in
+        data = to_config(parts.data)
+    return _redacted(parts.config | {"data": data, "resume": None})
+
+
+def _redacted(value: Any) -> Any:
+    """Return plain values with every known secret in their texts replaced."""
+    if isinstance(value, dict):
+        return {key: _redacted(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_redacted(inner) for inner in value]
+    return redact(value) if isinstance(value, str) else value
+
+
+>>>>>>> h/train
 def _remove_outdated(run: Run) -> None:
     """Remove what was measured and drawn of a resumed run's older weights, and checkpoints that a kill left torn."""
     for path in (run.path / "evaluation.json", *run.images.rglob("*.png"), *run.path.rglob(".*.ckpt.*")):
