@@ -39,7 +39,8 @@ def recording(parts: Parts, run: Run) -> Iterator[Recorder]:
     """
     active = rank() == 0
     # What makes this run again: with the data really used, others where the embedded images stand in.
-    config = parts.config | {"data": parts.config["data"] | {"name": parts.data.name}, "resume": None}
+    data = parts.config["data"] | {"name": parts.data.name}
+    config = _redacted(parts.config | {"data": data, "resume": None})
     with run.claimed() if active else nullcontext():
         result = _resumed_result(parts, run) if is_run(run.path) else _first_result(parts, run)
         recorder = Recorder(run.path, result, active)
@@ -82,16 +83,6 @@ def record_metrics(result: Result, metrics: dict[str, float], run: Run, parts: P
         log.warning("objective: the run has no metric %r; %s", objective, did_you_mean(objective, metrics))
 
 
-<<<<<<< HEAD
-=======
-def _stored_config(parts: Parts) -> dict[str, Any]:
-    """Return the configuration that makes this run again: with the data really used, and without known secrets."""
-    data = parts.config["data"]
-    if parts.data.name != data.get("name", parts.data.name):  # the embedded images stand in
-        data = to_config(parts.data)
-    return _redacted(parts.config | {"data": data, "resume": None})
-
-
 def _redacted(value: Any) -> Any:
     """Return plain values with every known secret in their texts replaced."""
     if isinstance(value, dict):
@@ -101,7 +92,6 @@ def _redacted(value: Any) -> Any:
     return redact(value) if isinstance(value, str) else value
 
 
->>>>>>> h/train
 def _remove_outdated(run: Run) -> None:
     """Remove what was measured and drawn of a resumed run's older weights, and checkpoints that a kill left torn."""
     for path in (run.path / "evaluation.json", *run.images.rglob("*.png"), *run.path.rglob(".*.ckpt.*")):
