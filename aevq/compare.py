@@ -11,7 +11,7 @@ from rich.console import Console
 from aevq.config.command_line import options_command
 from aevq.config.terminal import harmless
 from aevq.errors import UserError
-from aevq.report.comparison import Comparison, compare_folders, write_report
+from aevq.report.comparison import compare_folders, write_report
 from aevq.report.console import short_path
 from aevq.report.tables import terminal_table
 from aevq.runs.folder import find_folder, is_run
@@ -44,10 +44,7 @@ class Options:
 def compare(
     folders: Sequence[str | Path], out: str | Path | None = None, allow_mixed: bool = False, runs: str | Path = "runs"
 ) -> Path:
-    """Write the report of the runs in `folders` and print its main table; arguments as in `Options`.
-
-    Returns:
-        Path of its index.html.
+    """Write the report of runs, print its main table and return the path of its index.html; arguments as in `Options`.
 
     Raises:
         UserError: If there is no such run, a file of one is damaged, or runs are not comparable.
@@ -58,28 +55,19 @@ def compare(
     in_sweep = len(paths) == 1 and not is_run(paths[0])
     comparison = compare_folders(paths, allow_mixed)
     index = write_report(comparison, Path(out) if out else (paths[0] if in_sweep else Path()) / "report")
-    _print(comparison, index)
-    return index
-
-
-def _print(comparison: Comparison, index: Path) -> None:
     console = Console(highlight=False, markup=False)
     if comparison.headline:
         console.print(terminal_table(comparison.headline, SHOWN))
     lines = [f"{job.status}: {job.name}  {job.error or ''}" for job in comparison.collection.unfinished]
-    lines += [f"warning: {warning}" for warning in comparison.warnings]
-    for line in lines:
+    for line in (*lines, *(f"warning: {warning}" for warning in comparison.warnings)):
         console.print(harmless(" ".join(line.split())), soft_wrap=True)
     console.print(f"report  {short_path(index.absolute())}", soft_wrap=True)
+    return index
 
 
 def main() -> None:
     """Run the command line."""
-    options_command(
-        lambda options: compare(options.folders, options.out, options.allow_mixed, options.runs),
-        Options(),
-        words="folders",
-    )
+    options_command(lambda options: compare(**vars(options)), Options(), words="folders")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`python -m aevq.dashboard push=true`: create the W&B workspace that compares the runs of a project."""
+"""`python -m aevq.dashboard push=true`: the W&B workspace that compares a project's runs, made from code."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ __all__ = ["Options", "dashboard", "main"]
 
 @settings
 class Options:
-    """Create the W&B workspace that compares the runs of a project.
+    """Make the W&B workspace that compares a project's runs.
 
-    python -m aevq.dashboard out=dashboard.json     write its specification, without a network
-    python -m aevq.dashboard push=true              publish it as a new saved view of the project
+    python -m aevq.dashboard out=dashboard.json     writes its specification; needs no network
+    python -m aevq.dashboard push=true              publishes it as a new saved view of the project
 
     Attributes:
         entity: User or team; by default your own.
-        project: W&B project, `logger.wandb.project` of the runs.
-        name: Name of the workspace.
-        out: JSON file to write if the workspace is not published.
-        push: Whether to publish the workspace; you must be logged in.
+        project: W&B project, the runs' `logger.wandb.project`.
+        name: What the workspace is called.
+        out: JSON to write, unless the workspace is published.
+        push: Whether to publish it; you must be logged in.
     """
 
     entity: str | None = None
@@ -39,41 +39,36 @@ class Options:
 
 
 def dashboard(options: Options) -> str:
-    """Write the specification or publish the workspace, and print where.
-
-    Returns:
-        Path or URL.
+    """Write the specification or publish the workspace; print and return its path or URL.
 
     Raises:
-        UserError: If the package that builds workspaces is missing, `out` cannot be written, or W&B refuses it.
+        UserError: If the package that builds workspaces is missing, `out` cannot be written, or W&B does not take it.
     """
     try:
         from aevq.report.workspace import specification, workspace
     except ModuleNotFoundError as error:
         raise UserError(f"dashboard: {error.name} is not installed; pip install aevq[dashboard]") from error
-    if options.push:
-        from aevq.training.wandb import logged_in  # imports Lightning, which takes seconds
-
-        if not logged_in():
-            raise UserError("push: not logged in to W&B; run `wandb login`, or set WANDB_API_KEY")
     board = workspace(options.entity or "", options.project, options.name)
-    where = _publish(board) if options.push else _write(specification(board), Path(options.out))
+    if options.push:
+        where = _publish(board)
+    else:
+        where = options.out
+        try:
+            atomic_write(Path(where), specification(board))
+        except OSError as error:
+            raise UserError(f"out: cannot write {where} ({error.strerror})") from error
     print(where)
     return where
 
 
-def _write(text: str, path: Path) -> str:
-    try:
-        atomic_write(path, text)
-    except OSError as error:
-        raise UserError(f"out: cannot write {path} ({error.strerror})") from error
-    return str(path)
-
-
 def _publish(board: Workspace) -> str:
-    """Save the workspace as a new view and return its URL."""
-    import wandb  # slow to import
+    """Save a workspace as a new view and return its URL."""
+    import wandb  # slow to import, and aevq.training imports Lightning
 
+    from aevq.training.wandb import logged_in
+
+    if not logged_in():
+        raise UserError("push: not logged in to W&B; run `wandb login`, or set WANDB_API_KEY")
     try:
         board.entity = board.entity or wandb.Api().default_entity or ""
         return str(board.save().url)
@@ -82,7 +77,7 @@ def _publish(board: Workspace) -> str:
 
 
 def main() -> None:
-    """Entry point of the command line."""
+    """Run the command line."""
     options_command(dashboard, Options())
 
 

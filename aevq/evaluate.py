@@ -1,7 +1,5 @@
 """`python -m aevq.evaluate run=latest`: the whole protocol on a finished run, with every prior for its latents."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import asdict, field
 from pathlib import Path
@@ -21,17 +19,14 @@ from aevq.metrics.subject import Measure, Subject
 from aevq.priors import Prior
 from aevq.priors.available import priors_for
 from aevq.report.console import metrics_table, short_path
-from aevq.report.plots.run import draw_samples
+from aevq.report.plots import draw_samples
 from aevq.report.records import EvaluationFile, read_evaluation
 from aevq.runs.folder import write_json
-from aevq.runs.provenance import git_state, versions
-from aevq.runs.result import SCHEMA_VERSION
+from aevq.runs.result import SCHEMA_VERSION, git_state, versions
 from aevq.runs.run import Run, load
 from aevq.training.allocator import keep_freed_memory
 from aevq.training.fit import fit_priors
 from aevq.training.trainer import Trainers
-
-__all__ = ["Options", "evaluate", "main"]
 
 log = logging.getLogger("aevq")
 

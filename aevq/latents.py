@@ -14,8 +14,6 @@ from aevq.errors import expect_int
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["CodeSpec", "LatentSet", "LatentSpec", "VectorSpec"]
-
 
 @dataclass(frozen=True)
 class VectorSpec:
@@ -58,10 +56,8 @@ class LatentSet:
     """Encoded images and their labels, to which a prior is fitted.
 
     Attributes:
-        train: Latents of the train split, `(N, *spec.shape)`.
-        train_labels: Their classes, int64 `(N,)`.
-        val: Latents of the validation split, for early stopping, `(M, *spec.shape)`.
-        val_labels: Their classes, int64 `(M,)`.
+        train: Latents of the train split, `(N, *spec.shape)`, with their classes, int64 `(N,)`.
+        val: Latents of the validation split, for early stopping, with their classes.
     """
 
     train: Tensor

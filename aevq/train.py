@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,12 +30,8 @@ from aevq.runs.sweep_record import read_sweep
 from aevq.sweeps import RememberSweep, resume_sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from aevq.runs.run import Run
     from aevq.training.run_folder import SweepJobPlace
-
-__all__ = ["fit", "main", "train"]
 
 RESUME_SWEEP = "resume_sweep="
 NOT_CHANGES = ("resume", "debug", "trust", "paths.runs")  # keys that do not change a resumed run
@@ -44,7 +41,7 @@ def fit(*overrides: str) -> Run:
     """Train from Python, as `python -m aevq.train <overrides>` does.
 
     Args:
-        *overrides: For example `"model=vae", "trainer.max_steps=100"`.
+        *overrides: For example `"model=vae", "trainer.max_steps=100"`, or `"resume=latest"`.
 
     Returns:
         The finished run.
@@ -52,7 +49,8 @@ def fit(*overrides: str) -> Run:
     Raises:
         UserError: If an override is wrong.
     """
-    return train(compose(*overrides))
+    config = compose(*overrides)
+    return train(config) if config.resume is None else _resume(config, list(overrides))
 
 
 def train(
@@ -83,7 +81,7 @@ def train(
     from aevq.metrics.subject import Subject
     from aevq.nn.distributed import sharing_chunks
     from aevq.report.console import print_summary
-    from aevq.report.plots.run import draw_run
+    from aevq.report.plots import draw_run
     from aevq.training.fit import fit_model, fit_priors, model_trainer
     from aevq.training.parts import build_parts, to_plain
     from aevq.training.recording import record_metrics, record_training, recording
@@ -136,34 +134,22 @@ def main() -> None:
 
 
 def task(config: DictConfig) -> float | None:
-    """Do one run of the command line, new or resumed.
-
-    Args:
-        config: As composed by Hydra.
-
-    Returns:
-        The value of the metric `objective`, for a sweeper; None where the run has no such metric.
+    """Do one run of the command line, new or resumed; return its metric `objective`, if it has that, for a sweeper.
 
     Raises:
         UserError: If an argument is wrong; nothing is written then.
     """
-    from aevq.runs.run import Run
     from aevq.training.allocator import keep_freed_memory
 
     terminal_logging()  # another launcher may call this function and not `main`
     quiet_libraries()
     keep_freed_memory()
-    if config.resume is None:
-        # What was typed may name any class; a job read from the folder of a sweep only trusted ones.
-        trust = tuple(config.trust) if os.environ.get(TRUST_ONLY) else EVERYTHING
-        return train(config, None, trust, _place(config)).result.objective_value
-    run = Run(find_run(str(config.resume), Path(config.paths.runs), "resume"), config.trust)
-    changes = _changes()
-    if run.result.status == "finished" and not changes:
-        report_status(folder=str(run.path))
-        print(f"{run.path.name} is finished; nothing to resume")
-        return run.result.objective_value
-    return train(_resumed_config(run, config, changes), run, tuple(config.trust)).result.objective_value
+    if config.resume is not None:
+        overrides: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+        return _resume(config, overrides).result.objective_value
+    # What was typed may name any class; a job read from the folder of a sweep only trusted ones.
+    trust = tuple(config.trust) if os.environ.get(TRUST_ONLY) else EVERYTHING
+    return train(config, None, trust, _place(config)).result.objective_value
 
 
 def end_sweep(folder: Path) -> None:
@@ -202,19 +188,26 @@ def _place(config: DictConfig) -> SweepJobPlace | None:
     return SweepJobPlace(Path(hydra.sweep.dir).absolute(), int(hydra.job.num))
 
 
-def _changes() -> list[str]:
-    """Return the keys that the command line of a resumed run changes, as typed."""
-    typed: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
-    keys = (override.key_or_group for override in OverridesParser.create().parse_overrides(typed))
-    return [key for key in keys if key not in NOT_CHANGES]
+def _resume(config: DictConfig, overrides: list[str]) -> Run:
+    """Resume the run that `config.resume` names, with what else the overrides change.
+
+    Raises:
+        UserError: If there is no such run, or it would become another one.
+    """
+    from aevq.runs.run import Run
+
+    run = Run(find_run(str(config.resume), Path(config.paths.runs), "resume"), config.trust)
+    keys = (override.key_or_group for override in OverridesParser.create().parse_overrides(overrides))
+    changes = [key for key in keys if key not in NOT_CHANGES]
+    if run.result.status == "finished" and not changes:
+        report_status(folder=str(run.path))
+        print(f"{run.path.name} is finished; nothing to resume")
+        return run
+    return train(_resumed_config(run, config, changes), run, tuple(config.trust))
 
 
 def _resumed_config(run: Run, config: DictConfig, changes: list[str]) -> DictConfig:
-    """Return the run's own configuration with the values that the command line changes.
-
-    Raises:
-        UserError: If the command line changes more than single values: that would be another run.
-    """
+    """Return the run's own configuration with the single values that the command line changes."""
     stored = run.config
     for key in changes:
         if "/" in key or OmegaConf.is_config(OmegaConf.select(stored, key)):

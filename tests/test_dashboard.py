@@ -90,7 +90,7 @@ def test_a_push_without_a_key_explains_how_to_log_in_and_writes_nothing(command,
 def test_a_push_to_a_server_that_does_not_answer(command, monkeypatch):
     monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    assert "push: http://127.0.0.1:9 does not answer" in error_of(command, "push=true")
+    assert "push: W&B refused (Failed to verify credentials with http://127.0.0.1:9" in error_of(command, "push=true")
 
 
 def test_a_folder_that_is_not_there(command):

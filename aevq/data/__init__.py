@@ -4,14 +4,11 @@ A new data set is a subclass of `ImageDataModule` with one method, and a yaml. N
 or run folders.
 """
 
-from __future__ import annotations
-
 from aevq.data.binarize import to_unit
 from aevq.data.datamodule import ImageDataModule
 from aevq.data.loader import DeviceLoader, Transform, mix
-from aevq.data.mnist import MNISTDataModule, embedded_digits
+from aevq.data.mnist import MNISTDataModule, StackedMNISTDataModule, embedded_digits
 from aevq.data.splits import SPLIT_NAMES, Split, Splits, fingerprint, some_rows
-from aevq.data.stacked import StackedMNISTDataModule
 
 __all__ = [
     "SPLIT_NAMES",

@@ -16,8 +16,6 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-__all__ = ["BINARIZERS", "DynamicBinarizer", "GreyLevels", "ThresholdBinarizer", "bytes_sha256", "to_unit"]
-
 # These seeds are part of the evaluation protocol: another seed changes every reported likelihood.
 _DRAW_SEEDS = {"train": 20_150_901, "val": 20_150_902, "test": 20_150_903}
 
@@ -54,23 +52,18 @@ class ThresholdBinarizer(GreyLevels):
 class DynamicBinarizer(GreyLevels):
     """Draws each pixel; its grey level is the probability of a 1."""
 
-    def __init__(self) -> None:
-        self._generators: dict[torch.device, torch.Generator] = {}
-
     @override
     def batch(self, images: Tensor, seed: int) -> Tensor:
-        if images.device not in self._generators:
-            self._generators[images.device] = torch.Generator(images.device)
-        return self._draw(images, self._generators[images.device].manual_seed(seed)).float()
+        return self._draw(images, seed).float()
 
     @override
     def freeze(self, images: Tensor, split: str) -> Tensor:
-        draw = self._draw(images.cpu(), torch.Generator().manual_seed(_DRAW_SEEDS[split]))
-        return (draw.byte() * 255).to(images.device)
+        return (self._draw(images.cpu(), _DRAW_SEEDS[split]).byte() * 255).to(images.device)
 
     @staticmethod
-    def _draw(images: Tensor, generator: torch.Generator) -> Tensor:
+    def _draw(images: Tensor, seed: int) -> Tensor:
         # u is uniform on 0 … 254, so P(u < byte) = byte / 255 exactly: byte 0 always gives 0, byte 255 always 1.
+        generator = torch.Generator(images.device).manual_seed(seed)
         u = torch.empty(images.shape, dtype=torch.uint8, device=images.device)
         return u.random_(0, 255, generator=generator) < images
 

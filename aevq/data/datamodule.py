@@ -21,29 +21,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from typing_extensions import override
 
-from aevq.config.checks import (
-    ArgumentError,
-    Configurable,
-    ImageShape,
-    Name,
-    NonNegativeInt,
-    PositiveInt,
-    Seed,
-    to_config,
-)
+from aevq.config.checks import ArgumentError, Configurable, ImageShape, Name, NonNegativeInt, PositiveInt, Seed
 from aevq.data.binarize import BINARIZERS, bytes_sha256, to_unit
 from aevq.data.loader import DeviceLoader, Transform
 from aevq.data.splits import SPLIT_NAMES, Split, Splits, fingerprint, split_off_validation
 from aevq.errors import expect
-
-__all__ = ["ImageDataModule"]
 
 
 class ImageDataModule(Configurable, LightningDataModule, ABC):
@@ -63,9 +52,6 @@ class ImageDataModule(Configurable, LightningDataModule, ABC):
 
     Attributes:
         name: Name of the data really used, once they are read: a subclass may use a substitute.
-
-    Raises:
-        ArgumentError: If an argument is bad. Nothing is read before `prepare`.
     """
 
     def __init__(
@@ -90,23 +76,15 @@ class ImageDataModule(Configurable, LightningDataModule, ABC):
         self.batch_size, self.eval_batch_size, self.seed = batch_size, eval_batch_size, seed
         self.binarize, self.binarizer = binarize, BINARIZERS[binarize]()
         self._frozen: dict[str, Tensor] = {}
-        self.require(
-            leave_out is None or leave_out < num_classes, "leave_out", f"a class below {num_classes}", leave_out
-        )
+        below = leave_out is None or leave_out < num_classes
+        self.require(below, "leave_out", f"a class below {num_classes}", leave_out)
 
     @abstractmethod
     def read(self) -> tuple[Split, Split]:
-        """Return the train and the test images with their labels; called once.
-
-        Images are uint8 `(N, C, H, W)`, or `(N, H, W)` if there is one channel. Labels are integers `(N,)`.
-        """
+        """Return train and test data, once: uint8 `(N, C, H, W)` or `(N, H, W)`, and integer labels `(N,)`."""
 
     def make_splits(self) -> Splits:
-        """Return the train, validation and test split; by default the validation split is drawn from the train images.
-
-        Raises:
-            UserError: If the data cannot be read or are not as stated.
-        """
+        """Return the three splits; by default the validation split is drawn from the train images."""
         train, test = self.read()
         train, test = self._checked(train, "train"), self._checked(test, "test")
         return split_off_validation(train, test, self.val_size, self.split_seed)
@@ -119,25 +97,15 @@ class ImageDataModule(Configurable, LightningDataModule, ABC):
     @cached_property
     def splits(self) -> Splits:
         """Train, validation and test split, uint8; read at the first access."""
-        splits = self.make_splits()
-        return splits if self.leave_out is None else splits.without(self.leave_out)
+        return self.make_splits().without(self.leave_out)
 
     def prepare(self) -> None:
-        """Read the data. A second call does nothing.
-
-        Raises:
-            UserError: If the data cannot be read or are not as stated.
-        """
+        """Read the data, once; raise a UserError if they cannot be read or are not as stated."""
         _ = self.splits
 
     @override
     def setup(self, stage: str | None = None) -> None:
         self.prepare()
-
-    @property
-    def used_config(self) -> dict[str, Any]:
-        """Configuration node that builds a data module of the data really used."""
-        return to_config(self) | {"name": self.name}
 
     @property
     def train_size(self) -> int:
@@ -160,10 +128,7 @@ class ImageDataModule(Configurable, LightningDataModule, ABC):
         return {split: bytes_sha256(self._evaluated(split)) for split in ("val", "test")}
 
     def images(self, split: str) -> Tensor:
-        """Return all images of a split as evaluation sees them: float32 `(N, C, H, W)` in [0, 1], on the CPU.
-
-        With `binarize: dynamic` this is the fixed draw.
-        """
+        """Return a split's images as evaluation sees them, after a fixed draw: float32 `(N, C, H, W)`, on the CPU."""
         return to_unit(self._evaluated(split))
 
     def labels(self, split: str) -> Tensor:
@@ -176,12 +141,12 @@ class ImageDataModule(Configurable, LightningDataModule, ABC):
 
     @override
     def train_dataloader(self) -> DeviceLoader:
-        """Return shuffled full batches; their order and random draws depend on the seed of the run.
+        """Return shuffled full batches; their order and random draws depend on the seed of the run."""
 
-        Raises:
-            UserError: If the train split does not fill one batch.
-        """
-        loader = self._loader("train", self.splits.train.images, self.batch_size, self._draw, training=True)
+        def binarized(batch: tuple[Tensor, ...], seed: int) -> tuple[Tensor, ...]:
+            return self.binarizer.batch(batch[0], seed), batch[1]
+
+        loader = self._loader("train", self.splits.train.images, binarized, training=True)
         fits = f"at most {len(self.splits.train) // loader.world_size} (train images per process)"
         expect(len(loader) > 0, "data.batch_size", fits, self.batch_size)
         return loader
@@ -189,25 +154,25 @@ class ImageDataModule(Configurable, LightningDataModule, ABC):
     @override
     def val_dataloader(self) -> DeviceLoader:
         """Return the validation images in order, each once."""
-        return self._loader("val", self._evaluated("val"), self.eval_batch_size, _as_unit)
+        return self._loader("val", self._evaluated("val"), _as_unit)
 
     @override
     def test_dataloader(self) -> DeviceLoader:
         """Return the test images in order, each once."""
-        return self._loader("test", self._evaluated("test"), self.eval_batch_size, _as_unit)
+        return self._loader("test", self._evaluated("test"), _as_unit)
 
     def _checked(self, split: Split, part: str) -> Split:
-        """Check what `read` returned, and bring it to the shapes and types of a split."""
+        """Check what `read` returned, and convert it to the shapes and types of a split."""
         images, labels = split.images, split.labels
         images = images.unsqueeze(1) if images.ndim == 3 else images
-        what = f"{self.name}: {part}"
-        expect(images.dtype == torch.uint8, f"{what} images", "uint8", images.dtype)
+        of_images, of_labels = (f"{self.name}: {part} {what}" for what in ("images", "labels"))
         shape, sizes = tuple(images.shape), ", ".join(map(str, self.image_shape))
-        expect(shape[1:] == self.image_shape, f"{what} images", f"shape (N, {sizes})", shape)
-        expect(tuple(labels.shape) == shape[:1], f"{what} labels", f"shape ({shape[0]},)", tuple(labels.shape))
-        expect(len(labels) > 0, f"{what} images", "at least one", 0)
+        expect(images.dtype == torch.uint8, of_images, "uint8", images.dtype)
+        expect(shape[1:] == self.image_shape, of_images, f"shape (N, {sizes})", shape)
+        expect(tuple(labels.shape) == shape[:1], of_labels, f"shape ({shape[0]},)", tuple(labels.shape))
+        expect(len(labels) > 0, of_images, "at least one", 0)
         low, high = int(labels.min()), int(labels.max())
-        expect(low >= 0 and high < self.num_classes, f"{what} labels", f"in [0, {self.num_classes})", (low, high))
+        expect(low >= 0 and high < self.num_classes, of_labels, f"in [0, {self.num_classes})", (low, high))
         return Split(images.contiguous(), labels.long())
 
     def _evaluated(self, split: str) -> Tensor:
@@ -215,18 +180,12 @@ class ImageDataModule(Configurable, LightningDataModule, ABC):
             self._frozen[split] = self.binarizer.freeze(self.splits[split].images, split)
         return self._frozen[split]
 
-    def _draw(self, batch: tuple[Tensor, ...], seed: int) -> tuple[Tensor, ...]:
-        images, labels = batch
-        return self.binarizer.batch(images, seed), labels
-
-    def _loader(
-        self, split: str, images: Tensor, batch_size: int, transform: Transform, training: bool = False
-    ) -> DeviceLoader:
+    def _loader(self, split: str, images: Tensor, transform: Transform, training: bool = False) -> DeviceLoader:
         trainer = self.trainer
         device = trainer.strategy.root_device if trainer else torch.device("cpu")
         return DeviceLoader(
             (images.to(device), self.labels(split).to(device)),
-            batch_size,
+            self.batch_size if training else self.eval_batch_size,
             seed=self.seed,
             shuffle=training and not getattr(trainer, "overfit_batches", 0),  # overfitting repeats a few images
             drop_last=training,
@@ -237,5 +196,4 @@ class ImageDataModule(Configurable, LightningDataModule, ABC):
 
 
 def _as_unit(batch: tuple[Tensor, ...], seed: int) -> tuple[Tensor, ...]:
-    images, labels = batch
-    return to_unit(images), labels
+    return to_unit(batch[0]), batch[1]

@@ -1,4 +1,4 @@
-"""The files of MNIST, Fashion-MNIST and KMNIST: found or downloaded, checked, and read by torchvision.
+"""The files of MNIST, Fashion-MNIST and KMNIST: found or downloaded, checked and parsed.
 
 The files are where torchvision has them, `<root>/MNIST/raw/train-images-idx3-ubyte` and so on, raw or as `.gz`.
 torchvision's own download has no time-out, retries over plain http, does not keep a second process out, and takes a
@@ -14,28 +14,23 @@ from __future__ import annotations
 import gzip
 import hashlib
 import logging
-import tempfile
-import time
+import math
+import struct
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import requests
+import torch
 from filelock import FileLock
 from torch import Tensor
-from torchvision import datasets
-from torchvision.datasets.mnist import read_image_file, read_label_file
 
 from aevq.data.splits import Split
 from aevq.errors import UserError, expect
 from aevq.files import atomic_write
 
-__all__ = ["SOURCES", "Source", "Unreachable", "https_session"]
-
-LARGEST = 1 << 26  # bytes of a file; the largest one, the train images, has 47,040,016
-SLOWEST = 10_000  # bytes per second; a download that is slower when the time-out has passed is given up
+FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 _log = logging.getLogger("aevq.data")
 
@@ -49,22 +44,16 @@ class Source:
     """A data set of four files in the format of MNIST.
 
     Attributes:
-        dataset: torchvision's class, which knows the names of the folder and of the files.
+        name: Name of its folder.
         mirrors: Addresses of folders that hold the `.gz` files, https, tried in this order.
-        sha256: SHA-256 of train images, train labels, test images and test labels.
+        sha256: SHA-256 of each of `FILES`.
         of_gz: Whether `sha256` is of the published `.gz` files, else of the raw files.
     """
 
-    dataset: type[datasets.MNIST]
+    name: str
     mirrors: tuple[str, ...]
-    sha256: tuple[str, ...]
+    sha256: tuple[str, str, str, str]
     of_gz: bool = False
-
-    @property
-    def files(self) -> dict[str, str]:
-        """SHA-256 by file name, in the order of `sha256`."""
-        names = (name.removesuffix(".gz") for name, _ in self.dataset.resources)
-        return dict(zip(names, self.sha256, strict=True))
 
     def read(self, root: Path, download: bool = True, timeout: float = 5.0) -> tuple[Split, Split]:
         """Return the train and the test images. Missing files are downloaded first; else nothing is written.
@@ -78,42 +67,27 @@ class Source:
             Unreachable: If a file is missing and cannot be downloaded or stored.
             UserError: If the content of a file is wrong, on the disk or on a mirror.
         """
-        folder = root / self.dataset.__name__ / "raw"
-        if self._missing(folder):
+        folder = root / self.name / "raw"
+        if _missing(folder):
             try:
                 if not download:
                     raise Unreachable("downloads are switched off")
                 self._download(folder, timeout)
             except Unreachable as error:
-                advice = f"Put its four files ({', '.join(self.files)}; raw or .gz) there"
-                raise Unreachable(f"{self.dataset.__name__} is not in {folder}, and {error}. {advice}") from error
-        train_images, train_labels, test_images, test_labels = (self._tensor(folder, file) for file in self.files)
+                advice = f"Put its four files ({', '.join(FILES)}; raw or .gz) there"
+                raise Unreachable(f"{self.name} is not in {folder}, and {error}. {advice}") from error
+        train_images, train_labels, test_images, test_labels = (self._tensor(folder, file) for file in FILES)
         for images, labels in (train_images, train_labels), (test_images, test_labels):
             expect(len(images) == len(labels) > 0, str(folder), f"{len(images)} labels, one per image", len(labels))
         return Split(train_images[:, None], train_labels), Split(test_images[:, None], test_labels)
 
-    def _missing(self, folder: Path) -> list[str]:
-        return [file for file in self.files if not _path(folder, file).is_file()]
-
     def _tensor(self, folder: Path, file: str) -> Tensor:
-        """Return the images uint8 `(N, 28, 28)` or the labels int64 `(N,)` of a file, checked."""
         path = _path(folder, file)
-        parse = read_image_file if "images" in file else read_label_file
         try:
-            if path.stat().st_size > LARGEST:
-                raise ValueError(f"expected at most {LARGEST} bytes")
-            raw = self._raw(path.read_bytes(), file, zipped=path.suffix == ".gz")
-            with tempfile.TemporaryDirectory() as temporary:
-                unzipped = Path(temporary, file) if path.suffix == ".gz" else path
-                if unzipped != path:  # not beside it: the folder of the data may be read-only
-                    unzipped.write_bytes(raw)
-                tensor = parse(str(unzipped))
-            if tensor.shape[1:] not in ((28, 28), ()) or (tensor.ndim == 1 and int(tensor.max()) >= 10):
-                raise ValueError("expected images of shape (28, 28) or labels below 10")
-        except Exception as error:  # torchvision and gzip raise errors of many types for a damaged file
+            return _parse(self._raw(path.read_bytes(), file, zipped=path.suffix == ".gz"), file)
+        except (ValueError, OSError, EOFError, zlib.error) as error:
             reason = " ".join(str(error).split())
             raise UserError(f"{path}: {reason}. Delete a damaged file to have it downloaded again") from error
-        return tensor
 
     def _raw(self, data: bytes, file: str, zipped: bool) -> bytes:
         """Return the raw content of a file after a check of its SHA-256.
@@ -124,20 +98,21 @@ class Source:
         """
         raw = gzip.decompress(data) if zipped else data
         if zipped or not self.of_gz:
-            expected, got = self.files[file], hashlib.sha256(data if self.of_gz else raw).hexdigest()
+            expected = self.sha256[FILES.index(file)]
+            got = hashlib.sha256(data if self.of_gz else raw).hexdigest()
             if got != expected:
                 raise ValueError(f"expected SHA-256 {expected[:12]}…, got {got[:12]}…")
         return raw
 
     def _download(self, folder: Path, timeout: float) -> None:
         """Download the files that are missing. Of several processes one downloads, and the others wait for it."""
-        with _locked(folder), https_session() as session:
-            for file in self._missing(folder):  # looked up again: another process may have stored them meanwhile
-                content = self._from_mirrors(session, file, timeout)
-                try:
-                    atomic_write(folder / file, content)
-                except OSError as error:
-                    raise Unreachable(f"cannot write {folder / file} ({error.strerror or error})") from error
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder / ".lock"), https_session() as session:
+                for file in _missing(folder):  # looked up again: another process may have stored them meanwhile
+                    atomic_write(folder / file, self._from_mirrors(session, file, timeout))
+        except OSError as error:
+            raise Unreachable(f"cannot write to {folder} ({error.strerror or error})") from error
 
     def _from_mirrors(self, session: requests.Session, file: str, timeout: float) -> bytes:
         """Return the raw content of a file from the first mirror that has the right one."""
@@ -146,7 +121,9 @@ class Source:
             url = f"{mirror}{file}.gz"
             _log.info("downloading %s", url)
             try:
-                return self._raw(_get(session, url, timeout), file, zipped=True)
+                response = session.get(url, timeout=timeout)
+                response.raise_for_status()
+                return self._raw(response.content, file, zipped=True)
             except requests.RequestException as error:  # its own message is a nest of reprs
                 status = "" if error.response is None else f" {error.response.status_code}"
                 reasons.append(f"{url}: {type(error).__name__}{status}")
@@ -164,56 +141,31 @@ def https_session() -> requests.Session:
     return session
 
 
-def _get(session: requests.Session, url: str, timeout: float) -> bytes:
-    content, start = bytearray(), time.monotonic()
-    with session.get(url, stream=True, timeout=timeout) as response:
-        response.raise_for_status()
-        for chunk in response.iter_content(1 << 10):  # small chunks, to notice a slow mirror in time
-            content += chunk
-            seconds = time.monotonic() - start
-            if seconds > timeout and len(content) < SLOWEST * seconds:
-                raise requests.Timeout
-            if len(content) > LARGEST:
-                raise ValueError(f"expected at most {LARGEST} bytes, got more")
-    return bytes(content)
-
-
 def _path(folder: Path, file: str) -> Path:
     """Return the path of the raw file, or of the `.gz` file if only that exists."""
     raw, zipped = folder / file, folder / f"{file}.gz"
     return zipped if zipped.is_file() and not raw.is_file() else raw
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Create a folder and hold its lock. If the download fails, the folders created for it are removed again.
+def _missing(folder: Path) -> list[str]:
+    return [file for file in FILES if not _path(folder, file).is_file()]
 
-    Raises:
-        Unreachable: If the folder cannot be created or written.
-    """
-    created = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock")
-        lock.acquire()
-    except OSError as error:
-        raise Unreachable(f"cannot write to {folder} ({error.strerror or error})") from error
-    try:
-        yield
-    except BaseException:
-        with suppress(OSError):  # a folder that is not empty stays
-            if created:
-                (folder / ".lock").unlink(missing_ok=True)
-            for path in created:
-                path.rmdir()
-        raise
-    finally:
-        lock.release()
+
+def _parse(raw: bytes, file: str) -> Tensor:
+    """Return images uint8 `(N, 28, 28)` or labels int64 `(N,)`."""
+    dims = 3 if "images" in file else 1
+    magic, *shape = struct.unpack_from(f">{1 + dims}I", raw.ljust(16, b"\0"))
+    data = raw[4 * (1 + dims) :]
+    ok = magic == 2048 + dims and len(data) == math.prod(shape) and shape[1:] in ([28, 28], [])
+    if not ok or (dims == 1 and max(data, default=0) >= 10):
+        raise ValueError("expected the format of MNIST: images of shape (28, 28) or labels below 10")
+    tensor = torch.from_numpy(np.frombuffer(data, np.uint8).reshape(shape).copy())
+    return tensor if dims == 3 else tensor.long()
 
 
 SOURCES = {
     "mnist": Source(
-        datasets.MNIST,
+        "MNIST",
         ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"),
         (
             "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -223,7 +175,7 @@ SOURCES = {
         ),
     ),
     "fashion_mnist": Source(
-        datasets.FashionMNIST,
+        "FashionMNIST",
         (
             "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
             "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
@@ -236,7 +188,7 @@ SOURCES = {
         ),
     ),
     "kmnist": Source(
-        datasets.KMNIST,
+        "KMNIST",
         ("https://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
         (
             "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",

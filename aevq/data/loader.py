@@ -21,8 +21,6 @@ from torch import Tensor
 from aevq.config.checks import PositiveInt, validate
 from aevq.errors import UserError, expect
 
-__all__ = ["DeviceLoader", "Transform", "mix"]
-
 Transform = Callable[[tuple[Tensor, ...], int], tuple[Tensor, ...]]
 """Makes what the loader yields from the tensors of a batch and a seed that belongs to this batch alone."""
 
@@ -31,8 +29,7 @@ class DeviceLoader:
     """Iterates over tensors of equal length in batches.
 
     Each `iter()` is one epoch, also after an epoch that was left early. The first one after `load_state_dict` is the
-    rest of the interrupted epoch. The state changes only at the first `next`, because Lightning calls `iter()` twice at
-    the start.
+    rest of the interrupted epoch. Lightning calls `iter()` twice at the start: the state changes at the first `next`.
 
     Args:
         tensors: Of equal length N, on one device.
@@ -42,12 +39,9 @@ class DeviceLoader:
             different ones in each epoch, so that all ranks get equally many. Without it every row is yielded once, and
             ranks may differ by one row, and so by one batch: reduce after the loop, not inside.
         drop_last: Whether to leave out a last batch that is not full.
-        rank: Rank of this process.
+        rank: Rank of this process, of `world_size` processes.
         world_size: Number of processes.
         transform: Applied to every batch.
-
-    Raises:
-        UserError: If lengths or devices differ, or if a number is out of range.
     """
 
     def __init__(
@@ -68,26 +62,15 @@ class DeviceLoader:
         expect(0 <= rank < world_size, "rank", f"in [0, {world_size})", rank)
         self.tensors = tensors
         self.batch_size = validate("batch_size", batch_size, PositiveInt)
-        self.seed = seed
-        self.shuffle = shuffle
-        self.drop_last = drop_last
-        self.rank = rank
-        self.world_size = world_size
-        self.transform = transform
+        self.seed, self.shuffle, self.drop_last = seed, shuffle, drop_last
+        self.rank, self.world_size, self.transform = rank, world_size, transform
         self.batch_sampler = _EpochListener(self)
-        self._epoch = 0
-        self._position = 0
-        self._resumed = False
+        self._epoch, self._position, self._resumed = 0, 0, False
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch on this rank."""
         rows = len(range(self.rank, self._used_rows(), self.world_size))
         return rows // self.batch_size if self.drop_last else -(-rows // self.batch_size)
-
-    @property
-    def untouched(self) -> bool:
-        """Whether no batch was yielded and no state loaded."""
-        return (self._epoch, self._position) == (0, 0)
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         if self._position > 0 and not self._resumed:
@@ -104,11 +87,7 @@ class DeviceLoader:
         return {"epoch": self._epoch, "position": self._position}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Let the next `iter()` continue from a saved state.
-
-        Raises:
-            UserError: If an epoch has fewer batches: data, batch size or number of processes have changed.
-        """
+        """Let the next `iter()` continue from a saved state."""
         epoch, position = int(state_dict["epoch"]), int(state_dict["position"])
         if not 0 <= position < max(len(self), 1):
             raise UserError(
@@ -123,11 +102,8 @@ class DeviceLoader:
 
     def _order(self, epoch: int) -> Tensor:
         """Return this rank's rows of an epoch, on the device of the tensors."""
-        rows = len(self.tensors[0])
-        if self.shuffle:
-            order = torch.randperm(rows, generator=torch.Generator().manual_seed(mix(self.seed, epoch)))
-        else:
-            order = torch.arange(rows)
+        generator, rows = torch.Generator().manual_seed(mix(self.seed, epoch)), len(self.tensors[0])
+        order = torch.randperm(rows, generator=generator) if self.shuffle else torch.arange(rows)
         return order[self.rank : self._used_rows() : self.world_size].to(self.tensors[0].device)
 
     def _batches(self) -> Iterator[tuple[Tensor, ...]]:
@@ -149,14 +125,10 @@ class _EpochListener:
     """
 
     def __init__(self, loader: DeviceLoader) -> None:
-        self._loader = loader
-
-    @property
-    def sampler(self) -> _EpochListener:
-        return self
+        self._loader, self.sampler = loader, self
 
     def set_epoch(self, epoch: int) -> None:
-        if self._loader.untouched:
+        if self._loader.state_dict() == {"epoch": 0, "position": 0}:
             self._loader.set_epoch(epoch)
 
 

@@ -7,14 +7,12 @@ splits is stored with each result.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from aevq.errors import expect
-
-__all__ = ["SPLIT_NAMES", "Split", "Splits", "fingerprint", "some_rows", "split_off_validation", "split_stratified"]
 
 SPLIT_NAMES = ("train", "val", "test")
 
@@ -44,22 +42,18 @@ class Splits:
 
     def __getitem__(self, split: str) -> Split:
         expect(split in SPLIT_NAMES, "split", "train, val or test", split)
-        part: Split = getattr(self, split)
-        return part
+        return {"train": self.train, "val": self.val, "test": self.test}[split]
 
-    def without(self, label: int) -> Splits:
-        """Remove one class from the train and the validation split; the test split keeps it."""
-        return replace(
-            self, train=self.train.take(self.train.labels != label), val=self.val.take(self.val.labels != label)
-        )
+    def without(self, label: int | None) -> Splits:
+        """Remove a class, if any, from the train and the validation split; the test split keeps it."""
+        if label is None:
+            return self
+        train, val = (part.take(part.labels != label) for part in (self.train, self.val))
+        return Splits(train, val, self.test)
 
 
 def split_off_validation(train: Split, test: Split, val_size: int, split_seed: int) -> Splits:
-    """Draw `val_size` of the train images for validation; the test split stays.
-
-    Raises:
-        UserError: If no image would be left to train on.
-    """
+    """Draw `val_size` of the train images for validation; the test split stays."""
     expect(0 < val_size < len(train), "data.val_size", f"between 1 and {len(train) - 1}", val_size)
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(split_seed))
     val, rest = order[:val_size].sort().values, order[val_size:].sort().values
@@ -93,8 +87,5 @@ def fingerprint(splits: Splits) -> dict[str, str]:
 
 
 def some_rows(n: int, total: int) -> Tensor:
-    """Return `n` of `total` row numbers, or all if there are fewer: int64, ascending, always the same.
-
-    They are not the first n, which in a split that is sorted by class would belong to few classes.
-    """
+    """Return `n` of `total` row numbers, or all if there are fewer: int64, ascending, random but always the same."""
     return torch.randperm(total, generator=torch.Generator().manual_seed(0))[:n].sort().values

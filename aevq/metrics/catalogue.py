@@ -22,20 +22,6 @@ from typing import ClassVar, Literal, get_args
 
 from pydantic import ConfigDict
 
-__all__ = [
-    "BEST_RATE",
-    "BEST_SAMPLES",
-    "METRICS",
-    "SECTIONS",
-    "Goal",
-    "Metric",
-    "Section",
-    "entry",
-    "find",
-    "number",
-    "of_section",
-]
-
 Goal = Literal["lower", "higher", "one"]
 Section = Literal[
     "Reconstruction", "Samples", "Codebook", "Likelihood and rate", "Latents", "Training", "Cost", "Other"
@@ -52,10 +38,8 @@ class Metric:
     Attributes:
         name: As in result.json and metrics.csv; `<word>` stands for any word without a slash.
         title: Head of a table's column or of a panel.
-        about: One sentence that explains it.
         goal: Whether lower values, higher values or values near one are better; None where none of these is.
         unit: Empty for a number without a unit.
-        section: Where it belongs.
         headline: Whether it is shown where there is no room for every metric.
         curve: Whether it is logged at steps of a training.
     """
@@ -115,8 +99,8 @@ def _pattern(name: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"<(\w+)>", r"(?P<\1>[^/]+)", re.sub(r"[^\w<>]", r"\\\g<0>", name)))
 
 
-def _in(section: Section, *metrics: Metric) -> tuple[Metric, ...]:
-    return tuple(replace(metric, section=section) for metric in metrics)
+def _in(section: Section, *metrics: Metric, **flags: bool) -> tuple[Metric, ...]:
+    return tuple(replace(metric, section=section, **flags) for metric in metrics)  # type: ignore[arg-type]
 
 
 LOSS_TERMS = {
@@ -137,35 +121,30 @@ def _loss_terms(prefix: str, split: str, curve: bool) -> Iterable[Metric]:
 # Of several entries that fit a name, one without variable words describes it, or else the first.
 # fmt: off
 METRICS: tuple[Metric, ...] = (
-    *_in(
-        "Reconstruction",
-        Metric("reconstruction/mse", "MSE", "mean squared error of a pixel in [0, 1]", "lower", headline=True),
-        Metric("reconstruction/psnr", "PSNR", "peak signal-to-noise ratio", "higher", "dB", headline=True),
-        Metric("reconstruction/ssim", "SSIM", "structural similarity", "higher", headline=True),
-        Metric("reconstruction/fd", "FD recon",
-               "Fréchet distance of reconstructions to originals", "lower", headline=True),
-        Metric("reconstruction/sharpness", "sharpness",
-               "gradient energy, reconstruction over original", "one", headline=True),
+    *_in("Reconstruction",
+        Metric("reconstruction/mse", "MSE", "mean squared error of a pixel in [0, 1]", "lower"),
+        Metric("reconstruction/psnr", "PSNR", "peak signal-to-noise ratio", "higher", "dB"),
+        Metric("reconstruction/ssim", "SSIM", "structural similarity", "higher"),
+        Metric("reconstruction/fd", "FD recon", "Fréchet distance of reconstructions to originals", "lower"),
+        Metric("reconstruction/sharpness", "sharpness", "gradient energy, reconstruction over original", "one"),
+        headline=True),
+    *_in("Reconstruction",
         Metric("reconstruction/l1", "L1", "mean absolute error of a pixel in [0, 1]", "lower"),
         Metric("reconstruction/cross_entropy", "cross-entropy",
                "cross-entropy of the pixels; a likelihood only where they are binary", "lower", NATS),
         Metric("pca/mse", "PCA's MSE", "MSE of a PCA with as many components as the latent has dimensions", "lower"),
         Metric("val/mse", "MSE, validation", "mean squared error of a pixel in [0, 1]", "lower", curve=True),
     ),
-    *_in(
-        "Samples",
+    *_in("Samples",
         Metric("samples/<prior>/fd", "FD",
-               "Fréchet distance of samples to test images, in features of an MNIST network", "lower", headline=True),
-        Metric("samples/<prior>/kd", "KD",
-               "kernel distance of samples to test images, unbiased", "lower", headline=True),
-        Metric("samples/<prior>/precision", "precision",
-               "share of samples that lie among the real images", "higher", headline=True),
-        Metric("samples/<prior>/recall", "recall",
-               "share of real images that lie among the samples", "higher", headline=True),
-        Metric("samples/<prior>/density", "density",
-               "how densely real images surround a sample", "higher", headline=True),
-        Metric("samples/<prior>/coverage", "coverage",
-               "share of real images with a sample nearby", "higher", headline=True),
+               "Fréchet distance of samples to test images, in features of an MNIST network", "lower"),
+        Metric("samples/<prior>/kd", "KD", "kernel distance of samples to test images, unbiased", "lower"),
+        Metric("samples/<prior>/precision", "precision", "share of samples that lie among the real images", "higher"),
+        Metric("samples/<prior>/recall", "recall", "share of real images that lie among the samples", "higher"),
+        Metric("samples/<prior>/density", "density", "how densely real images surround a sample", "higher"),
+        Metric("samples/<prior>/coverage", "coverage", "share of real images with a sample nearby", "higher"),
+        headline=True),
+    *_in("Samples",
         Metric("samples/<prior>/class_entropy", "class entropy",
                "entropy of the predicted digits; log 10 = 2.303 is uniform", "higher", "nats"),
         Metric("samples/<prior>/confidence", "confidence", "mean probability of the predicted digit"),
@@ -184,34 +163,32 @@ METRICS: tuple[Metric, ...] = (
         Metric("real/mode_samples", "real images for modes",
                "number of test images that modes and mode KL were computed on"),
     ),
-    *_in(
-        "Codebook",
+    *_in("Codebook",
         Metric("codebook/perplexity", "perplexity",
-               "effective number of codes in use, exp of their entropy", None, "codes", headline=True),
-        Metric("codebook/usage", "usage", "share of the codes that occur", "higher", headline=True),
+               "effective number of codes in use, exp of their entropy", None, "codes"),
+        Metric("codebook/usage", "usage", "share of the codes that occur", "higher"),
+        headline=True),
+    *_in("Codebook",
         Metric("val/codebook_perplexity", "perplexity, validation",
                "effective number of codes in use", None, "codes", curve=True),
         Metric("val/codebook_usage", "usage, validation", "share of the codes that occur", "higher", curve=True),
     ),
-    *_in(
-        "Likelihood and rate",
-        Metric("rate/kl_bits", "rate by N(0, I)", "mean KL(q(z|x) ‖ N(0, I))", "lower", BITS, headline=True),
-        Metric("rate/grid_bits", "rate without a prior",
-               "bits of a code grid, h·w·log2 K", "lower", BITS, headline=True),
-        Metric("rate/<prior>_bits", "rate by <prior>",
-               "code length of a code grid by the prior", "lower", BITS, headline=True),
-        Metric("likelihood/nll", "NLL",
-               "−log p(x) of a binary image, importance-weighted bound", "lower", NATS, headline=True),
+    *_in("Likelihood and rate",
+        Metric("rate/kl_bits", "rate by N(0, I)", "mean KL(q(z|x) ‖ N(0, I))", "lower", BITS),
+        Metric("rate/grid_bits", "rate without a prior", "bits of a code grid, h·w·log2 K", "lower", BITS),
+        Metric("rate/<prior>_bits", "rate by <prior>", "code length of a code grid by the prior", "lower", BITS),
+        Metric("likelihood/nll", "NLL", "−log p(x) of a binary image, importance-weighted bound", "lower", NATS),
         Metric("likelihood/<prior>_nll_bound", "NLL bound by <prior>",
-               "−log p(z) − log p(x|z) of a binary image and its own codes z", "lower", NATS, headline=True),
-        Metric("likelihood/elbo", "ELBO", "evidence lower bound of a binary image", "higher", NATS, headline=True),
+               "−log p(z) − log p(x|z) of a binary image and its own codes z", "lower", NATS),
+        Metric("likelihood/elbo", "ELBO", "evidence lower bound of a binary image", "higher", NATS),
+        headline=True),
+    *_in("Likelihood and rate",
         Metric("likelihood/importance_samples", "importance samples",
                "samples of z for each image, in the bound of the NLL"),
         Metric("prior/<prior>/val_bits", "code length by <prior>, validation",
                "−log2 p(z) of a grid of codes", "lower", "bits per grid", curve=True),
     ),
-    *_in(
-        "Latents",
+    *_in("Latents",
         Metric("latent/active_units", "active units", "latent dimensions that vary with the image", headline=True),
         Metric("latent/kl/<d>", "KL of dimension <d>", "mean KL(q(z_d|x) ‖ N(0, 1))", None, NATS),
         Metric("probe/latent/linear", "linear probe",
@@ -224,8 +201,7 @@ METRICS: tuple[Metric, ...] = (
         Metric("anomaly/<score>/auroc", "AUROC of <score>",
                "how well the score detects the digit left out of training; 0.5 is chance", "higher"),
     ),
-    *_in(
-        "Training",
+    *_in("Training",
         *_loss_terms("train", ", train", curve=True),
         *_loss_terms("val", ", validation", curve=True),
         *_loss_terms("loss", "", curve=False),
@@ -234,8 +210,7 @@ METRICS: tuple[Metric, ...] = (
         Metric("prior/<prior>/val_nats", "code length by <prior>, validation",
                "−log p(z) of a grid of codes", "lower", "nats per grid", curve=True),
     ),
-    *_in(
-        "Cost",
+    *_in("Cost",
         Metric("parameters", "parameters", "parameters of the model", "lower"),
         Metric("train/seconds", "training", "wall time of the model's training", "lower", "s"),
         Metric("train/images_per_second", "speed",
@@ -244,23 +219,24 @@ METRICS: tuple[Metric, ...] = (
         Metric("train/epochs", "epochs", "epochs of the model's training"),
         Metric("seconds/<stage>", "<stage>", "wall time of this stage of the run", "lower", "s"),
         Metric("minutes", "minutes", "wall time of all stages of the run", "lower", "min"),
-        # The names in W&B, where train/images_per_second is the curve.
-        Metric("cost/parameters", "parameters", "parameters of the model", "lower", headline=True),
-        Metric("cost/seconds", "training time", "wall time of the model's training", "lower", "s", headline=True),
-        Metric("cost/images_per_second", "mean speed",
-               "images per second of the model's training", "higher", "images/s", headline=True),
     ),
+    # The names in W&B, where train/images_per_second is the curve.
+    *_in("Cost",
+        Metric("cost/parameters", "parameters", "parameters of the model", "lower"),
+        Metric("cost/seconds", "training time", "wall time of the model's training", "lower", "s"),
+        Metric("cost/images_per_second", "mean speed",
+               "images per second of the model's training", "higher", "images/s"),
+        headline=True),
 )
 # fmt: on
 
 
-def entry(pattern: str) -> Metric:
-    """Return the entry whose name is exactly `pattern`, for example `samples/<prior>/fd`.
+_BY_NAME = {metric.name: metric for metric in METRICS}
 
-    Raises:
-        KeyError: If there is none.
-    """
-    return _by_name()[pattern]
+
+def entry(pattern: str) -> Metric:
+    """Return the entry whose name is exactly `pattern`, for example `samples/<prior>/fd`."""
+    return _BY_NAME[pattern]
 
 
 def find(name: str, extra: Iterable[Metric] = ()) -> Metric | None:
@@ -270,10 +246,8 @@ def find(name: str, extra: Iterable[Metric] = ()) -> Metric | None:
         name: For example `samples/mixture/fd`.
         extra: Entries of metrics from outside the package; they come first.
     """
-    if (found := next(filter(None, (metric.match(name) for metric in extra)), None)) is not None:
-        return found
-    exact = _by_name().get(name)
-    return exact or next(filter(None, (metric.match(name) for metric in METRICS)), None)
+    exact = [_BY_NAME[name]] if name in _BY_NAME else []
+    return next(filter(None, (metric.match(name) for metric in (*extra, *exact, *METRICS))), None)
 
 
 def of_section(section: Section, *, curve: bool | None = None, headline: bool | None = None) -> tuple[Metric, ...]:
@@ -285,14 +259,8 @@ def of_section(section: Section, *, curve: bool | None = None, headline: bool | 
     )
 
 
-@cache
-def _by_name() -> dict[str, Metric]:
-    return {metric.name: metric for metric in METRICS}
-
-
-BEST_SAMPLES = replace(
-    entry("samples/<prior>/fd"), title="FD samples", about="Fréchet distance of samples, by the best prior"
-)
+_BEST_FD = "Fréchet distance of samples, by the best prior"
+BEST_SAMPLES = replace(entry("samples/<prior>/fd"), title="FD samples", about=_BEST_FD)
 BEST_RATE = replace(entry("rate/<prior>_bits"), title="rate", about="bits that a latent takes, by the best prior")
 
 

@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
+from torch import Tensor
 
+from aevq.data import ImageDataModule
 from aevq.errors import expect_int
 from aevq.latents import LatentSet
+from aevq.models import LatentModel
 from aevq.nn.distributed import map_rows
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from aevq.data import ImageDataModule
-    from aevq.models import LatentModel
-    from aevq.priors import Prior
-
-__all__ = ["encode_all", "encode_splits", "generate", "interpolate", "reconstruct_all"]
+from aevq.priors import Prior
 
 CHUNK = 500
 
 
 @torch.inference_mode()
 def generate(model: LatentModel, prior: Prior, n: int, seed: int) -> Tensor:
-    """Return images of new latents.
-
-    Args:
-        model: Decodes the latents; must be in eval mode.
-        prior: Draws the latents.
-        n: Number of images.
-        seed: The same seed gives the same images.
-
-    Returns:
-        `(n, C, H, W)` in [0, 1], on the CPU.
-
-    Raises:
-        UserError: If `n` is not positive.
-    """
+    """Return `n` images of new latents, `(n, C, H, W)` in [0, 1], on the CPU; the model must be in eval mode."""
     expect_int("n", n, 1)
     latents = prior.sample(n, torch.Generator().manual_seed(seed))
     return map_rows(lambda z: model.decode(z.to(model.device)), latents, CHUNK)
@@ -57,12 +37,8 @@ def reconstruct_all(model: LatentModel, x: Tensor) -> Tensor:
 
 def encode_splits(model: LatentModel, data: ImageDataModule) -> LatentSet:
     """Return the latents that priors are fitted to, those of the train and the validation split."""
-    return LatentSet(
-        train=encode_all(model, data.images("train")),
-        train_labels=data.labels("train"),
-        val=encode_all(model, data.images("val")),
-        val_labels=data.labels("val"),
-    )
+    train, val = (encode_all(model, data.images(split)) for split in ("train", "val"))
+    return LatentSet(train, data.labels("train"), val, data.labels("val"))
 
 
 @torch.inference_mode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,26 +17,19 @@ from aevq.ops.image import is_binary
 from aevq.ops.units import nats_to_bits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from aevq.metrics.subject import Subject
-
-__all__ = ["image_terms", "likelihood", "loss_terms", "mean_terms", "rate"]
 
 CHUNK, IMPORTANCE_CHUNK = 500, 20
 
 
 @torch.no_grad()
 def image_terms(terms: Callable[[Tensor], dict[str, Tensor]], x: Tensor, seed: int = 0) -> dict[str, Tensor]:
-    """Return the loss terms of each image.
+    """Return the loss terms of each image, `(N,)` by name, nats per image, on the CPU.
 
     Args:
         terms: Images `(B, C, H, W)` → each loss term `(B,)`, by name, of a model in eval mode.
         x: Images, `(N, C, H, W)` in [0, 1].
         seed: Of the noise in the terms (a VAE's z).
-
-    Returns:
-        Each term `(N,)`, nats per image, on the CPU.
     """
     names: list[str] = []
 
@@ -51,11 +45,7 @@ def image_terms(terms: Callable[[Tensor], dict[str, Tensor]], x: Tensor, seed: i
 
 
 def mean_terms(terms: dict[str, Tensor]) -> dict[str, float]:
-    """Return the means of the terms of `image_terms`.
-
-    Returns:
-        `loss/<term>`, nats per image; where there is a `kl`, also `rate/kl_bits`, bits per image.
-    """
+    """Return `loss/<term>`, the mean in nats per image; where there is a `kl`, also `rate/kl_bits`, bits per image."""
     means = {f"loss/{name}": float(values.double().mean()) for name, values in terms.items()}
     return means | ({"rate/kl_bits": nats_to_bits(means["loss/kl"])} if "kl" in terms else {})
 

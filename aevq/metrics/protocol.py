@@ -19,18 +19,14 @@ from rich.progress import Progress
 
 from aevq.config.checks import NonNegativeInt, PositiveInt, Seed, settings
 from aevq.errors import UserError
-from aevq.metrics.anomaly import anomaly
 from aevq.metrics.catalogue import Metric, find
-from aevq.metrics.latents import active_units, codebook
+from aevq.metrics.latents import active_units, anomaly, codebook, probes
 from aevq.metrics.likelihood import likelihood, loss_terms, rate
-from aevq.metrics.probes import probes
 from aevq.metrics.reconstruction import reconstruction
 from aevq.metrics.samples import real, samples
 from aevq.metrics.subject import Measure, Subject
 from aevq.nn.distributed import global_rank
 from aevq.nn.feature_net import feature_net_sha256
-
-__all__ = ["Evaluation", "EvaluationSettings", "metrics_version", "run_protocol"]
 
 log = logging.getLogger("aevq")
 
@@ -79,8 +75,7 @@ class EvaluationSettings:
         memorisation: Whether to search each sample's nearest train image.
         probes: Whether to train classifiers on the latents.
         seed: Of samples and noise.
-        mode_samples: Samples of stacked digits that modes are counted on, at most as many as the split has images; 0:
-            none.
+        mode_samples: Samples of stacked digits to count modes on, at most as many as the split has images; 0: none.
         extra: Metrics from outside the package, by any name: see `aevq.metrics.subject.Measure`.
     """
 
@@ -136,11 +131,7 @@ def _parts(subject: Subject) -> dict[str, Callable[[Subject], dict[str, float]]]
 
 
 def _measure(name: str, measure: Measure, subject: Subject) -> dict[str, float]:
-    """Return what a metric from outside the package measures; it may return only what its own entries describe.
-
-    Raises:
-        UserError: If it returns anything else.
-    """
+    """Return what a metric from outside the package measures; a UserError if its own entries do not describe it."""
     metrics = measure(subject)
     for metric in metrics:
         if find(metric) is not None or not any(entry.match(metric) for entry in measure.metrics):
@@ -150,7 +141,8 @@ def _measure(name: str, measure: Measure, subject: Subject) -> dict[str, float]:
 
 def _finite(metrics: dict[str, float]) -> dict[str, float]:
     """Return the metrics that are finite, and warn of the others."""
-    for name, value in metrics.items():
-        if not math.isfinite(value):
-            log.warning("%s is %s: left out", name, value)
-    return {name: value for name, value in metrics.items() if math.isfinite(value)}
+    finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+    for name in metrics:
+        if name not in finite:
+            log.warning("%s is %s: left out", name, metrics[name])
+    return finite

@@ -23,21 +23,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from aevq.metrics.generate import generate
 from aevq.nn.distributed import map_rows
-from aevq.nn.feature_net import NUM_FEATURES
+from aevq.nn.feature_net import NUM_FEATURES, FeatureNet
 from aevq.ops.distance import Moments, frechet_distance, kernel_distance, moments
 from aevq.ops.manifold import manifold_scores, nearest_distance
 from aevq.ops.modes import CLASSES, kl_to_uniform, mode_of, modes_covered
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from aevq.metrics.subject import Subject
-    from aevq.nn.feature_net import FeatureNet
-
-__all__ = ["Reference", "features_of", "mode_metrics", "real", "sample_metrics", "samples"]
 
 NEIGHBOUR = 5
 KERNEL_SUBSET, KERNEL_SUBSETS = 1000, 50
@@ -79,33 +75,24 @@ class Reference:
 
     def train_to_test(self) -> dict[str, float]:
         """Return `real/fd` and `real/kd`, of as many train images to the test images: a perfect sampler's values."""
-        return {
-            "real/fd": frechet_distance(moments(self.train), self.test_moments),
-            "real/kd": kernel_distance(self.train, self.test, KERNEL_SUBSET, KERNEL_SUBSETS, seed=0),
-        }
+        kd = kernel_distance(self.train, self.test, KERNEL_SUBSET, KERNEL_SUBSETS, seed=0)
+        return {"real/fd": frechet_distance(moments(self.train), self.test_moments), "real/kd": kd}
 
 
 @torch.inference_mode()
 def mode_metrics(features: Tensor, net: FeatureNet) -> dict[str, float]:
-    """Return how many modes of stacked digits occur, and how evenly.
-
-    Args:
-        features: Of N images, `(N, C·128)`.
-        net: The feature net that they come from.
+    """Return how many modes of stacked digits occur, and how evenly, in images of which `net` gave the features.
 
     Returns:
-        `modes`, `mode_kl` (nats) and `mode_samples`, which is N; nothing for images of one channel.
+        `modes`, `mode_kl` (nats) and `mode_samples`, the number of images; nothing for images of one channel.
     """
     probabilities = _probabilities(features, net)
     channels = probabilities.shape[1]
     if channels == 1:
         return {}
     modes = mode_of(probabilities.argmax(2))
-    return {
-        "modes": float(modes_covered(modes)),
-        "mode_kl": kl_to_uniform(modes, CLASSES**channels),
-        "mode_samples": float(len(modes)),
-    }
+    kl = kl_to_uniform(modes, CLASSES**channels)
+    return {"modes": float(modes_covered(modes)), "mode_kl": kl, "mode_samples": float(len(modes))}
 
 
 def _probabilities(features: Tensor, net: FeatureNet) -> Tensor:
@@ -118,19 +105,15 @@ def _probabilities(features: Tensor, net: FeatureNet) -> Tensor:
 def sample_metrics(
     name: str, images: Tensor, net: FeatureNet, reference: Reference, mode_samples: int = 0
 ) -> dict[str, float]:
-    """Return the metrics of the samples of one prior.
+    """Return the metrics of the samples of one prior: `samples/<name>/<metric>`.
 
     Args:
         name: Of the prior.
         images: Samples, `(M, C, 28, 28)` in [0, 1]. All metrics except those of the modes are computed on the first N,
             with the N test images of `reference`, because sets of two sizes would be biased differently.
         net: The feature net.
-        reference: The real images.
+        reference: The real images; `nearest_train` is measured only if it has all train images.
         mode_samples: Number of samples that the modes are counted on; 0 leaves them out.
-
-    Returns:
-        `samples/<name>/<metric>` for each metric of this module; `nearest_train` only if `reference` has all train
-        images.
     """
     every = features_of(net, images)
     features = every[: len(reference.test)]

@@ -7,28 +7,21 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
+from torch import Tensor
 
 from aevq.config.checks import Configurable
-from aevq.data import some_rows
-from aevq.latents import CodeSpec
+from aevq.data import ImageDataModule, some_rows
+from aevq.latents import CodeSpec, LatentSet, LatentSpec
+from aevq.metrics.catalogue import Metric
 from aevq.metrics.generate import encode_all, reconstruct_all
 from aevq.metrics.likelihood import image_terms
 from aevq.metrics.samples import Reference, features_of
-from aevq.nn.feature_net import load_feature_net
-from aevq.priors import code_length
+from aevq.models import LatentModel
+from aevq.nn.feature_net import FeatureNet, load_feature_net
+from aevq.priors import Prior, code_length
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from aevq.data import ImageDataModule
-    from aevq.latents import LatentSet, LatentSpec
-    from aevq.metrics.catalogue import Metric
     from aevq.metrics.protocol import EvaluationSettings
-    from aevq.models import LatentModel
-    from aevq.nn.feature_net import FeatureNet
-    from aevq.priors import Prior
-
-__all__ = ["Measure", "Subject"]
 
 
 class Subject:

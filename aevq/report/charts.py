@@ -30,7 +30,7 @@ from aevq.report.groups import Group
 from aevq.report.records import read_curves
 from aevq.report.statistics import Estimate
 
-__all__ = ["COLOURS", "MARKERS", "Chart", "Point", "curves_chart", "rate_chart", "sampling_chart", "scatter_chart"]
+__all__ = ["COLOURS", "MARKERS", "Point", "curves_chart", "rate_chart", "sampling_chart", "scatter_chart"]
 
 COLOURS = ("#0072b2", "#d55e00", "#00865f", "#b3508c", "#9a6b00", "#2f8fc9", "#5b5b66", "#7d5a3c")
 MARKERS = {"o": "●", "s": "■", "D": "◆", "^": "▲", "v": "▼"}  # for matplotlib, and as text in a legend
@@ -49,7 +49,6 @@ CURVES = ("train/objective", "val/mse", "val/codebook_perplexity")
 LONG_LABEL = 14  # characters; longer labels are only in the legend
 LOG_FROM = 30  # ratio of the largest to the smallest value above which an axis is logarithmic
 LINE_POINTS = 150
-METADATA = ("Creator", "Date", "Format", "Type")  # left out, so that equal charts are equal texts
 WARM_UP = 0.1  # fraction of a training whose values may leave the chart
 
 
@@ -65,24 +64,17 @@ class Chart:
 
 @dataclass(frozen=True)
 class Point:
-    """A mean with its standard deviation in both directions.
+    """A mean with its standard deviation in both directions."""
 
-    Attributes:
-        x: None if there is no such metric: the point becomes a horizontal line.
-        y: The value upwards.
-        group: Index of the group, which chooses colour and marker.
-        label: Text beside it; may be empty.
-    """
-
-    x: Estimate | None
+    x: Estimate | None  # None if there is no such metric: the point becomes a horizontal line
     y: Estimate
-    group: int
-    label: str
+    group: int  # index of the group, which chooses colour and marker
+    label: str  # text beside it; may be empty
 
 
 def rate_chart(groups: Sequence[Group]) -> Chart | None:
     """Return distortion against rate; a group without a rate is a horizontal line."""
-    long = max((len(group.label) for group in groups), default=0) > LONG_LABEL
+    long = any(len(group.label) > LONG_LABEL for group in groups)
     points = [
         Point(group.metrics.get(group.rate or ""), mse, i, "" if group.rate and long else group.label)
         for i, group in enumerate(groups)
@@ -94,7 +86,7 @@ def rate_chart(groups: Sequence[Group]) -> Chart | None:
 
 def sampling_chart(groups: Sequence[Group]) -> Chart | None:
     """Return the Fréchet distance of the samples of each group and prior against that of its reconstructions."""
-    long = max((len(group.label) for group in groups), default=0) > LONG_LABEL
+    long = any(len(group.label) > LONG_LABEL for group in groups)
     points = [
         Point(own, samples, i, prior if long else f"{group.label} · {prior}")
         for i, group in enumerate(groups)
@@ -138,11 +130,8 @@ def scatter_chart(title: str, note: str, x_title: str, y_title: str, points: Seq
 def curves_chart(name: str, curves: Sequence[tuple[int, Sequence[tuple[int, float]]]]) -> Chart | None:
     """Return a metric by step, one line per run; None if no run has two values.
 
-    The axis fits the values after the first tenth of each training; earlier values may lie outside.
-
-    Args:
-        name: Of the metric.
-        curves: Index of the group, and `(step, value)` in the order of the steps, of each run.
+    The axis fits the values after the first tenth of each training; earlier values may lie outside. `curves` are, of
+    each run, the index of its group and `(step, value)` in the order of the steps.
     """
     finite = [(group, np.array([p for p in values if math.isfinite(p[1])])) for group, values in curves]
     finite = [(group, values) for group, values in finite if len(values) > 1]
@@ -202,10 +191,7 @@ def _scale(axis: XAxis | YAxis, values: Sequence[float]) -> None:
 
 
 def _label(axes: Axes, point: Point, taken: list[Bbox]) -> None:
-    """Write a label beside its point, or above the right end of its line, or further below or above if that is taken.
-
-    Without any free place the label is left out.
-    """
+    """Write a label beside its point or at the right end of its line, at the nearest free place if there is one."""
     text = axes.annotate(
         harmless(point.label if point.x else f"{point.label} (no rate)"),
         (point.x.mean if point.x else 1.0, point.y.mean),
@@ -231,9 +217,10 @@ def _label(axes: Axes, point: Point, taken: list[Bbox]) -> None:
 
 def _svg(figure: Figure) -> Markup:
     """Return a figure as an SVG element that can stand several times in a page."""
-    target = io.StringIO()
-    figure.savefig(target, format="svg", transparent=True, metadata=dict.fromkeys(METADATA))
-    svg = target.getvalue()
+    file = io.StringIO()
+    no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))  # so that equal charts are equal texts
+    figure.savefig(file, format="svg", transparent=True, metadata=no_metadata)
+    svg = file.getvalue()
     svg = re.sub(r' id="[^"]*_\d+"', "", svg[svg.index("<svg") :])  # ids that each chart has, and none refers to
     for colour, variable in VARIABLES.items():
         svg = svg.replace(colour, f"var({variable})")

@@ -10,9 +10,8 @@ from pathlib import Path
 from aevq.errors import UserError
 from aevq.files import atomic_write
 from aevq.metrics.catalogue import BEST_RATE, BEST_SAMPLES, Metric, entry, find, of_section
-from aevq.report.folders import Collection, collect
 from aevq.report.groups import Group, check_comparable, group_runs
-from aevq.report.records import Record
+from aevq.report.records import Collection, Record, collect
 from aevq.report.statistics import estimate
 from aevq.report.tables import Cell, Row, Table, cells, csv_text, make_table, markdown, plain
 
@@ -29,77 +28,66 @@ QUESTIONS = {"Best reconstructions": MSE, "Best samples": BEST_SAMPLES, "Lowest 
 
 @dataclass(frozen=True)
 class Best:
-    """The group that is best by one metric.
+    """The group that is best by one metric."""
 
-    Attributes:
-        question: What it is best at.
-        row: Its row of the headline table.
-        cell: Its value.
-        metric: Title and unit of the value.
-        ties: Labels of the groups within the spread of it.
-    """
-
-    question: str
-    row: Row
-    cell: Cell
+    question: str  # what it is best at
+    row: Row  # its row of the headline table
+    cell: Cell  # its value
     metric: Metric
-    ties: tuple[str, ...]
+    ties: tuple[str, ...]  # labels of the groups within the spread of it
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs in groups, with their tables.
-
-    Attributes:
-        collection: Finished and unfinished runs.
-        groups: The finished ones, grouped by what they differ in.
-        warnings: Reasons why their metrics are not comparable.
-    """
+    """Runs in groups, with their tables."""
 
     collection: Collection
-    groups: Sequence[Group]
-    warnings: Sequence[str]
+    groups: Sequence[Group]  # the finished runs, grouped by what they differ in
+    warnings: Sequence[str]  # reasons why their metrics are not comparable
 
-    @property
+    @cached_property
     def runs(self) -> list[Record]:
-        """The runs whose metrics are averaged, group by group."""
+        """The runs of all groups."""
         return [run for group in self.groups for run in group.runs]
 
     @property
     def title(self) -> str:
         """Models and data sets."""
-        models = dict.fromkeys(group.model for group in self.groups)
-        data = dict.fromkeys(run.measurement.data for run in self.runs)
-        return f"{_and(models)} on {_and(data)}" if self.groups else "No finished run"
+        if not self.groups:
+            return "No finished run"
+        return f"{_and(group.model for group in self.groups)} on {_and(run.measurement.data for run in self.runs)}"
 
     @property
     def summary(self) -> str:
         """Numbers of runs, seeds and images, and what ± means."""
-        sentences = list[str]()
-        if self.groups:
+        sentences = []
+        if self.runs:
             seeds = sorted({run.result.seed for run in self.runs})
-            sentences = [
+            sentences += [
                 f"{_count(len(self.runs), 'finished run')} in {_count(len(self.groups), 'group')},",
                 f"seed{'s' if len(seeds) > 1 else ''} {_and(map(str, seeds))}.",
-                *dict.fromkeys(_splits(run.result.data["sizes"]) for run in self.runs),
             ]
-        if len(self.runs) > len(self.groups):
+        for sizes in (run.result.data["sizes"] for run in self.runs):
+            train, val, test = (f"{sizes.get(split, 0):,}" for split in ("train", "val", "test"))
+            sentences.append(f"Trained on {train} images, selected on {val}, and measured on {test} test images.")
+        if any(len(group.runs) > 1 for group in self.groups):
             sentences.append("Values are means over the seeds ± their standard deviation.")
-        if unfinished := self.collection.unfinished:
-            sentences.append(f"{_count(len(unfinished), 'job')} did not finish.")
-        return " ".join(sentences)
+        if failed := len(self.collection.unfinished):
+            sentences.append(f"{_count(failed, 'job')} did not finish.")
+        return " ".join(dict.fromkeys(sentences))
 
     @cached_property
     def headline(self) -> Table:
         """The most important metrics, and those from outside the package; one row per group."""
-        names = dict.fromkeys(name for run in self.runs for name in run.metrics if not name.startswith("samples/"))
-        extra = [found for name in names for metric in self._extra if (found := metric.match(name))]
+        names = dict.fromkeys(name for group in self.groups for name in group.metrics)
+        own = [name for name in names if not name.startswith("samples/")]
+        extra = [found for name in own for metric in self._extra if (found := metric.match(name))]
         return self._group_table((*HEADLINE, *extra))
 
     @cached_property
     def costs(self) -> Table:
         """Parameters, speed and the seconds of each stage, one row per group."""
-        stages = dict.fromkeys(name for run in self.runs for name in run.metrics if name.startswith("seconds/"))
+        stages = dict.fromkeys(name for group in self.groups for name in group.metrics if name.startswith("seconds/"))
         return self._group_table((*COSTS, *filter(None, map(find, stages))))
 
     @cached_property
@@ -112,8 +100,8 @@ class Comparison:
             for i, group in enumerate(self.groups)
             for prior in group.priors
         ]
-        names = [f"real/{name}" for name in columns]
-        real = [estimate([run.metrics[name] for run in self.runs if name in run.metrics]) for name in names]
+        metrics = [run.metrics for run in self.runs]
+        real = [estimate([m[name] for m in metrics if name in m]) for name in (f"real/{short}" for short in columns)]
         references = [Row(("real data", ""), cells(real))] if any(real) else []
         return make_table(("group", "prior"), tuple(columns.values()), rows, references)
 
@@ -124,10 +112,12 @@ class Comparison:
         for question, metric in QUESTIONS.items():
             if metric not in self.headline.columns:
                 continue
-            column, rows = self.headline.columns.index(metric), self.headline.rows
-            if best := next((row for row in rows if row.cells[column].mark == "best"), None):
-                ties = tuple(row.labels[0] for row in rows if row is not best and row.cells[column].mark)
-                found.append(Best(question, best, best.cells[column], metric, ties))
+            column = self.headline.columns.index(metric)
+            marked = [row for row in self.headline.rows if row.cells[column].mark]
+            first = next((row for row in marked if row.cells[column].mark == "best"), None)
+            if first:
+                ties = tuple(row.labels[0] for row in marked if row is not first)
+                found.append(Best(question, first, first.cells[column], metric, ties))
         return found
 
     @cached_property
@@ -136,7 +126,10 @@ class Comparison:
         return list(dict.fromkeys(metric for run in self.runs for metric in run.extra_metrics))
 
     def _group_table(self, metrics: Sequence[Metric]) -> Table:
-        rows = [Row((g.label,), tuple(_group_cell(g, m) for m in metrics), i) for i, g in enumerate(self.groups)]
+        rows = [
+            Row((group.label,), tuple(_group_cell(group, metric) for metric in metrics), i)
+            for i, group in enumerate(self.groups)
+        ]
         return make_table(("group",), metrics, rows)
 
 
@@ -187,27 +180,21 @@ def _group_cell(group: Group, metric: Metric) -> Cell:
     if metric is BEST_SAMPLES:
         return _cell(group, f"samples/{group.priors[0]}/fd", group.priors[0]) if group.priors else Cell(None)
     if metric is BEST_RATE:
-        code = (group.rate or "").removeprefix("rate/").removesuffix("_bits")
-        return _cell(group, group.rate or "", code)
+        name = group.rate or ""
+        return _cell(group, name, name.removeprefix("rate/").removesuffix("_bits"))
     return _cell(group, metric.name)
 
 
 def _cell(group: Group, name: str, note: str = "") -> Cell:
-    value = group.metrics.get(name)
-    if value is None:
+    if (value := group.metrics.get(name)) is None:
         return Cell(None)
     few = f"n = {value.n}" if value.n < len(group.runs) else ""
     return Cell(value, ", ".join(filter(None, [note, few])))
 
 
-def _splits(sizes: dict[str, int]) -> str:
-    train, val, test = (f"{sizes.get(split, 0):,}" for split in ("train", "val", "test"))
-    return f"Trained on {train} images, selected on {val}, and measured on {test} test images."
-
-
 def _and(words: Iterable[str]) -> str:
-    """Return `a`, `a and b` or `a, b and c`."""
-    *first, last = words
+    """Return the different words as `a`, `a and b` or `a, b and c`."""
+    *first, last = dict.fromkeys(words)
     return f"{', '.join(first)} and {last}" if first else last
 
 

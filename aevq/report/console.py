@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from rich import box
 from rich.console import Console, Group
@@ -10,12 +11,7 @@ from rich.table import Table
 
 from aevq.config.checks import validate
 from aevq.metrics.catalogue import Metric, find, number
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
-
-    from aevq.runs.result import Result
+from aevq.runs.result import Result
 
 __all__ = ["metrics_table", "print_summary", "short_path"]
 
@@ -42,10 +38,7 @@ def print_summary(result: Result, path: Path) -> None:
 def metrics_table(metrics: Mapping[str, float], title: str, extra: Iterable[Metric] = ()) -> Group:
     """Return the metrics by name, those of samples as a matrix with one column per prior and one for real images.
 
-    Args:
-        metrics: By name.
-        title: Head of the first column.
-        extra: Catalogue entries of metrics from outside the package.
+    `extra` are catalogue entries of metrics from outside the package.
     """
     single = _table(title, "value", "unit")
     for name, value in metrics.items():
@@ -65,8 +58,7 @@ def metrics_table(metrics: Mapping[str, float], title: str, extra: Iterable[Metr
 
 def short_path(path: Path) -> Path:
     """Return a path relative to the current directory if it is below that."""
-    here = path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+    return path.relative_to(path.cwd()) if path.is_relative_to(path.cwd()) else path
 
 
 def _table(first: str, *others: str, show_header: bool = True) -> Table:
@@ -80,5 +72,4 @@ def _table(first: str, *others: str, show_header: bool = True) -> Table:
 
 
 def _unit(name: str, extra: Iterable[Metric] = ()) -> str:
-    metric = find(name, extra)
-    return metric.unit if metric else ""
+    return metric.unit if (metric := find(name, extra)) else ""

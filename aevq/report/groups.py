@@ -6,17 +6,14 @@ groups of different models; groups of one model need as few as possible of the k
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aevq.errors import UserError
+from aevq.report.records import Record
 from aevq.report.statistics import Estimate, estimate
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from aevq.report.records import Record
 
 __all__ = ["IGNORED_KEYS", "Group", "check_comparable", "group_runs", "labels", "value_text"]
 
@@ -40,19 +37,12 @@ ABSENT = "–"
 
 @dataclass(frozen=True)
 class Group:
-    """Runs of different seeds.
+    """Runs of different seeds."""
 
-    Attributes:
-        label: Short name, different from that of every other group.
-        runs: One for each seed, ordered by seed.
-        repeats: Earlier runs of the same seeds. They are not averaged, because they would make the spread too small.
-        settings: Keys and values of the configuration that differ from those of other groups.
-    """
-
-    label: str
-    runs: tuple[Record, ...]
-    repeats: tuple[Record, ...]
-    settings: Flat
+    label: str  # short, different from that of every other group
+    runs: tuple[Record, ...]  # one for each seed, ordered by seed
+    repeats: tuple[Record, ...]  # earlier runs of these seeds; averaging them would make the spread too small
+    settings: Flat  # keys and values of the configuration that differ from those of other groups
 
     @property
     def model(self) -> str:
@@ -83,58 +73,42 @@ class Group:
 
 
 def group_runs(runs: Sequence[Record]) -> list[Group]:
-    """Return the groups, in the order of their first runs."""
-    conflicts = [name for name in MEASURED if _conflict(runs, name)]
-    flat = [_flat(run, conflicts) for run in runs]
-    members: dict[str, list[int]] = {}
-    for i, config in enumerate(flat):
-        members.setdefault(repr(sorted(config.items())), []).append(i)
-    firsts = [flat[indices[0]] for indices in members.values()]
-    settings = [{key: config[key] for key in _differences(firsts) if key in config} for config in firsts]
-    models = [str(runs[indices[0]].result.model["name"]) for indices in members.values()]
-    return [
-        _group(label, [runs[i] for i in indices], differing)
-        for label, indices, differing in zip(labels(models, settings), members.values(), settings, strict=True)
-    ]
+    """Return the groups, in the order of their first runs; of several runs with one seed the latest counts."""
+    conflicts = [name for name in MEASURED if name != "data" and _conflict(runs, name)]
+    members: dict[str, list[Record]] = {}
+    configs: dict[str, Flat] = {}
+    for run in runs:
+        # What defines a run apart from its seed, with the differences in how it was measured.
+        flat = {"prior": list(run.config.get("prior") or {}), "data": run.measurement.data}
+        flat |= dict(_flat(run.config)) | {f"measured.{name}": getattr(run.measurement, name) for name in conflicts}
+        configs[key := repr(sorted(flat.items()))] = flat
+        members.setdefault(key, []).append(run)
+    keys = dict.fromkeys(key for config in configs.values() for key in config)
+    differing = [key for key in keys if len({repr(config.get(key, ...)) for config in configs.values()}) > 1]
+    settings = [{key: config[key] for key in differing if key in config} for config in configs.values()]
+    models = [str(group[0].result.model["name"]) for group in members.values()]
+    groups = []
+    for label, group, setting in zip(labels(models, settings), members.values(), settings, strict=True):
+        latest = {run.result.seed: run for run in sorted(group, key=lambda run: run.result.started)}
+        chosen = tuple(latest[seed] for seed in sorted(latest))
+        groups.append(Group(label, chosen, tuple(run for run in group if run not in chosen), setting))
+    return groups
 
 
-def _group(label: str, runs: Sequence[Record], settings: Flat) -> Group:
-    """Return a group; of several runs with one seed it takes the latest."""
-    by_seed = {run.result.seed: run for run in sorted(runs, key=lambda run: run.result.started)}
-    chosen = tuple(by_seed[seed] for seed in sorted(by_seed))
-    return Group(label, chosen, tuple(run for run in runs if run not in chosen), settings)
-
-
-def _differences(configs: Sequence[Flat]) -> list[str]:
-    """Return the keys that some of the configurations lack or that have different values in them."""
-    keys = dict.fromkeys(key for config in configs for key in config)
-    return [key for key in keys if len({repr(config.get(key, ...)) for config in configs}) > 1]
-
-
-def _flat(run: Record, conflicts: Sequence[str]) -> Flat:
-    """Return what defines a run apart from its seed, `a.b.c` → value, with the differences in how it was measured."""
-    flat: Flat = {"prior": list(run.config.get("prior") or {}), "data": run.measurement.data}
-    _flatten(run.config, "", flat)
-    return flat | {f"measured.{name}": getattr(run.measurement, name) for name in conflicts if name != "data"}
-
-
-def _flatten(node: dict[str, Any], prefix: str, into: Flat) -> None:
+def _flat(node: Flat, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the keys `a.b.c` of a configuration that define a model, and their values."""
     for key, value in node.items():
         name = f"{prefix}{key}"
         if name in IGNORED_KEYS or name.endswith(".seed"):
             continue
         if isinstance(value, dict):
-            _flatten(value, f"{name}.", into)
+            yield from _flat(value, f"{name}.")
         else:
-            into[name] = value
+            yield name, value
 
 
 def check_comparable(runs: Sequence[Record], allow_mixed: bool) -> list[str]:
     """Return the reasons why the metrics of these runs are not comparable, a sentence for each.
-
-    Args:
-        runs: Finished runs.
-        allow_mixed: Whether to return the reasons instead of raising an error.
 
     Raises:
         UserError: If there is a reason and `allow_mixed` is false; it names the runs.
@@ -171,20 +145,15 @@ def labels(models: Sequence[str], configs: Sequence[Flat]) -> list[str]:
     named = [""] * len(models)
     for model in dict.fromkeys(models):
         rows = [i for i, name in enumerate(models) if name == model]
-        for row, name in zip(rows, _labels_of_model(model, [configs[i] for i in rows]), strict=True):
-            named[row] = name
+        own = [configs[i] for i in rows]
+        keys = _telling_keys(own)
+        short = _short_keys(keys)
+        texts = {key: _short_values(key, [config.get(key, ABSENT) for config in own]) for key in keys}
+        for place, row in enumerate(rows):
+            shown = [f"{short[key]}={texts[key][place]}" for key in keys if key in configs[row]]
+            named[row] = " ".join([model, *shown])
     return [  # values that are printed alike get a number
         name if named.count(name) == 1 else f"{name} ({named[: i + 1].count(name)})" for i, name in enumerate(named)
-    ]
-
-
-def _labels_of_model(model: str, configs: Sequence[Flat]) -> list[str]:
-    keys = _telling_keys(configs)
-    short = _short_keys(keys)
-    texts = {key: _short_values(key, [config.get(key, ABSENT) for config in configs]) for key in keys}
-    return [
-        " ".join([model, *(f"{short[key]}={texts[key][i]}" for key in keys if key in config)])
-        for i, config in enumerate(configs)
     ]
 
 
@@ -207,13 +176,13 @@ def _telling_keys(configs: Sequence[Flat]) -> list[str]:
 def _short_keys(keys: Sequence[str]) -> dict[str, str]:
     """Return the shortest end of each key that is unique; `a.b._target_` is called `a.b`."""
     parts = {key: key.removesuffix("._target_").split(".") for key in keys}
-    lengths = {
-        key: next(
-            (n for n in range(1, len(own)) if sum(own[-n:] == other[-n:] for other in parts.values()) == 1), len(own)
-        )
-        for key, own in parts.items()
-    }
-    return {key: ".".join(own[-lengths[key] :]) for key, own in parts.items()}
+    short = {}
+    for key, own in parts.items():
+        n = 1
+        while n < len(own) and sum(own[-n:] == other[-n:] for other in parts.values()) > 1:
+            n += 1
+        short[key] = ".".join(own[-n:])
+    return short
 
 
 def _short_values(key: str, values: Sequence[Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""One finished run as the report sees it: the small files of its folder, read once.
+"""The runs in folders of sweeps and runs: finished ones with the small files of their folders, and unfinished ones.
 
 The metrics of evaluation.json replace those of result.json with the same names.
 """
@@ -7,62 +7,49 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from aevq.config.checks import settings, validate
 from aevq.errors import UserError
-from aevq.metrics.catalogue import Metric
-from aevq.runs.folder import RESULT_FILE, read_config, read_json
+from aevq.metrics.catalogue import Metric, of_section
+from aevq.runs.folder import RESULT_FILE, SWEEP_FILE, is_run, read_config, read_json
 from aevq.runs.result import Result, read_result
+from aevq.runs.sweep_record import SweepJob, read_sweep
 
-__all__ = ["EvaluationFile", "Measurement", "Record", "read_curves", "read_evaluation", "read_record"]
+__all__ = [
+    *("Collection", "EvaluationFile", "Measurement", "Record", "Unfinished"),
+    *("collect", "comparison_rows", "read_curves", "read_evaluation", "read_record"),
+]
 
+FINISHED = "finished"
 SAMPLED = ("samples/", "real/")  # metrics that depend on the number of samples
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """How the metrics of a run were measured; metrics that were measured differently are not comparable.
+    """How the metrics of a run were measured; metrics that were measured differently are not comparable."""
 
-    Attributes:
-        data: Name of the data set.
-        fingerprint: SHA-256 of images and labels of all splits.
-        binarize: How pixels were made binary; `none` for grey ones.
-        metrics_version: Version of the protocol; None if the run does not say.
-        samples: Number of samples per prior; None if none were measured.
-        mode_samples: Number of samples that modes were counted on; None if none were counted.
-    """
-
-    data: str
-    fingerprint: str
-    binarize: str
-    metrics_version: str | None
-    samples: int | None
-    mode_samples: int | None
+    data: str  # name of the data set
+    fingerprint: str  # SHA-256 of images and labels of all splits
+    binarize: str  # how pixels were made binary; `none` for grey ones
+    metrics_version: str | None  # of the protocol; None if the run does not say
+    samples: int | None  # per prior; None if none were measured
+    mode_samples: int | None  # that modes were counted on; None if none were counted
 
 
 @dataclass(frozen=True)
 class Record:
-    """A finished run.
-
-    Attributes:
-        path: Its folder.
-        result: Its result.json.
-        config: Its config.yaml as plain values.
-        metrics: Metrics by name, with parameters and costs.
-        measurement: How they were measured.
-        extra_metrics: Catalogue entries of its metrics from outside the package.
-    """
+    """A finished run."""
 
     path: Path
     result: Result
     config: dict[str, Any]
-    metrics: dict[str, float]
+    metrics: dict[str, float]  # with parameters and costs
     measurement: Measurement
-    extra_metrics: list[Metric]
+    extra_metrics: list[Metric]  # catalogue entries of its metrics from outside the package
 
     def image(self, name: str) -> Path | None:
         """Return the path of `images/<name>.png`; None if it does not exist or a link leads out of the folder."""
@@ -71,27 +58,84 @@ class Record:
         return path if path.is_file() and path.resolve().is_relative_to(folder.resolve()) else None
 
 
+@dataclass(frozen=True)
+class Unfinished:
+    """A job or run without metrics."""
+
+    name: str  # of its folder, or its overrides if it has none
+    status: str  # failed, interrupted, running or waiting
+    error: str | None
+    overrides: str
+    log: str | None = None  # relative to the sweep's folder
+
+
+@dataclass
+class Collection:
+    """The runs that were found."""
+
+    finished: list[Record] = field(default_factory=list)
+    unfinished: list[Unfinished] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)  # command lines of the sweeps
+
+
 @settings
 class EvaluationFile:
-    """The content of evaluation.json that later commands read.
-
-    Attributes:
-        schema_version: Version of this layout.
-        metrics_version: Version of the measuring protocol.
-        weights: SHA-256 of the checkpoint that was measured.
-        settings: Settings of the evaluation.
-        metrics: All metrics by name.
-        seconds: Wall time of each part, by name.
-        extra_metrics: Catalogue entries of metrics from outside the package.
-    """
+    """The content of evaluation.json that later commands read."""
 
     schema_version: Literal[1]
-    metrics_version: str
-    weights: str
+    metrics_version: str  # of the protocol
+    weights: str  # SHA-256 of the checkpoint that was measured
     settings: dict[str, Any]
     metrics: dict[str, float]
-    seconds: dict[str, float] = field(default_factory=dict)
-    extra_metrics: list[Metric] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)  # wall time of each part, by name
+    extra_metrics: list[Metric] = field(default_factory=list)  # catalogue entries, of metrics from outside the package
+
+
+def collect(folders: Iterable[Path]) -> Collection:
+    """Return all runs in folders of sweeps and runs; a run that is found twice counts once.
+
+    Raises:
+        UserError: If a file of a run is damaged, or there is no run at all.
+    """
+    found, seen = Collection(), set[Path]()
+    for folder in folders:
+        for path, job in [(folder, None)] if is_run(folder) else _jobs(folder, found.commands):
+            if path is None or path.resolve() not in seen:
+                _add(found, path, job)
+            if path is not None:
+                seen.add(path.resolve())
+    if not found.finished and not found.unfinished:
+        raise UserError("compare: there is no run in the folders given")
+    return found
+
+
+def _jobs(folder: Path, commands: list[str]) -> Iterator[tuple[Path | None, SweepJob | None]]:
+    """Yield the run folder and the record of each job of a sweep; of a sweep without a record, every run folder."""
+    if not (folder / SWEEP_FILE).exists():
+        paths = [path.parent for path in folder.glob(f"*/{RESULT_FILE}")]
+        for path in sorted(paths, key=lambda path: (len(path.name.partition("_")[0]), path)):  # `2_ae` before `10_ae`
+            yield path, None
+        return
+    sweep = read_sweep(folder)
+    commands.append(sweep.command)
+    for job in sweep.jobs:
+        yield (folder / job.folder if job.folder else None), job
+
+
+def _add(found: Collection, path: Path | None, job: SweepJob | None) -> None:
+    """Add a run; it is finished only if both its sweep and its own result.json say so."""
+    status, error, overrides, log = FINISHED, None, "", None
+    if job is not None:
+        status, error, overrides, log = job.status, job.error, " ".join(job.overrides), job.log
+    name = path.name if path else overrides
+    if path and is_run(path):
+        result = read_result(path / RESULT_FILE)
+        if status == result.status == FINISHED:
+            found.finished.append(read_record(path))
+            return
+        status = status if status != FINISHED else result.status
+        error, overrides = error or result.error, overrides or result.command
+    found.unfinished.append(Unfinished(name, status, error, overrides, log))
 
 
 def read_record(path: Path) -> Record:
@@ -102,33 +146,26 @@ def read_record(path: Path) -> Record:
     """
     result = read_result(path / RESULT_FILE)
     config = read_config(path / "config.yaml")
+    data, asked = ({} if not isinstance(node := config.get(name), dict) else node for name in ("data", "evaluation"))
     evaluation = read_evaluation(path / "evaluation.json")
     if evaluation and result.weights not in (None, evaluation.weights):
         raise UserError(f"{path}: its evaluation is of other weights; run python -m aevq.evaluate run={path} again")
-    metrics = _merged(result, _node(config, "evaluation"), evaluation)
-    samples = {name: value for name, value in metrics.items() if name.startswith("samples/")}
-    mode_counts = [value for name, value in samples.items() if name.endswith("/mode_samples")]
-    measured = evaluation.settings if evaluation else _node(config, "evaluation")
+    metrics = _merged(result, asked, evaluation)
+    mode_counts = [metrics[name] for name in metrics if name.startswith("samples/") and name.endswith("/mode_samples")]
+    sampled = any(name.startswith("samples/") for name in metrics)
     measurement = Measurement(
         data=result.data["name"],
         fingerprint=result.data["fingerprint"]["all"],
-        binarize=str(_node(config, "data").get("binarize", "none")),
+        binarize=str(data.get("binarize", "none")),
         metrics_version=evaluation.metrics_version if evaluation else result.metrics_version,
-        samples=measured.get("samples") if samples else None,
+        samples=(evaluation.settings if evaluation else asked).get("samples") if sampled else None,
         mode_samples=int(max(mode_counts)) if mode_counts else None,
     )
+    metrics["parameters"] = float(result.model["parameters"])
+    metrics |= {f"train/{name}": float(value) for name, value in result.train.items()}
+    metrics |= {f"seconds/{stage}": float(value) for stage, value in result.seconds.items()}
     extra = validate(f"{path}: extra_metrics", result.extra_metrics, list[Metric])
-    extra += evaluation.extra_metrics if evaluation else []
-    return Record(path, result, config, metrics | _costs(result), measurement, extra)
-
-
-def read_evaluation(path: Path) -> EvaluationFile | None:
-    """Return the content of evaluation.json; None if the run was not evaluated.
-
-    Raises:
-        UserError: If the file is damaged or has another schema version.
-    """
-    return read_json(path, EvaluationFile) if path.exists() else None
+    return Record(path, result, config, metrics, measurement, extra + (evaluation.extra_metrics if evaluation else []))
 
 
 def _merged(result: Result, asked: Mapping[str, Any], evaluation: EvaluationFile | None) -> dict[str, float]:
@@ -142,15 +179,13 @@ def _merged(result: Result, asked: Mapping[str, Any], evaluation: EvaluationFile
     return own | evaluation.metrics
 
 
-def _node(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    node = config.get(name)
-    return node if isinstance(node, dict) else {}
+def read_evaluation(path: Path) -> EvaluationFile | None:
+    """Return the content of evaluation.json; None if the run was not evaluated.
 
-
-def _costs(result: Result) -> dict[str, float]:
-    costs = {"parameters": float(result.model["parameters"])}
-    costs |= {f"train/{name}": float(value) for name, value in result.train.items()}
-    return costs | {f"seconds/{stage}": float(value) for stage, value in result.seconds.items()}
+    Raises:
+        UserError: If the file is damaged or has another schema version.
+    """
+    return read_json(path, EvaluationFile) if path.exists() else None
 
 
 def read_curves(path: Path) -> dict[str, list[tuple[int, float]]]:
@@ -169,3 +204,26 @@ def read_curves(path: Path) -> dict[str, list[tuple[int, float]]]:
             except ValueError:
                 continue
     return {name: sorted(points) for name, points in curves.items()}
+
+
+def comparison_rows(result: Result, priors: Iterable[str]) -> list[dict[str, str | int | float | None]]:
+    """Return a row by column for each prior of a finished run, or one row if there is none; None for missing values.
+
+    The rate is the number of bits that an image's latent takes by the prior of the row: KL(q(z|x) ‖ N(0, I)) for a
+    posterior, the code length for codes.
+    """
+    get, train = result.metrics.get, result.train
+    return [
+        {
+            "model": result.model["name"],
+            "data": result.data["name"],
+            "seed": result.seed,
+            "prior": prior or None,
+            **{metric.name: get(metric.name) for metric in of_section("Reconstruction", headline=True)},
+            "rate_bits": get("rate/kl_bits" if prior == "standard_normal" else f"rate/{prior}_bits"),
+            **{f"samples/{m.short}": get(m.name_for(prior=prior)) for m in of_section("Samples", headline=True)},
+            "parameters": result.model["parameters"],
+            **{name: train.get(name) for name in ("seconds", "images_per_second")},
+        }
+        for prior in list(priors) or [""]
+    ]

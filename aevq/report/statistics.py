@@ -8,17 +8,13 @@ Two means a, b are within the spread of each other if |a − b| ≤ √(std_a² 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
-from aevq.metrics.catalogue import number
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from aevq.metrics.catalogue import Goal
+from aevq.metrics.catalogue import Goal, number
 
 __all__ = ["Estimate", "Mark", "estimate", "marks"]
 
@@ -31,15 +27,10 @@ class Estimate:
 
     >>> str(Estimate(0.00532, 0.00019, 3))
     '0.00532 ± 0.00019'
-
-    Attributes:
-        mean: Mean of the values.
-        std: Sample standard deviation; None for a single value.
-        n: Number of values.
     """
 
     mean: float
-    std: float | None
+    std: float | None  # of the sample; None for a single value
     n: int
 
     @property
@@ -60,9 +51,9 @@ class Estimate:
         """Decimal places; None if there is no spread to print. A mean gets at most five digits."""
         if self.std is None or not math.isfinite(self.mean + self.std) or self.std <= abs(self.mean) * 1e-9:
             return None
-        exponent = _exponent(self.std)
+        exponent = math.floor(math.log10(self.std))
         places = -exponent + (1 if self.std / 10**exponent < 2 else 0)
-        return max(0, min(places, 4 - _exponent(self.mean)))
+        return max(0, min(places, 4 - (math.floor(math.log10(abs(self.mean))) if self.mean else 0)))
 
 
 def estimate(values: Sequence[float]) -> Estimate | None:
@@ -76,13 +67,8 @@ def estimate(values: Sequence[float]) -> Estimate | None:
 def marks(column: Sequence[Estimate | None], goal: Goal | None) -> list[Mark]:
     """Mark the best values of a column, and those within the spread of the best.
 
-    Args:
-        column: Values of the groups; None if a group lacks the metric.
-        goal: Whether lower values, higher values or values near one are better; None if none of these is.
-
-    Returns:
-        A mark for each value. Nothing is marked if all values are equal or only one is finite. A value without a
-        standard deviation is never marked as within the spread.
+    Nothing is marked if all values are equal, only one is finite, or no direction is better (`goal` is None). A value
+    without a standard deviation is never marked as within the spread.
     """
 
     def loss(value: Estimate) -> float:
@@ -103,7 +89,3 @@ def marks(column: Sequence[Estimate | None], goal: Goal | None) -> list[Mark]:
         return "within" if abs(value.mean - best.mean) <= math.hypot(value.std, best.std) else ""
 
     return [mark(value) for value in column]
-
-
-def _exponent(value: float) -> int:
-    return math.floor(math.log10(abs(value))) if value else 0

@@ -15,44 +15,27 @@ import html
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from rich import box
 from rich import table as rich_table
 from rich.text import Text
 
 from aevq.config.terminal import harmless
+from aevq.metrics.catalogue import Metric
 from aevq.report.statistics import Estimate, Mark, marks
 
-if TYPE_CHECKING:
-    from aevq.metrics.catalogue import Metric
-
 __all__ = [
-    "Cell",
-    "Row",
-    "Table",
-    "cells",
-    "csv_text",
-    "make_table",
-    "markdown",
-    "markdown_grid",
-    "plain",
-    "terminal_table",
+    *("Cell", "Row", "Table", "cells", "make_table"),
+    *("csv_text", "head_text", "markdown", "markdown_grid", "plain", "terminal_table"),
 ]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One value.
+    """One value."""
 
-    Attributes:
-        value: None if the row has no such metric.
-        note: Shown after the value, for example the prior or the number of runs.
-        mark: Whether the value is the best of its column, or within the spread of the best.
-    """
-
-    value: Estimate | None
-    note: str = ""
+    value: Estimate | None  # None if the row has no such metric
+    note: str = ""  # shown after the value, for example the prior or the number of runs
     mark: Mark = ""
 
     def __str__(self) -> str:
@@ -61,34 +44,21 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One row.
+    """One row."""
 
-    Attributes:
-        labels: Its name, as many parts as the table has heads: `("VAE", "standard_normal")`.
-        cells: As many as the table has columns.
-        group: Index of the group of runs, which chooses the colour; None for a row that belongs to no group.
-    """
-
-    labels: tuple[str, ...]
+    labels: tuple[str, ...]  # its name, as many parts as the table has heads: `("VAE", "standard_normal")`
     cells: tuple[Cell, ...]
-    group: int | None = None
+    group: int | None = None  # index of the group of runs, which chooses the colour
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table whose values are marked.
+    """A table whose values are marked."""
 
-    Attributes:
-        heads: Heads of the label columns.
-        columns: Metrics of the other columns.
-        rows: Rows that are compared.
-        references: Rows below that are not compared, for example real data.
-    """
-
-    heads: tuple[str, ...]
+    heads: tuple[str, ...]  # of the label columns
     columns: tuple[Metric, ...]
     rows: tuple[Row, ...]
-    references: tuple[Row, ...] = ()
+    references: tuple[Row, ...] = ()  # rows below that are not compared, for example real data
 
     def __bool__(self) -> bool:
         return bool(self.columns and self.rows)
@@ -102,14 +72,7 @@ def cells(values: Iterable[Estimate | None]) -> tuple[Cell, ...]:
 def make_table(
     heads: Sequence[str], columns: Sequence[Metric], rows: Sequence[Row], references: Sequence[Row] = ()
 ) -> Table:
-    """Return a table with its values marked and without the columns that no row has a value in.
-
-    Args:
-        heads: Heads of the label columns.
-        columns: Title, unit and goal of each further column.
-        rows: Rows with unmarked cells.
-        references: Rows below that are not compared.
-    """
+    """Return a table with its values marked and without the columns that no row has a value in."""
     kept = [i for i in range(len(columns)) if any(row.cells[i].value for row in rows)]
     column_marks = {i: marks([row.cells[i].value for row in rows], columns[i].goal) for i in kept}
     marked = [
@@ -122,23 +85,24 @@ def make_table(
 
 def head_text(column: Metric) -> str:
     """Return title, unit and better direction: `PSNR, dB ↑`."""
-    return f"{column.title}{', ' if column.unit else ''}{column.unit} {column.arrow}".rstrip()
+    return f"{column.label} {column.arrow}".rstrip()
 
 
 def markdown(table: Table) -> str:
     """Return a table as Markdown."""
-    lines = [[*map(plain, row.labels), *map(_markdown_cell, row.cells)] for row in (*table.rows, *table.references)]
+    stars = {"best": "**", "within": "*", "": ""}
+
+    def text(cell: Cell) -> str:
+        star, note = stars[cell.mark], f" ({plain(cell.note)})" if cell.note else ""
+        return f"{star}{cell}{star}{note}"
+
+    lines = [[*map(plain, row.labels), *map(text, row.cells)] for row in (*table.rows, *table.references)]
     return markdown_grid([*table.heads, *map(head_text, table.columns)], lines)
 
 
 def markdown_grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a Markdown table of texts, which are not escaped."""
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows))
-
-
-def _markdown_cell(cell: Cell) -> str:
-    star = {"best": "**", "within": "*", "": ""}[cell.mark]
-    return f"{star}{cell}{star}" + (f" ({plain(cell.note)})" if cell.note else "")
 
 
 def plain(text: str) -> str:
@@ -160,16 +124,14 @@ def terminal_table(table: Table, titles: Sequence[str]) -> rich_table.Table:
 
 
 def csv_text(estimates: Iterable[tuple[str, str, Estimate]]) -> str:
-    """Return `group,metric,mean,std,n` for each group, metric name and estimate; std is empty for a single run."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    """Return `group,metric,mean,std,n` for each group, metric name and estimate; std is empty for a single run.
+
+    A quote precedes a name that a spreadsheet would evaluate.
+    """
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["group", "metric", "mean", "std", "n"])
     for group, name, value in estimates:
-        std = "" if value.std is None else repr(value.std)
-        writer.writerow([_no_formula(group), _no_formula(name), repr(value.mean), std, value.n])
-    return text.getvalue()
-
-
-def _no_formula(text: str) -> str:
-    """Prefix a name from outside that a spreadsheet would evaluate."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+        names = (f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text for text in (group, name))
+        writer.writerow([*names, repr(value.mean), "" if value.std is None else repr(value.std), value.n])
+    return file.getvalue()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytorch_lightning as pl
 import wandb_workspaces.reports.v2 as wr
@@ -18,11 +18,8 @@ import wandb_workspaces.workspaces as ws
 from wandb_workspaces import expr
 
 from aevq.latents import CodeSpec, VectorSpec
-from aevq.metrics.catalogue import SECTIONS, Metric, entry, find, of_section
+from aevq.metrics.catalogue import SECTIONS, Metric, Section, entry, find, of_section
 from aevq.priors.available import priors_for
-
-if TYPE_CHECKING:
-    from aevq.metrics.catalogue import Section
 
 __all__ = ["specification", "workspace"]
 
@@ -41,24 +38,21 @@ OTHER_IMAGES = ("interpolations", "latent_space", "codebook_usage", "code_maps")
 
 
 def workspace(entity: str, project: str, name: str) -> ws.Workspace:
-    """Return the workspace.
-
-    Args:
-        entity: User or team that owns the project; empty if it is not known.
-        project: W&B project.
-        name: Name of the workspace.
-    """
+    """Return the workspace of a W&B project; `entity` is the user or team that owns it, empty if it is not known."""
     priors = _priors()
     panels: dict[str, list[Any]] = {
         section: [*_curves(section, priors), *_bars(section, priors), *_points(section, priors)] for section in SECTIONS
     }
     panels["Images"] = _images(priors["samples"])
     panels["Comparison"] = [wr.WeavePanelSummaryTable(table_name="comparison"), wr.RunComparer(diff_only="split")]
+    for title, found in panels.items():
+        for i, panel in enumerate(found):  # the same ids each time
+            panel._id = hashlib.sha256(f"{title}/{i}".encode()).hexdigest()[:12]
     return ws.Workspace(
         entity=entity,
         project=project,
         name=name,
-        sections=[_section(title, found) for title, found in panels.items() if found],
+        sections=[ws.Section(name=title, panels=p, is_open=title in OPEN) for title, p in panels.items() if p],
         settings=ws.WorkspaceSettings(x_axis=STEP, max_runs=20),
         runset_settings=ws.RunsetSettings(groupby=[expr.Metric("Group"), expr.Config("setting")]),
     )
@@ -70,13 +64,6 @@ def specification(board: ws.Workspace) -> str:
     return json.dumps(view, indent=2, ensure_ascii=False) + "\n"
 
 
-def _section(title: str, panels: list[Any]) -> ws.Section:
-    """Return a section whose panels have the same ids each time."""
-    for number, panel in enumerate(panels):
-        panel._id = hashlib.sha256(f"{title}/{number}".encode()).hexdigest()[:12]
-    return ws.Section(name=title, panels=panels, is_open=title in OPEN)
-
-
 def _priors() -> Priors:
     vectors, codes = priors_for(VectorSpec(1)), priors_for(CodeSpec(2, 1, 1))
     classes = {name: resolve_name(node["_target_"]) for name, node in (vectors | codes).items()}
@@ -84,16 +71,16 @@ def _priors() -> Priors:
     return {"samples": list(classes), "rate": list(codes), "likelihood": list(codes), "prior": trained}
 
 
-def _names(metric: Metric, priors: Priors) -> list[str]:
-    """Return the names of a metric, one for each prior that it is measured of."""
-    of = priors[metric.name.partition("/")[0]] if metric.words else [""]
-    return [metric.name_for(prior=prior) for prior in of]
+def _filled(metric: Metric, priors: Priors) -> list[Metric]:
+    """Return a metric for each prior that it is measured of."""
+    names = priors[metric.name.partition("/")[0]] if metric.words else [""]
+    return [found for prior in names if (found := metric.match(metric.name_for(prior=prior)))]
 
 
 def _curves(section: Section, priors: Priors) -> list[wr.LinePlot]:
     metrics = [metric for metric in of_section(section, curve=True) if set(metric.words) <= {"prior"}]
-    names = [name for metric in metrics for name in _names(metric, priors)]
-    return [wr.LinePlot(title=_found(name).label, x=STEP, y=[name], groupby_rangefunc="minmax") for name in names]
+    filled = [each for metric in metrics for each in _filled(metric, priors)]
+    return [wr.LinePlot(title=each.label, x=STEP, y=[each.name], groupby_rangefunc="minmax") for each in filled]
 
 
 def _bars(section: Section, priors: Priors) -> list[wr.BarPlot]:
@@ -101,41 +88,32 @@ def _bars(section: Section, priors: Priors) -> list[wr.BarPlot]:
     together: dict[object, list[Metric]] = {}
     for metric in of_section(section, curve=False, headline=True):
         together.setdefault((metric.unit, metric.goal) if metric.unit else metric.name, []).append(metric)
-    return [_bar(metrics, priors) for metrics in together.values()]
-
-
-def _bar(metrics: list[Metric], priors: Priors) -> wr.BarPlot:
-    titles = ", ".join(dict.fromkeys(metric.title.replace("<prior>", "each prior") for metric in metrics))
-    unit = f", {metrics[0].unit}" if metrics[0].unit else ""
-    names = [name for metric in metrics for name in _names(metric, priors)]
-    real = [name for metric in metrics if metric.name.startswith("samples/") and find(name := f"real/{metric.short}")]
-    return wr.BarPlot(title=f"{titles}{unit} {metrics[0].arrow}".rstrip(), metrics=[*names, *real])
+    bars = []
+    for metrics in together.values():
+        titles = ", ".join(dict.fromkeys(metric.title.replace("<prior>", "each prior") for metric in metrics))
+        unit = f", {metrics[0].unit}" if metrics[0].unit else ""
+        names = [each.name for metric in metrics for each in _filled(metric, priors)]
+        real = [f"real/{metric.short}" for metric in metrics if metric.name.startswith("samples/")]
+        title = f"{titles}{unit} {metrics[0].arrow}".rstrip()
+        bars.append(wr.BarPlot(title=title, metrics=[*names, *filter(find, real)]))
+    return bars
 
 
 def _points(section: Section, priors: Priors) -> list[wr.ScatterPlot]:
     plots = []
-    for x, y in (map(entry, pair) for pair in PAIRS.get(section, ())):
-        xs, ys = _names(x, priors), _names(y, priors)
+    for pair in PAIRS.get(section, ()):
+        xs, ys = (_filled(entry(name), priors) for name in pair)
         for i in range(max(len(xs), len(ys))):
-            x_name, y_name = xs[i % len(xs)], ys[i % len(ys)]  # one of the two may be the same for all priors
-            title = f"{_found(y_name).title} against {_found(x_name).title}"
-            prior = f", {y_name.split('/')[1]}" if y.name.startswith("samples/") else ""
-            plots.append(wr.ScatterPlot(title=title + prior, x=x_name, y=y_name))
+            x, y = xs[i % len(xs)], ys[i % len(ys)]  # one of the two may be the same for all priors
+            prior = f", {y.name.split('/')[1]}" if y.name.startswith("samples/") else ""
+            plots.append(wr.ScatterPlot(title=f"{y.title} against {x.title}{prior}", x=x.name, y=y.name))
     return plots
 
 
-def _found(name: str) -> Metric:
-    metric = find(name)
-    assert metric is not None, name
-    return metric
-
-
 def _images(priors: list[str]) -> list[wr.MediaBrowser]:
-    final = ("reconstructions", *(f"samples_{prior}" for prior in priors), *OTHER_IMAGES)
+    names = ("reconstructions", *(f"samples_{prior}" for prior in priors), *OTHER_IMAGES)
+    final = [f"final/{name}" for name in names]
     return [
         *(wr.MediaBrowser(title=key, media_keys=[key], grid_x_axis="step", grid_y_axis="run") for key in OVER_TIME),
-        *(
-            wr.MediaBrowser(title=key, media_keys=[key], gallery_axis="run", num_columns=3)
-            for key in (f"final/{name}" for name in final)
-        ),
+        *(wr.MediaBrowser(title=key, media_keys=[key], gallery_axis="run", num_columns=3) for key in final),
     ]

@@ -1,11 +1,9 @@
 """The parts of a run: built from its configuration, and so checked, before any data are read or any file is written."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import pytorch_lightning as pl
 import torch
@@ -20,20 +18,19 @@ from aevq.errors import UserError, expect
 from aevq.metrics.protocol import EvaluationSettings
 from aevq.models import LatentModel
 from aevq.priors import Prior
-from aevq.report.plots.run import PlotSettings
+from aevq.report.plots import PlotSettings
 from aevq.training.loggers import RunLogger
 from aevq.training.trainer import Trainers
 
-__all__ = ["Parts", "RunConfig", "build_parts", "to_plain"]
+T = TypeVar("T")
 
 # Set by SLURM, by hand or by torchrun where there are several machines.
 CLUSTER_VARIABLES = ("SLURM_JOB_ID", "MASTER_ADDR", "TORCHELASTIC_RUN_ID")
 
 
-class Paths(BaseModel):
-    """`paths`."""
-
+class _Paths(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
+
     runs: Text
 
 
@@ -70,10 +67,10 @@ class Parts:
     Attributes:
         config: The whole configuration, plain values.
         data: Not read yet.
-        model: Untrained.
-        priors: Not fitted, by name.
+        model: Not trained.
+        priors: By name, not fitted.
         callbacks: Of the model's training.
-        trainers: Makes the Trainers; holds the loggers, which are not started.
+        trainers: With the loggers, which are not started.
         evaluation: What is measured at the end.
         plots: What is drawn at the end.
     """
@@ -103,12 +100,12 @@ def build_parts(config: dict[str, Any], trust: Iterable[str] = EVERYTHING) -> Pa
 
     Args:
         config: The whole configuration, plain values.
-        trust: Packages whose classes it may name besides those of aevq; a new run is the user's own.
+        trust: Packages whose classes it may name besides those of aevq.
 
     Raises:
         UserError: At the first key that is unknown, missing or wrong, and if parts do not fit together.
     """
-    for owner, keys, values in (("", RunConfig, config), ("paths", Paths, config.get("paths"))):
+    for owner, keys, values in (("", RunConfig, config), ("paths", _Paths, config.get("paths"))):
         try:
             keys(**values)
         except ValidationError as error:
@@ -118,33 +115,27 @@ def build_parts(config: dict[str, Any], trust: Iterable[str] = EVERYTHING) -> Pa
     data = instantiate(config["data"], "data", ImageDataModule, trust=trust)
     pl.seed_everything(config["seed"], verbose=False)
     model = instantiate(config["model"], "model", LatentModel, trust=trust)
-    parts = Parts(
-        config,
-        data,
-        model,
-        {
-            name: instantiate(node, f"prior.{name}", Prior, trust=trust, spec=model.latent_spec)
-            for name, node in config["prior"].items()
-        },
-        [instantiate(n, f"callbacks.{name}", pl.Callback, trust=trust) for name, n in config["callbacks"].items()],
-        trainers,
-        instantiate(config["evaluation"], "evaluation", EvaluationSettings, trust=trust),
-        instantiate(config["pictures"], "pictures", PlotSettings, trust=trust),
-    )
+    priors = _each(config, "prior", Prior, trust, spec=model.latent_spec)
+    callbacks = list(_each(config, "callbacks", pl.Callback, trust).values())
+    evaluation = instantiate(config["evaluation"], "evaluation", EvaluationSettings, trust=trust)
+    plots = instantiate(config["pictures"], "pictures", PlotSettings, trust=trust)
     if rank() == 0 and not config["trainer"].get("fast_dev_run"):
-        trainers.loggers += [
-            instantiate(node, f"logger.{name}", RunLogger, trust=trust) for name, node in config["logger"].items()
-        ]
+        trainers.loggers += _each(config, "logger", RunLogger, trust).values()
+    parts = Parts(config, data, model, priors, callbacks, trainers, evaluation, plots)
     _check_together(parts)
     return parts
 
 
-def _check_together(parts: Parts) -> None:
-    """Check what only several parts together show; no data are read.
+def _each(config: dict[str, Any], group: str, kind: type[T], trust: Iterable[str], **arguments: Any) -> dict[str, T]:
+    """Build all parts of a group that holds several, by name."""
+    return {
+        name: instantiate(node, f"{group}.{name}", kind, trust=trust, **arguments)
+        for name, node in config[group].items()
+    }
 
-    Raises:
-        UserError: If they do not fit; it names the key to change.
-    """
+
+def _check_together(parts: Parts) -> None:
+    """Check what only several parts together show; no data are read."""
     _check_devices(parts.config["trainer"])
     data, model = parts.data, parts.model
     if model.likelihood.for_binary_images and parts.config["data"].get("binarize", "none") == "none":
@@ -165,8 +156,7 @@ def _check_together(parts: Parts) -> None:
 
 def _check_images(model: LatentModel, data: ImageDataModule) -> None:
     """Check that the model accepts the data's images, with two black ones."""
-    shape = tuple(data.image_shape)
-    training = model.training
+    shape, training = tuple(data.image_shape), model.training
     model.eval()
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():

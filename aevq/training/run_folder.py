@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from aevq.config.rank import rank
 from aevq.files import point_latest
@@ -15,7 +15,9 @@ from aevq.runs.folder import create_folder, make_folder
 from aevq.runs.run import Run
 from aevq.runs.status import JOB_INDEX, JOB_SUFFIX, RUN_FOLDER, SWEEP_FOLDER
 from aevq.training.cluster import job_name
-from aevq.training.parts import Parts
+
+if TYPE_CHECKING:
+    from aevq.training.parts import Parts
 
 __all__ = ["NewFolder", "SweepJobPlace", "open_run", "resolve_run_folder"]
 

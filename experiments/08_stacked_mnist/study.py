@@ -25,7 +25,7 @@ def tables(results: Results) -> dict[str, str]:
 
 SAMPLED = {"ae": ("standard_normal", "mixture100"), "vae": ("standard_normal", "mixture100"), "vqvae": ("pixelcnn",)}
 STUDY = Study(
-    sweeps=[["experiment=stacked"]],
+    sweeps=[["experiment=stacked_ae,stacked_vae,stacked_vqvae", "seed=1,2,3"]],
     tables=tables,
     images={f"{m}_{p}.png": RunImage(m.upper(), f"strips/samples_{p}.png") for m, ps in SAMPLED.items() for p in ps},
 )

@@ -33,7 +33,7 @@ from rich.console import Console  # noqa: E402
 
 from aevq.config.terminal import quiet_libraries  # noqa: E402
 from aevq.report.tables import markdown_grid  # noqa: E402
-from aevq.runs.provenance import git_state, versions  # noqa: E402
+from aevq.runs.result import git_state, versions  # noqa: E402
 from experiments.benchmarks import parts  # noqa: E402
 from experiments.benchmarks.cases import CASES  # noqa: E402
 from experiments.benchmarks.timing import Row, matmul_peak  # noqa: E402

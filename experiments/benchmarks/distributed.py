@@ -31,7 +31,7 @@ import pytorch_lightning as pl
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from aevq.training import fitting
+from aevq.training import trainer as aevq_trainer
 from aevq.training.callbacks import Throughput
 from experiments.benchmarks.training import fit
 from experiments.common.configuration import compose_config, make
@@ -79,7 +79,7 @@ def worker(options: argparse.Namespace) -> None:
     if counting:
         limits["max_steps"] += options.window + 5
     if options.plain_lightning:
-        fitting.leave_signals_to_us = lambda trainer: None
+        aevq_trainer.disable_signal_handlers = lambda trainer: None
         limits["strategy"] = "ddp_find_unused_parameters_false"  # under this name it stays Lightning's own
     trainer = "ddp_sim" if options.way == "ddp" else "cpu"
     overrides = ["data=mnist5k", f"trainer={trainer}", f"data.batch_size={options.batch}"]

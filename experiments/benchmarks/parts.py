@@ -124,7 +124,7 @@ def _uniforms(grids: int, side: int) -> Tensor:
 
 def likelihood_row(samples: int, images: int, repeats: int) -> Row:
     """Compare the importance-weighted bound, batched over images and S samples, with an evaluation image by image."""
-    config = compose_config("model=vae_burda", "data=mnist5k", "data.binarize=dynamic")
+    config = compose_config("experiment=burda", "data=mnist5k")
     torch.manual_seed(0)
     model, data = make(config.model).eval(), make(config.data)
     x = data.images("test")[:images]

@@ -31,11 +31,15 @@ from torchvision.transforms import ToTensor
 
 from aevq.config.terminal import quiet_libraries
 from aevq.data import MNISTDataModule, to_unit
+from aevq.metrics.protocol import EvaluationSettings
 from aevq.models import LatentModel
+from aevq.report.plots import PlotSettings
 from aevq.runs.run import Run
 from aevq.training.allocator import keep_freed_memory
-from aevq.training.fitting import Trainers, fit_model, to_plain
+from aevq.training.fit import fit_model, model_trainer
 from aevq.training.loggers import MetricsCSV
+from aevq.training.parts import Parts, to_plain
+from aevq.training.trainer import Trainers
 from experiments.benchmarks.cases import BARE, PYTHAE, TORCHVISION, Case
 from experiments.benchmarks.timing import Laps, Row, alternate, compare, silence
 from experiments.common.configuration import make
@@ -120,10 +124,12 @@ def fit(
         callbacks: Lightning's callbacks.
         **trainer: Arguments of the Trainer that differ from the configuration.
     """
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    plain = to_plain(config)
-    trainers = Trainers(plain["trainer"] | {"val_check_interval": 10**9} | trainer, plain, [MetricsCSV(folder)])
-    fit_model(model, data, Run(Path(folder)), trainers, list(callbacks))
+    run, plain, logger = Path(folder), to_plain(config), MetricsCSV()
+    run.mkdir(parents=True, exist_ok=True)
+    logger.start(run, plain, ())
+    trainers = Trainers(plain["trainer"] | {"val_check_interval": 10**9} | trainer, loggers=[logger])
+    parts = Parts(plain, data, model, {}, list(callbacks), trainers, EvaluationSettings(), PlotSettings())
+    fit_model(model_trainer(trainers, parts.callbacks, "benchmark"), parts, Run(run))
 
 
 def ours(config: DictConfig, steps: int) -> float:
@@ -150,7 +156,7 @@ def bare_loop(config: DictConfig, steps: int) -> float:
         if len(order) < size:
             order = torch.randperm(len(x), device=laps.device)
         rows, order = order[:size], order[size:]
-        loss = model.terms(x[rows]).objective.mean()
+        loss = model.loss_terms(x[rows]).objective.mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -168,7 +174,7 @@ class _Plain(pl.LightningModule):
         self.train_loss = MeanMetric()
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        terms = self.model.terms(batch[0])
+        terms = self.model.loss_terms(batch[0])
         loss = terms.objective.mean()
         self.train_loss(loss)
         self.log("train/loss", self.train_loss, on_step=False, on_epoch=True, prog_bar=True)
@@ -216,7 +222,7 @@ def matmul_share(config: DictConfig, seconds_per_image: float, peak: float) -> f
     """
     model = make(config.model).train()
     with FlopCounterMode(display=False) as counter:
-        model.terms(torch.rand(config.data.batch_size, 1, 28, 28)).objective.mean().backward()
+        model.loss_terms(torch.rand(config.data.batch_size, 1, 28, 28)).objective.mean().backward()
     return counter.get_total_flops() / (config.data.batch_size * seconds_per_image * peak)
 
 

@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from aevq.config.command_line import config_root
-from aevq.config.instantiate import EVERYTHING, build
+from aevq.config.instantiate import EVERYTHING, instantiate
 
 __all__ = ["compose_config", "make"]
 
@@ -21,4 +21,4 @@ def compose_config(*overrides: str) -> DictConfig:
 
 def make(node: DictConfig, **arguments: Any) -> Any:
     """Instantiate a node of a configuration of our own, with further arguments of its class."""
-    return build(node, EVERYTHING, **arguments)
+    return instantiate(node, "config", trust=EVERYTHING, **arguments)

@@ -14,8 +14,8 @@ from rich.console import Console
 
 from aevq.errors import UserError
 from aevq.files import atomic_write
-from aevq.report.folders import collect
 from aevq.report.groups import IGNORED_KEYS
+from aevq.report.records import collect
 from experiments.common.study import Study
 
 __all__ = ["check_commands", "commands_of", "run_study", "sweep_arguments"]

@@ -13,7 +13,7 @@ import requests
 from requests.adapters import BaseAdapter
 
 from aevq.data import MNISTDataModule, download
-from helpers.small_data import NAMES, small_contents, small_source, zipped
+from helpers.small_data import small_contents, small_source, zipped
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +62,7 @@ class Web(BaseAdapter):
         self.pages |= {f"{mirror}{name}.gz": zipped(raw) for name, raw in contents.items()}
 
     def down(self, mirror: str) -> None:
-        self.pages |= {f"{mirror}{name}.gz": requests.ConnectionError("down") for name in NAMES}
+        self.pages |= {f"{mirror}{name}.gz": requests.ConnectionError("down") for name in download.FILES}
 
 
 @pytest.fixture

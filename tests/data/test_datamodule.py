@@ -12,11 +12,16 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from aevq.config.checks import to_config
 from aevq.config.command_line import config_root
-from aevq.config.instantiate import build
+from aevq.config.instantiate import instantiate
 from aevq.data import ImageDataModule, MNISTDataModule, Split
 from aevq.errors import UserError
 from helpers.small_data import MIRRORS
+
+
+def build(config, trust=()):
+    return instantiate(config, "data", ImageDataModule, trust=trust)
 
 
 @pytest.fixture
@@ -205,7 +210,7 @@ def test_a_yaml_and_the_constructor_have_the_same_defaults(name):
 def test_the_used_configuration_builds_the_data_really_used(tmp_path):
     missing = build(composed("mnist", f"data.root={tmp_path}", "data.download=false", "data.split_seed=2").data)
     missing.prepare()
-    again = build(missing.used_config)
+    again = build(to_config(missing) | {"name": missing.name})
     assert again.name == "mnist5k"
     assert again.fingerprint == missing.fingerprint
 
@@ -270,7 +275,7 @@ def test_one_python_file_and_one_yaml_add_a_data_set(tmp_path, monkeypatch):
     assert fit(data).image.shape == (3, 16, 20)
     assert data.images("test").shape == (10, 3, 16, 20)
     assert data.digits("val").shape == (10, 1)
-    assert data.used_config["_target_"] == "striped.stripes.Stripes"
+    assert to_config(data)["_target_"] == "striped.stripes.Stripes"
     monkeypatch.delitem(sys.modules, "striped.stripes")
 
 

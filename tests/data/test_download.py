@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from urllib3.exceptions import ProtocolError
 
 from aevq.data import download
+from aevq.data.download import FILES
 from aevq.errors import UserError
-from helpers.small_data import MIRRORS, NAMES, small_source
+from helpers.small_data import MIRRORS, small_source
 
 FIRST, SECOND = MIRRORS
-IMAGES, LABELS = NAMES[:2]
+IMAGES, LABELS = FILES[:2]
 
 
 def raw_folder(module) -> Path:
@@ -34,6 +35,10 @@ def put(module, contents: dict[str, bytes], *zipped: str) -> None:
     for name, raw in contents.items():
         path, data = (f"{name}.gz", gzip.compress(raw, mtime=0)) if name in zipped else (name, raw)
         (folder / path).write_bytes(data)
+
+
+def files_below(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
 
 
 # Files on the disk
@@ -61,7 +66,7 @@ def swap_last_bit(raw: bytes) -> bytes:
 @pytest.mark.parametrize("damage", [lambda data: data[:-30], swap_last_bit, lambda data: b""])
 def test_a_damaged_file_is_an_error_that_names_it(make, web, contents, damage, suffix):
     module = make()
-    put(module, contents, *(NAMES if suffix else ()))
+    put(module, contents, *(FILES if suffix else ()))
     path = raw_folder(module) / f"{IMAGES}{suffix}"
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(UserError, match=f"MNIST/raw/{IMAGES}{suffix}: .*to have it downloaded again") as error:
@@ -87,7 +92,7 @@ headers = st.builds(
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(
     data=st.builds(bytes.__add__, headers, st.binary(max_size=200)) | st.binary(max_size=50),
-    file=st.sampled_from(NAMES),
+    file=st.sampled_from(FILES),
 )
 def test_any_bytes_in_a_raw_file_of_unknown_hash_are_an_error(make, contents, data, file):
     module = make(small_source(contents, of_gz=True))
@@ -178,12 +183,11 @@ def test_without_mirrors_the_embedded_images_are_used_with_exactly_one_warning(m
     for part in ("ConnectionError", "5,000 embedded", "mnist5k", str(raw_folder(module)), "t10k-labels-idx1-ubyte"):
         assert part in text
     assert (module.name, module.sizes) == ("mnist5k", {"train": 4000, "val": 500, "test": 500})
-    assert module.used_config["name"] == "mnist5k"
     assert web.asked.total() == 2, "one file that no mirror has is enough to know"
 
 
 @pytest.mark.parametrize("download", [True, False])
-def test_without_a_fallback_it_is_one_clear_line_and_no_folder_is_left(make, web, tmp_path, download):
+def test_without_a_fallback_it_is_one_clear_line_and_nothing_is_left(make, web, tmp_path, download):
     web.down(FIRST)
     web.pages[f"{SECOND}{IMAGES}.gz"] = requests.ConnectTimeout("slow")
     module = make(root=str(tmp_path / "new" / "data"), fallback="error", download=download)
@@ -192,13 +196,13 @@ def test_without_a_fallback_it_is_one_clear_line_and_no_folder_is_left(make, web
     text = str(raised.value)
     assert "\n" not in text
     assert f"MNIST is not in {raw_folder(module)}" in text
-    assert f"Put its four files ({', '.join(NAMES)}; raw or .gz) there" in text
+    assert f"Put its four files ({', '.join(FILES)}; raw or .gz) there" in text
     if download:
         assert "first.test/mnist/" in text
         assert "ConnectTimeout" in text
     else:
         assert not web.asked
-    assert not (tmp_path / "new").exists()
+    assert files_below(tmp_path / "new") == []
 
 
 def test_wrong_content_is_an_error_even_where_a_fallback_is_allowed(make, web, contents):
@@ -228,29 +232,12 @@ class Breaking(io.BytesIO):
         raise ProtocolError("connection broken")
 
 
-class Endless(io.BytesIO):
-    given = 0
-
-    def read(self, size=-1):
-        self.given += size
-        return bytes(size)
-
-
 def test_a_transfer_that_breaks_off_leaves_nothing_behind(make, web, contents):
     web.pages[f"{FIRST}{IMAGES}.gz"] = (200, {}, Breaking(contents[IMAGES]))
     module = make(small_source(contents, [FIRST]), fallback="error")
     with pytest.raises(UserError, match=r"first\.test.*ChunkedEncodingError"):
         module.prepare()
-    assert not module.root.exists()
-
-
-def test_an_endless_transfer_is_cut(make, web, contents, monkeypatch):
-    monkeypatch.setattr(download, "LARGEST", 1 << 20)
-    body = Endless()
-    web.pages[f"{FIRST}{IMAGES}.gz"] = (200, {}, body)
-    with pytest.raises(UserError, match="expected at most 1048576 bytes, got more"):
-        make(small_source(contents, [FIRST])).prepare()
-    assert body.given < 1 << 21
+    assert files_below(module.root) == []
 
 
 def test_four_at_once_download_once(make, web, contents):

@@ -1,7 +1,7 @@
 """Wrong command lines, made from the composed configuration and the annotations of the classes that it names.
 
-For every key: a misspelling, and values that its annotation refuses. For every group: misspelt choices. And combinations
-of valid values that do not fit together, by hand.
+For every key: a misspelling, and values that its annotation refuses. For every group: misspelt choices. By hand:
+combinations of valid values that do not fit together.
 """
 
 from __future__ import annotations

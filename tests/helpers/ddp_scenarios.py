@@ -10,13 +10,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from aevq.training.fitting import Trainers, fit_model, seed_noise, to_plain
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 
 import aevq.models.vae
-from aevq.config.command_line import config_root
-from aevq.config.instantiate import build
+from aevq.config.command_line import compose
+from aevq.config.instantiate import instantiate
+from aevq.data import MNISTDataModule
 from aevq.latents import CodeSpec, LatentSet
 from aevq.metrics.generate import encode_splits
 from aevq.metrics.protocol import EvaluationSettings, run_protocol
@@ -25,9 +23,14 @@ from aevq.models import VAE, VQVAE
 from aevq.models.vae import Posterior
 from aevq.nn import DeadCodeRestart, GradientUpdate, VectorQuantizer
 from aevq.nn.distributed import sharing_chunks
-from aevq.priors import PixelCNN
-from aevq.runs.run import Run, make_folder
+from aevq.priors import PixelCNN, Uniform
+from aevq.report.plots import PlotSettings
+from aevq.runs.folder import make_folder
+from aevq.runs.run import Run
 from aevq.training.callbacks import CodebookHealth
+from aevq.training.fit import fit_model, model_trainer
+from aevq.training.parts import Parts, to_plain
+from aevq.training.trainer import Trainers
 from helpers.small_models import small_model
 
 BATCH = 64  # of all processes together
@@ -37,12 +40,9 @@ STEPS = 12
 RANKS = int(os.environ.get("WORLD_SIZE", "1"))  # Lightning takes it out of the environment after the first training
 
 
-def config(precision: str, **trainer: Any) -> dict[str, Any]:
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(config_root()), version_base="1.3"):
-        plain = to_plain(compose("train", ["data=mnist5k", "trainer=cpu", f"data.batch_size={BATCH // RANKS}"]))
+def config(**trainer: Any) -> dict[str, Any]:
+    plain = to_plain(compose("data=mnist5k", "trainer=cpu", f"data.batch_size={BATCH // RANKS}"))
     plain["trainer"] |= {
-        "precision": precision,
         "max_steps": STEPS,
         "val_check_interval": 6,
         "log_every_n_steps": 4,
@@ -51,6 +51,13 @@ def config(precision: str, **trainer: Any) -> dict[str, Any]:
         "strategy": "ddp" if RANKS > 1 else "auto",
     }
     return plain | {"trainer": plain["trainer"] | trainer}
+
+
+def trainers_of(plain: dict[str, Any], precision: str) -> Trainers:
+    """The Trainers of a configuration, in float64 too, which a user may not choose."""
+    trainers = Trainers(plain["trainer"])
+    trainers.arguments["precision"] = precision
+    return trainers
 
 
 class Watch(pl.Callback):
@@ -118,15 +125,17 @@ class NoiseOfTheImage:
 
 def train(name: str, precision: str, folder: Path) -> dict[str, Any]:
     """Train a model by the product's own stage."""
-    plain = config(precision)
+    plain = config()
     run = Run(make_folder(folder / f"{name}_{precision}_{RANKS}"))
-    model, data, watch = build_model(name), build(plain["data"]), Watch()
+    model, data, watch = build_model(name), instantiate(plain["data"], "data", MNISTDataModule), Watch()
     if isinstance(model, VAE):
         aevq.models.vae.reparameterize = NoiseOfTheImage(model)
     if isinstance(model, VQVAE):
         model.quantizer.update.restart = _counting(model.quantizer.update.restart, watch)
-    seed_noise(0, int(os.environ.get("RANK", "0")))
-    trainer = fit_model(model, data, run, Trainers(plain["trainer"], plain), [watch, CodebookHealth()])
+    trainers = trainers_of(plain, precision)
+    parts = Parts(plain, data, model, {}, [watch, CodebookHealth()], trainers, EvaluationSettings(), PlotSettings())
+    trainer = model_trainer(trainers, parts.callbacks, name)
+    fit_model(trainer, parts, run)
     tensors = {key: value for key, value in model.state_dict().items() if torch.is_tensor(value)}
     return {
         "losses": torch.stack(watch.losses),
@@ -160,8 +169,8 @@ def grids(data: Any) -> LatentSet:
 
 def train_prior(precision: str, folder: Path) -> dict[str, Any]:
     """Train the PixelCNN, by a Trainer as a run makes it."""
-    plain = config(precision, max_epochs=-1)
-    data = build(plain["data"])
+    plain = config(max_epochs=-1)
+    data = instantiate(plain["data"], "data", MNISTDataModule)
     data.prepare()
     arguments = {"channels": 8, "layers": 2, "kernel": 3, "conditional": False, "dropout": 0.0, "seed": 0}
     schedule = {"learning_rate": 1e-2, "weight_decay": 0.01, "max_steps": STEPS, "val_every_steps": 6, "patience": 9}
@@ -169,8 +178,8 @@ def train_prior(precision: str, folder: Path) -> dict[str, Any]:
     watch, made = Watch(), []
 
     def make_trainer(callbacks, **changes):
-        last = folder / f"prior_{precision}_{RANKS}" / "last.ckpt"
-        made.append(Trainers(plain["trainer"], plain).make("prior", last, [*callbacks, watch], **changes))
+        changes |= {"default_root_dir": str(folder / f"prior_{precision}_{RANKS}")}
+        made.append(trainers_of(plain, precision).make("prior", [*callbacks, watch], **changes))
         return made[0]
 
     prior.fit(grids(data), make_trainer=make_trainer)
@@ -184,8 +193,8 @@ def train_prior(precision: str, folder: Path) -> dict[str, Any]:
 
 def evaluate() -> dict[str, Any]:
     """Measure a model and its priors, the work shared by the processes."""
-    plain = config("32-true")
-    data, model = build(plain["data"]), build_model("vqvae_gradient").eval()
+    plain = config()
+    data, model = instantiate(plain["data"], "data", MNISTDataModule), build_model("vqvae_gradient").eval()
     data.prepare()
     with sharing_chunks():
         latents = encode_splits(model, data)
@@ -194,7 +203,7 @@ def evaluate() -> dict[str, Any]:
             channels=8, layers=2, kernel=3, conditional=True, dropout=0.0, learning_rate=1e-3, weight_decay=0.0,
             batch_size=64, max_steps=1, val_every_steps=1, patience=1,
         )  # fmt: skip
-        uniform = build({"_target_": "aevq.priors.Uniform"}, spec=model.latent_spec)
+        uniform = Uniform(model.latent_spec)
         settings = EvaluationSettings("test", 300, 0, 1, memorisation=False, probes=False, seed=0)
         priors = {"pixelcnn": prior.eval(), "uniform": uniform}
         metrics = run_protocol(Subject(model, priors, data, latents, settings)).metrics

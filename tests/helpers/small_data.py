@@ -7,17 +7,9 @@ import hashlib
 import struct
 from collections.abc import Sequence
 
-from torchvision import datasets
-
 from aevq.data import embedded_digits
-from aevq.data.download import Source
+from aevq.data.download import FILES, Source
 
-NAMES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
 MIRRORS = ("https://first.test/mnist/", "https://second.test/mnist/")
 
 
@@ -35,10 +27,10 @@ def small_contents() -> dict[str, bytes]:
     images, labels = embedded_digits()
     train, test = slice(0, 5000, 84), slice(1, 5000, 250)
     parts = (images[train], labels[train], images[test], labels[test])
-    return {name: idx_bytes(part) for name, part in zip(NAMES, parts, strict=True)}
+    return {name: idx_bytes(part) for name, part in zip(FILES, parts, strict=True)}
 
 
 def small_source(contents: dict[str, bytes], mirrors: Sequence[str] = MIRRORS, of_gz: bool = False) -> Source:
     known = [zipped(raw) if of_gz else raw for raw in contents.values()]
     sha256 = tuple(hashlib.sha256(data).hexdigest() for data in known)
-    return Source(datasets.MNIST, tuple(mirrors), sha256, of_gz)
+    return Source("MNIST", tuple(mirrors), sha256, of_gz)

@@ -1,23 +1,31 @@
-"""SIGKILL at every stage of a run, also in the middle of a save: nothing is lost but the steps since the last one."""
+"""SIGKILL at every stage of a run, also in the middle of a save: only the steps since the last save are lost."""
 
 from __future__ import annotations
 
+import os
+import random
 import shutil
 import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
-from helpers.broken_runs import VAE, the_run
-from helpers.dying import Trouble
 
-from aevq.errors import UserError
+import aevq
+from aevq.files import load_plain
 from aevq.runs.result import read_result
-from aevq.runs.run import Run, read_checkpoint
-from helpers import dying
-from helpers.small_runs import QUICK, SMALL
+from aevq.runs.run import Run
+from aevq.runs.status import STATUS_FILE, read_status
+from helpers import killed_processes
+from helpers.killed_processes import Trouble
+from helpers.same_runs import assert_same
+from helpers.small_runs import SMALL_VAE, SMALL_VQVAE, only_run
 
 STAGES = {
-    "while its folder is new": Trouble("kill", "replace", "result.json"),
-    "before its configuration is whole": Trouble("kill", "half", "config.yaml"),
+    "before its first result has its name": Trouble("kill", "replace", "result.json"),
+    "with half of its configuration written": Trouble("kill", "half", "config.yaml"),
     "before the first step": Trouble("kill", "step", "1"),
     "between two checkpoints": Trouble("kill", "step", "4"),
     "with half of the first checkpoint written": Trouble("kill", "half", "last.ckpt", 1),
@@ -26,86 +34,125 @@ STAGES = {
     "before the second checkpoint has its name": Trouble("kill", "replace", "last.ckpt", 2),
     "after the second checkpoint has its name": Trouble("kill", "replaced", "last.ckpt", 2),
     "with half of the best checkpoint written": Trouble("kill", "half", "best.ckpt", 1),
-    "before the priors": Trouble("kill", "fit_priors", "aevq.training.job"),
+    "before the priors": Trouble("kill", "stage", "priors"),
     "with half of a prior written": Trouble("kill", "half", "standard_normal.safetensors"),
-    "before the scores": Trouble("kill", "run_protocol", "aevq.training.job"),
-    "before the pictures": Trouble("kill", "draw_run", "aevq.training.job"),
+    "before the evaluation": Trouble("kill", "stage", "score"),
+    "before the plots": Trouble("kill", "stage", "pictures"),
     "before its last result has its name": Trouble("kill", "replace", "result.json", 6),
 }
-QUICK_ONES = ("between two checkpoints", "with half of the second checkpoint written", "before the scores")
+QUICK_ONES = ("between two checkpoints", "with half of the second checkpoint written", "before the evaluation")
 
 
-def stages():
-    return [pytest.param(name, marks=() if name in QUICK_ONES else pytest.mark.slow) for name in STAGES]
-
-
-@pytest.mark.fault("SIGKILL: no half file, no result; resumed, the run reaches the figures of one that was never cut")
-@pytest.mark.parametrize("stage", stages())
-def test_a_run_killed(stage, tmp_path, figures, saw):
-    ended = dying.train(tmp_path, *VAE, trouble=STAGES[stage])
+@pytest.mark.fault("SIGKILL: no half file, no result; resumed, the run reaches the metrics of an uninterrupted one")
+@pytest.mark.parametrize(
+    "stage", [pytest.param(name, marks=() if name in QUICK_ONES else pytest.mark.slow) for name in STAGES]
+)
+def test_a_run_that_is_killed(stage, tmp_path, metrics, observed):
+    ended = killed_processes.train(tmp_path, *SMALL_VAE, trouble=STAGES[stage])
     assert ended.code == -signal.SIGKILL, ended.err
-    run = the_run(tmp_path)
+    run = only_run(tmp_path)
     for checkpoint in run.rglob("*.ckpt"):
-        assert read_checkpoint(checkpoint)["state_dict"]
+        assert load_plain(checkpoint)["state_dict"]
     if not (run / "result.json").exists() or not (run / "config.yaml").exists():
-        saw("nothing there yet: " + nothing_to_resume(tmp_path, run))
+        check_nothing_to_resume(tmp_path, run)
+        observed("nothing was there yet: one clear line, and a new run finishes")
         return
     assert read_result(run / "result.json").status == "running"
-    resumed = dying.train(tmp_path, f"resume={run}")
+    resumed = killed_processes.train(tmp_path, f"resume={run}")
     assert resumed.code == 0, resumed.err
     result = read_result(run / "result.json")
     assert (result.status, result.resumed) == ("finished", 1)
-    assert result.metrics == figures
-    saw("resumed to the same figures")
+    assert result.metrics == metrics
+    assert not list(run.rglob(".*.ckpt.*"))
+    observed("resumed to the same metrics")
 
 
-def nothing_to_resume(folder, run) -> str:
-    resumed = dying.train(folder, f"resume={run}")
+def check_nothing_to_resume(folder, run):
+    resumed = killed_processes.train(folder, f"resume={run}")
     assert resumed.code == 1
     (line,) = resumed.err.strip().splitlines()
     assert line.startswith("error: ")
-    assert dying.train(folder, *VAE).code == 0
-    return "one clear line, and a new run goes through"
+    assert killed_processes.train(folder, *SMALL_VAE).code == 0
 
 
 @pytest.mark.slow
-@pytest.mark.fault("SIGKILL while the PixelCNN trains: the model is kept, the prior goes on from its own checkpoint")
-def test_a_run_killed_while_its_prior_trains(tmp_path, saw):
-    arguments = ["model=vqvae", *QUICK, *SMALL["vqvae"], "prior.pixelcnn.max_steps=6"]
-    metrics = []
-    for name, trouble in (("whole", None), ("cut", Trouble("kill", "half", "last.ckpt", 5))):
+@pytest.mark.fault("SIGKILL while the PixelCNN trains: the model is kept, the prior resumes from its own checkpoint")
+def test_a_run_that_is_killed_while_its_prior_trains(tmp_path, observed):
+    runs = []
+    for name, trouble in (("whole", None), ("killed", Trouble("kill", "half", "last.ckpt", 5))):
         folder = tmp_path / name
         folder.mkdir()
-        ended = dying.train(folder, *arguments, trouble=trouble)
+        ended = killed_processes.train(folder, *SMALL_VQVAE, "prior.pixelcnn.max_steps=6", trouble=trouble)
         assert ended.code == (0 if trouble is None else -signal.SIGKILL), ended.err
         if trouble:
-            run = the_run(folder)
+            run = only_run(folder)
             assert (run / "priors" / "pixelcnn" / "last.ckpt").is_file()
-            assert dying.train(folder, f"resume={run}").code == 0
-        metrics.append(read_result(the_run(folder) / "result.json").metrics)
-    assert metrics[0] == metrics[1]
-    saw("cut in the prior's second save; the same figures")
+            assert killed_processes.train(folder, f"resume={run}").code == 0
+        runs.append(Run(only_run(folder)))
+    assert_same(*runs)
+    observed("killed in the prior's second save; the same metrics")
 
 
-@pytest.mark.fault("two processes writing one run folder: the second is told so, and writes nothing")
-def test_a_run_that_another_process_is_writing(whole, tmp_path, saw):
+@pytest.mark.fault("two processes that write one run folder: the second is refused and writes nothing")
+def test_a_run_that_another_process_is_writing(whole, tmp_path, observed):
     run = shutil.copytree(whole, tmp_path / "runs" / whole.name)
     before = (run / "result.json").read_bytes()
-    ready = dying.FORKS.Event()
-    first = dying.FORKS.Process(target=dying.hold, args=(str(run), ready))
+    ready = killed_processes.FORKS.Event()
+    first = killed_processes.FORKS.Process(target=killed_processes.claim_for_ever, args=(str(run), ready))
     first.start()
     assert ready.wait(60)
-    second = dying.train(tmp_path, f"resume={run}", "trainer.max_steps=6")
+    second = killed_processes.train(tmp_path, f"resume={run}", "trainer.max_steps=6")
     assert second.code == 1
     assert second.err.strip().splitlines()[-1] == f"error: run: another process is writing into {run}"
     assert (run / "result.json").read_bytes() == before
     first.kill()
     first.join()
-    assert dying.train(tmp_path, f"resume={run}", "trainer.max_steps=6").code == 0
-    saw("refused with one line; allowed once the first was killed")
+    assert killed_processes.train(tmp_path, f"resume={run}", "trainer.max_steps=6").code == 0
+    observed("refused with one line; allowed once the first was killed")
 
 
-def test_a_claim_ends_with_its_block(whole):
-    for _ in range(2):
-        with Run(whole).claimed(), pytest.raises(UserError, match="another process is writing"):
-            Run(whole).claimed().__enter__()
+# At random moments of either stage
+
+LONGER = [
+    *SMALL_VQVAE,
+    "trainer.max_steps=200",
+    "trainer.val_check_interval=30",
+    "trainer.log_every_n_steps=7",
+    "prior.pixelcnn.max_steps=100",
+    "prior.pixelcnn.val_every_steps=15",
+    "prior.pixelcnn.dropout=0.1",
+]
+
+
+def killed_run(folder: Path, stage: str, delay: float) -> str:
+    """Start a run, kill it `delay` seconds after a stage began, and return its name."""
+    status, stages = folder / "status.json", ("train", "priors", "score", "pictures")
+    status.unlink(missing_ok=True)
+    environment = os.environ | {STATUS_FILE: str(status), "OMP_NUM_THREADS": "1"}
+    with (folder / "killed.log").open("wb") as log:
+        command = [sys.executable, "-m", "aevq.train", *LONGER]
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+    try:
+        while read_status(status).get("stage") not in stages[stages.index(stage) :]:
+            assert process.poll() is None, (folder / "killed.log").read_text()
+            time.sleep(0.002)
+        time.sleep(delay)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    return Path(read_status(status)["folder"]).name
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_twenty_kills_at_random_moments(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    whole, draw = aevq.fit(*LONGER), random.Random(0)
+    for number in range(20):
+        stage = ("train", "priors")[number % 2]
+        name = killed_run(tmp_path, stage, draw.random() * whole.result.seconds[stage])
+        assert aevq.load(name).result.status == "running"
+        run = aevq.fit(f"resume={name}")
+        assert run.result.resumed == 1
+        assert_same(run, whole)
+        assert not list(run.path.rglob(".*.ckpt.*"))

@@ -1,4 +1,4 @@
-"""What surrounds a run: the memory, the clock, the terminal, the home folder."""
+"""The surroundings of a run: memory, clock, terminal, home folder."""
 
 from __future__ import annotations
 
@@ -9,26 +9,28 @@ from datetime import datetime
 
 import pytest
 import torch
-from helpers.broken_runs import VAE, the_run
 
 import aevq
 from aevq.errors import UserError
 from aevq.latents import CodeSpec
-from aevq.models import VAE as Model
+from aevq.models import VAE
 from aevq.nn.feature_net import FeatureNet
 from aevq.nn.memory import by_chunks
 from aevq.priors import PixelCNN, pixelcnn
-from aevq.runs.folder import find_folder, find_sweep
-from aevq.runs.result import read_result
+from aevq.runs.folder import find_folder, find_run, find_sweep
+from aevq.runs.result import read_result, write_result
 from aevq.sweeps import launch_sweep
 from aevq.train import main
-from helpers import dying
+from aevq.training.run_folder import resolve_run_folder
+from helpers import killed_processes
+from helpers.run_folders import make_result
+from helpers.small_runs import SMALL_VAE, only_run
 
 SAMPLED = ["evaluation.samples=100", "data.eval_batch_size=50"]
 
 
 def short_of_memory(function, rows):
-    """The function, on a device whose memory holds so many rows."""
+    """Return the function on a device whose memory holds so many rows."""
 
     def limited(self, x, *args):
         if len(x) > rows:
@@ -38,36 +40,35 @@ def short_of_memory(function, rows):
     return limited
 
 
-@pytest.mark.fault("out of memory in evaluation: smaller chunks, and the same figures")
-def test_memory_that_holds_a_tenth_of_a_chunk(command, monkeypatch, saw, caplog):
-    assert command(main, *VAE, *SAMPLED)[0] == 0
+@pytest.mark.fault("out of memory in evaluation: smaller chunks, and the same metrics")
+def test_memory_that_holds_a_tenth_of_a_chunk(command, monkeypatch, observed):
+    assert command(main, *SMALL_VAE, *SAMPLED)[0] == 0
     whole = aevq.load("latest").result.metrics
-    for of, name, rows in ((Model, "encode", 60), (Model, "decode", 50), (FeatureNet, "features", 20)):
-        monkeypatch.setattr(of, name, short_of_memory(getattr(of, name), rows))
-    code, _, err = command(main, *VAE, *SAMPLED)
+    for cls, name, rows in ((VAE, "encode", 60), (VAE, "decode", 50), (FeatureNet, "features", 20)):
+        monkeypatch.setattr(cls, name, short_of_memory(getattr(cls, name), rows))
+    code, _, err = command(main, *SMALL_VAE, *SAMPLED)
     assert code == 0, err
-    assert "out of memory: going on with 62 at a time" in err
+    assert "out of memory" in err
+    assert "62 at a time" in err
     metrics = aevq.load("latest").result.metrics
     assert metrics.keys() == whole.keys()
     assert metrics == pytest.approx(whole, rel=1e-4)
-    saw("chunks of 500 went down to 31; the same figures")
+    observed("chunks of 500 became chunks of 31; the same metrics")
 
 
 @pytest.mark.fault("no memory for even one image: one line, not an endless search")
-def test_memory_that_holds_nothing(saw):
+def test_memory_that_holds_nothing(observed):
     def never(_):
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
 
     with pytest.raises(UserError, match="out of memory, even for one image at a time"):
         by_chunks(never, torch.zeros(9, 1), 4)
-    saw("one line")
+    observed("one line")
 
 
 @pytest.mark.fault("out of memory while a PixelCNN samples: smaller chunks, and the same grids")
-def test_memory_that_holds_a_few_grids(monkeypatch, saw, caplog):
-    arguments = {"channels": 8, "layers": 2, "kernel": 3, "conditional": True, "dropout": 0.0, "learning_rate": 1e-3}
-    arguments |= {"weight_decay": 0.0, "batch_size": 8, "max_steps": 2, "val_every_steps": 1, "patience": 1}
-    prior = PixelCNN(CodeSpec(16, 4, 4), **arguments)
+def test_memory_that_holds_a_few_grids(monkeypatch, observed, caplog):
+    prior = PixelCNN(CodeSpec(16, 4, 4), channels=8, layers=2, conditional=True)
     whole = prior.sample(100, torch.Generator().manual_seed(0))
     sampler = pixelcnn.sample_codes
 
@@ -78,8 +79,8 @@ def test_memory_that_holds_a_few_grids(monkeypatch, saw, caplog):
 
     monkeypatch.setattr(pixelcnn, "sample_codes", limited)
     assert prior.sample(100, torch.Generator().manual_seed(0)).equal(whole)
-    assert "going on with 25 at a time" in caplog.text
-    saw("chunks of 100 went down to 25; the same grids")
+    assert "25 at a time" in caplog.text
+    observed("chunks of 100 became chunks of 25; the same grids")
 
 
 def test_chunks_join_to_the_whole_and_other_errors_stay():
@@ -90,62 +91,51 @@ def test_chunks_join_to_the_whole_and_other_errors_stay():
         by_chunks(lambda _: (_ for _ in ()).throw(RuntimeError("a bug")), x, 3)
 
 
-class Clock(datetime):
-    """Stands still."""
-
-    at = datetime(2026, 3, 29, 2, 30)
-
-    @classmethod
-    def now(cls, tz=None):
-        return cls.at.astimezone(tz) if tz else cls.at
-
-
-@pytest.mark.fault("a clock that jumps back: no folder is written twice, and latest is the run that was made last")
-def test_a_clock_that_jumps_back_between_runs(command, monkeypatch, saw, tmp_path):
-    monkeypatch.setattr("aevq.training.job.datetime", Clock)
+@pytest.mark.fault("a clock that jumps back: no folder is written twice, and latest is the run that was started last")
+def test_a_clock_that_jumps_back_between_runs(observed, tmp_path):
     paths = []
     for hour in (3, 2, 2):
-        Clock.at = datetime(2026, 3, 29, hour, 30)
-        assert command(main, *VAE)[0] == 0
-        paths.append(aevq.load("latest").path)
+        now = datetime(2026, 3, 29, hour, 30)
+        paths.append(resolve_run_folder("vae_mnist_s0", tmp_path, None, None, {}, now).create(active=True))
+        write_result(make_result(), paths[-1] / "result.json")
     assert len(set(paths)) == 3
     assert paths[2].name == f"{paths[1].name}-2"
-    assert (tmp_path / "runs" / "latest").resolve() == paths[2]
-    saw(f"three folders; latest is {paths[2].name[:19]}…-2")
+    assert find_run("latest", tmp_path) == paths[2]
+    observed(f"three folders; latest is {paths[2].name[:19]}…-2")
 
 
 @pytest.mark.fault("a clock that jumps back between sweeps: latest is the sweep that was started last")
-def test_a_clock_that_jumps_back_between_sweeps(tmp_path, monkeypatch, saw):
+def test_a_clock_that_jumps_back_between_sweeps(tmp_path, monkeypatch, observed):
     monkeypatch.setattr("aevq.sweeps.launch.run_jobs", lambda sweep, *_: sweep.save())
     for name in ("2026-03-29_03-30-00", "2026-03-29_02-30-00"):
         folder = tmp_path / "runs" / "sweep" / name
         launch_sweep(folder, [["seed=1"]], first_index=0, flags=[], trainer={}, n_jobs=1, threads=1)
     assert find_sweep("latest", tmp_path / "runs") == folder.resolve()
     assert find_folder("latest", tmp_path / "runs") == folder.resolve()
-    saw("the second, whose name is the older")
+    observed("the second, whose name is the older")
 
 
-@pytest.mark.fault("a terminal without UTF-8: every line is written, signs written out; nothing crashes")
-def test_a_terminal_of_plain_ascii(tmp_path, saw):
-    ended = dying.train(tmp_path, *VAE, encoding="ascii")
+@pytest.mark.fault("a terminal without UTF-8: every line is written, other characters as escapes")
+def test_a_terminal_of_plain_ascii(tmp_path, observed):
+    ended = killed_processes.train(tmp_path, *SMALL_VAE, encoding="ascii")
     assert ended.code == 0, ended.err
     assert "reconstruction/mse" in ended.out
-    assert read_result(the_run(tmp_path) / "result.json").status == "finished"
-    refused = dying.train(tmp_path, "model.latent_dim=0", encoding="ascii")
-    assert refused.err.strip() == "error: model.latent_dim: expected an integer >= 1, got 0"
-    saw("a whole run and an error line in ASCII: 'an integer >= 1'")
+    assert read_result(only_run(tmp_path) / "result.json").status == "finished"
+    refused = killed_processes.train(tmp_path, "model.latent_dim='ü'", encoding="ascii")
+    assert refused.err.startswith("error: model.latent_dim: should be a valid integer, got '\\xfc'")
+    observed(f"a whole run and an error line in ASCII: {refused.err.strip()}")
 
 
 @pytest.mark.slow
 @pytest.mark.fault("no home folder, and a terminal without UTF-8: a whole run goes through, W&B offline included")
 @pytest.mark.parametrize("home", ["/dev/null/nowhere", None])
-def test_no_home_folder(home, tmp_path, saw):
+def test_no_home_folder(home, tmp_path, observed):
     environment = {name: value for name, value in os.environ.items() if name not in ("HOME", "XDG_CONFIG_HOME")}
     environment |= {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "WANDB_MODE": "offline"}
     environment |= {"HOME": home} if home else {}
-    command = [sys.executable, "-m", "aevq.train", *VAE, "logger=wandb"]
+    command = [sys.executable, "-m", "aevq.train", *SMALL_VAE, "logger=wandb"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
-    assert read_result(the_run(tmp_path) / "result.json").status == "finished"
+    assert read_result(only_run(tmp_path) / "result.json").status == "finished"
     assert b"Traceback" not in done.stderr
-    saw(f"HOME={home}: finished")
+    observed(f"HOME={home}: finished")

@@ -115,16 +115,6 @@ def test_originals_are_shown_once_and_strips_stay_as_they_are(three_models):
     assert {strip["width"] for strip in strips if strip["alt"] == "originals"} == {"560"}
 
 
-def test_a_run_without_strips_shows_its_plots(three_models):
-    for strip in three_models.glob("*/images/strips/*.png"):
-        strip.unlink()
-    for name in ("reconstructions", "samples_standard_normal"):
-        Image.new("RGB", (300, 60)).save(three_models / "ae1" / "images" / f"{name}.png")
-    html = page_of(three_models)
-    assert 'id="reconstructions"' in html
-    assert 'class="bare"' not in html
-
-
 def test_cells_show_the_mean_and_real_data_come_last(three_models):
     evaluate_by_hand(three_models / "vae2", SAMPLED | {"reconstruction/mse": 0.02})
     rows = Page(page_of(three_models)).rows

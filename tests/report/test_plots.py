@@ -3,8 +3,17 @@ import pytest
 import torch
 from PIL import Image
 
-from aevq.report.plots.grids import one_of_each, save_grid, save_rows, save_strip
-from aevq.report.plots.latent import project, save_code_maps, save_codebook_usage, save_manifold, save_scatter
+from aevq.report.plots import (
+    one_of_each,
+    project,
+    save_code_maps,
+    save_codebook_usage,
+    save_grid,
+    save_manifold,
+    save_rows,
+    save_scatter,
+    save_strip,
+)
 
 
 def brightness(path):

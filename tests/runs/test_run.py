@@ -2,7 +2,9 @@ import pytest
 import torch
 
 from aevq.errors import UserError
-from aevq.runs.run import load_checkpoint
+from aevq.models import AE, VAE, LatentModel
+from aevq.runs.run import Run
+from helpers.run_folders import make_run
 
 
 class Payload:
@@ -10,20 +12,42 @@ class Payload:
         return (print, ("executed",))
 
 
-@pytest.mark.parametrize("content", [{"state_dict": {}}, {"config": {"model": {}}, "state_dict": Payload()}, "text"])
-def test_a_checkpoint_that_is_not_ours_is_refused_and_runs_no_code(tmp_path, capsys, content):
+@pytest.mark.parametrize("content", [{"state_dict": {}}, {"model": {}, "state_dict": Payload()}, "text"])
+def test_a_checkpoint_that_is_not_ours_is_refused_and_executes_no_code(tmp_path, capsys, content):
     path = tmp_path / "best.ckpt"
     torch.save(content, path)
-    with pytest.raises(UserError, match="not a readable checkpoint"):
-        load_checkpoint(path)
+    with pytest.raises(UserError, match=r"best\.ckpt: not a (readable )?checkpoint"):
+        LatentModel.load_from_checkpoint(path)
     assert "executed" not in capsys.readouterr().out
 
 
 def test_a_torn_or_missing_checkpoint_is_refused(tmp_path):
     path = tmp_path / "best.ckpt"
     with pytest.raises(UserError, match="no such checkpoint"):
-        load_checkpoint(path)
-    torch.save({"config": {"model": {}}, "state_dict": {"w": torch.zeros(1000)}}, path)
+        LatentModel.load_from_checkpoint(path)
+    torch.save({"model": {}, "state_dict": {"w": torch.zeros(1000)}}, path)
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(UserError, match="not a readable checkpoint"):
-        load_checkpoint(path)
+        LatentModel.load_from_checkpoint(path)
+
+
+def test_weights_of_another_model_are_refused(tmp_path):
+    path, node = tmp_path / "best.ckpt", {"_target_": "aevq.models.AE", "latent_dim": 3}
+    torch.save({"model": node, "state_dict": AE(latent_dim=4).state_dict()}, path)
+    with pytest.raises(UserError, match=r"best\.ckpt: not a checkpoint of this model \(.*size mismatch"):
+        LatentModel.load_from_checkpoint(path)
+    torch.save({"model": node, "state_dict": AE(latent_dim=3).state_dict()}, path)
+    assert AE.load_from_checkpoint(path).latent_dim == 3
+    with pytest.raises(UserError, match="expected a VAE"):
+        VAE.load_from_checkpoint(path)
+
+
+def test_a_prior_that_a_run_does_not_have_is_named(tmp_path):
+    run = Run(make_run(tmp_path / "a"))
+    with pytest.raises(UserError, match="has no fitted prior to sample from"):
+        run.default_prior()
+    (run.path / "priors").mkdir()
+    (run.path / "priors" / "standard_normal.safetensors").touch()
+    assert run.default_prior() == "standard_normal"
+    with pytest.raises(UserError, match="no prior 'standard_norml'; did you mean 'standard_normal'"):
+        run.prior("standard_norml")

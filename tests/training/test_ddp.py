@@ -13,7 +13,6 @@ from torch import distributed
 
 from aevq.errors import UserError
 from aevq.train import main
-from aevq.training.job import Job
 from helpers.ddp_scenarios import everything
 from helpers.ranks import on_ranks
 
@@ -125,10 +124,10 @@ def test_a_shared_evaluation_is_that_of_one_process(both):
 def test_a_job_ends_its_part_in_the_process_group(command, tmp_path, monkeypatch):
     """Whatever becomes of it; or a thread of gloo may abort the process at its exit, after everything was done."""
 
-    def fails(self, old):
+    def fails(parts, place):
         raise UserError("it fails")
 
-    monkeypatch.setattr(Job, "_run", fails)
+    monkeypatch.setattr("aevq.training.run_folder.open_run", fails)
     distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1)
     code, _, err = command(main, "model=vae", "data=mnist5k")
     assert (code, err) == (1, "error: it fails\n")

@@ -1,6 +1,6 @@
 import subprocess
 
-from aevq.runs.provenance import git_state
+from aevq.runs.result import git_state
 
 
 def git(folder, *arguments):

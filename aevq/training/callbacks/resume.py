@@ -1,4 +1,4 @@
-"""Checkpoints from which a training continues exactly, whichever step they were written after.
+"""Checkpoints from which a training continues exactly, whichever step they were written after; stops on request.
 
 Lightning restores weights, optimizer and counters. It does not restore the random numbers of each process, the sums of
 each since the last log, nor that a callback had ended the training. Its counters also say where in its loops a
@@ -7,32 +7,29 @@ repeats an epoch. So the counters are rewritten to say the same everywhere: this
 batches of the epoch.
 """
 
-from __future__ import annotations
-
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from typing_extensions import override
 
-from aevq.nn.distributed import gather_objects
+from aevq.nn.distributed import all_reduce_max, gather_objects
 from aevq.nn.running_means import RunningMeans
-from aevq.training.lightning_internals import can_stop_early
-
-__all__ = ["ExactResume"]
+from aevq.training.lightning_internals import can_stop_early, set_stop
+from aevq.training.stop import StopRequest
 
 log = logging.getLogger("aevq")
 
 EPOCHS, BATCHES = "epoch_progress", "epoch_loop.batch_progress"
+AGREE_EVERY = 10  # steps between two questions whether any rank was asked to stop
 
 
 class ExactResume(Callback):
-    """Adds to each checkpoint what Lightning leaves out, and restores it.
-
-    The module's `train_means`, if it has one, is restored too.
-    """
+    """Adds to each checkpoint what Lightning leaves out, and restores it; the module's `train_means` too, if any."""
 
     def __init__(self) -> None:
         self._saved: dict[str, Any] = {}
@@ -101,3 +98,52 @@ def _validation_is_due(trainer: pl.Trainer, total: int, done: int) -> bool:
     if not trainer.enable_validation or every in (None, float("inf")):
         return False
     return (total if epochs is None else done) % every == 0
+
+
+class StopOnRequest(Callback):
+    """Stops and saves a training whose process was asked to stop.
+
+    A single process looks after each step. Of several processes any may have been asked, and all have to stop after the
+    same step, or some wait for ever: every ten steps they agree by one all_reduce.
+
+    Attributes:
+        path: The checkpoint that is written; to be set before the training starts.
+    """
+
+    path: Path
+
+    def __init__(self, stop: StopRequest) -> None:
+        self.stop = stop
+        self._step = 0
+
+    @override
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._step = trainer.global_step
+
+    @override
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any, **kwargs: Any) -> None:
+        step = trainer.global_step
+        if step == self._step:  # gradients that are still being accumulated are in no checkpoint
+            return
+        self._step = step
+        if trainer.world_size > 1:
+            if step % AGREE_EVERY:
+                return
+            signum = torch.tensor(self.stop.signum or 0, device=pl_module.device)
+            self.stop.signum = int(all_reduce_max(signum)) or None
+        if self.stop.signum is not None:
+            self.stop.accepted = True
+            set_stop(trainer, True)
+
+    @override
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        set_stop(trainer, False)  # a validation that is due belongs to the step; Lightning would stop within it
+
+    @override
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        set_stop(trainer, self.stop.accepted)
+
+    @override
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        if self.stop.accepted and isinstance(exception, SIGTERMException):
+            trainer.save_checkpoint(self.path)
