@@ -78,7 +78,8 @@ def test_targets_and_front_page_are_up_to_date():
 
 def test_every_sweep_of_a_study_names_an_experiment():
     sweeps = [override for name in study_names() for sweep in find_study(name).sweeps for override in sweep]
-    names = {override.partition("=")[2] for override in sweeps if override.startswith("experiment=")}
+    named = (override.partition("=")[2] for override in sweeps if override.startswith("experiment="))
+    names = {name for names in named for name in names.split(",")}
     assert names <= {path.stem for path in (EXPERIMENTS.parent / "conf" / "experiment").glob("*.yaml")}
 
 

@@ -16,12 +16,12 @@ def test_the_noise_is_the_same_each_time_and_the_callers_random_state_stays(make
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    first, second = (image_terms(lambda chunk: model.terms(chunk).by_name(), digits) for _ in range(2))
+    first, second = (image_terms(lambda chunk: model.loss_terms(chunk).by_name(), digits) for _ in range(2))
     assert all(first[name].equal(second[name]) for name in ("objective", "distortion", "kl"))
     assert torch.rand(1).equal(expected)
 
 
 def test_a_model_without_a_kl_has_no_rate(make_model, digits):
     model = make_model("ae").eval()
-    means = mean_terms(image_terms(lambda chunk: model.terms(chunk).by_name(), digits))
+    means = mean_terms(image_terms(lambda chunk: model.loss_terms(chunk).by_name(), digits))
     assert set(means) == {"loss/objective", "loss/distortion"}

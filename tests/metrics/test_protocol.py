@@ -140,7 +140,7 @@ def test_the_bound_of_a_vqvae_is_one_against_full_enumeration():
         prior.log_prob(grids[i : i + 1]) - model.likelihood.nll(x, outputs[i].expand(50, 1, 4, 2)) for i in range(4)
     ]
     exact = -torch.stack(joint).logsumexp(0)
-    bound = model.terms(x).distortion - prior.log_prob(codes)
+    bound = model.loss_terms(x).distortion - prior.log_prob(codes)
     assert (bound >= exact - 1e-4).all()
     assert (bound > exact + 1e-3).any()
 
@@ -229,7 +229,7 @@ BAD = {"split": "train", "samples": 3, "importance_samples": -1, "probes": 1, "s
 
 @pytest.mark.parametrize("name", BAD)
 def test_bad_settings_are_named(name):
-    with pytest.raises(UserError, match=f"^{name}: "):
+    with pytest.raises(UserError, match=rf"^EvaluationSettings\.{name}: "):
         EvaluationSettings(**{name: BAD[name]})
 
 
