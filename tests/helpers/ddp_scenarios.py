@@ -87,7 +87,7 @@ class Observer(pl.Callback):
 
 
 def build_model(name: str) -> pl.LightningModule:
-    """Return a model; `vqvae` starts by k-means and follows averages, `vqvae_gradient` starts randomly and has dead codes."""
+    """Return a model: `vqvae` starts by k-means and follows averages, `vqvae_gradient` starts randomly, with dead codes."""
     torch.manual_seed(0)
     if not name.startswith("vqvae"):
         return small_model(name)
@@ -187,7 +187,13 @@ def evaluate() -> dict[str, Any]:
         prior = PixelCNN(model.latent_spec, channels=8, layers=2, conditional=True)
         priors = {"pixelcnn": prior.eval(), "uniform": Uniform(model.latent_spec)}
         settings = EvaluationSettings(
-            split="test", samples=300, importance_samples=0, likelihood_images=1, memorisation=False, probes=False, seed=0
+            split="test",
+            samples=300,
+            importance_samples=0,
+            likelihood_images=1,
+            memorisation=False,
+            probes=False,
+            seed=0,
         )
         metrics = Evaluator(model, priors, data, latents, settings).run().metrics
     return {"metrics": metrics, "train": latents.train}

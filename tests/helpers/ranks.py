@@ -33,7 +33,7 @@ def free_port() -> int:
 
 
 def on_ranks(folder: Path, ranks: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-    """Return what a function returns in each of several processes, whose ranks are in the environment as under torchrun.
+    """Return the results of a function in several processes; their ranks are in the environment, as under torchrun.
 
     Args:
         folder: Folder for their files.

@@ -1,6 +1,6 @@
-"""A real SLURM of one node: a sweep of jobs, jobs of two tasks, jobs that are taken away and go on.
+"""A real SLURM of one node: a sweep of jobs, jobs of two tasks, jobs that are preempted and resume.
 
-`pytest tests/slurm -m slow -s` prints each command and what came of it.
+`pytest tests/slurm -m slow -s` prints each command and its result.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ import pytest
 
 from aevq.runs.run import Run
 from helpers.same_runs import assert_same
-from helpers.small_runs import QUICK, SMALL
+from helpers.small_runs import SMALL_VQVAE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 CLUSTER = Path(__file__).parent / "cluster.sh"
 PYTHON = sys.executable
 ON_A_CPU = ["hydra.launcher.gpus_per_node=null", "hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=2"]
-VQVAE = [*QUICK, *SMALL["vqvae"], "trainer.max_steps=300", "trainer.val_check_interval=100", "model=vqvae"]
+VQVAE = [*SMALL_VQVAE, "trainer.max_steps=300", "trainer.val_check_interval=100"]
 VQVAE += ["prior.pixelcnn.max_steps=20", "prior.pixelcnn.val_every_steps=10", "trainer.log_every_n_steps=5"]
 
 
 class Cluster:
-    """Commands on the cluster, told as they go."""
+    """Runs commands on the cluster and prints them."""
 
     def __init__(self, folder: Path):
         self.environment = os.environ | {"SLURM_CONF": str(folder / "slurm.conf"), "OMP_NUM_THREADS": "1"}
@@ -46,7 +46,7 @@ class Cluster:
         return done.stdout
 
     def submit(self, folder: Path, tasks: int, *arguments: str) -> str:
-        """Hand in a job that trains, `tasks` processes made by SLURM; its id."""
+        """Submit a job that trains with `tasks` processes that SLURM starts; return its id."""
         train = shlex.join(["srun", "--kill-on-bad-exit", PYTHON, "-m", "aevq.train", *arguments])
         log = folder / "%j.log"
         options = [
@@ -67,13 +67,13 @@ class Cluster:
 
     def wait(self, job: str, folder: Path) -> None:
         """Wait until it is completed."""
-        deadline, said = time.monotonic() + 600, ""
-        while not said.startswith("COMPLETED"):
-            if (state := self.state(job)) != said:
+        deadline, shown = time.monotonic() + 600, ""
+        while not shown.startswith("COMPLETED"):
+            if (state := self.state(job)) != shown:
                 print(f"  job {job}: {state}", flush=True)
-                said = state
-            assert not said.startswith(("FAILED", "CANCELLED", "TIMEOUT")), (folder / f"{job}.log").read_text()[-3000:]
-            assert time.monotonic() < deadline, said
+                shown = state
+            assert not shown.startswith(("FAILED", "CANCELLED", "TIMEOUT")), (folder / f"{job}.log").read_text()[-3000:]
+            assert time.monotonic() < deadline, shown
             time.sleep(0.5)
 
 
@@ -92,14 +92,14 @@ def cluster():
 
 
 def the_run(folder: Path) -> Run:
-    """The one run of a folder."""
+    """Return the one run of a folder."""
     (path,) = (path for path in folder.glob("runs/**/result.json") if not path.parent.is_symlink())
     print(f"  {path.relative_to(folder)}: {json.loads(path.read_text())['status']}", flush=True)
     return Run(path.parent)
 
 
 def until_step(folder: Path, step: int) -> None:
-    """Wait until the run in a folder has come so far."""
+    """Wait until the run in a folder has logged this step."""
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         for path in folder.glob("runs/**/metrics.csv"):
@@ -119,7 +119,7 @@ def folders(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def whole(cluster, folders):
-    """What one process makes of it, without any cluster."""
+    """The same run in one process, without a cluster."""
     cluster.run(PYTHON, "-m", "aevq.train", *VQVAE, cwd=folders["whole"])
     return the_run(folders["whole"])
 
@@ -138,7 +138,7 @@ def test_two_tasks_are_one_run(two_tasks):
     assert (two_tasks.path.parent / "latest").resolve() == two_tasks.path
 
 
-def test_a_job_told_by_sigusr1_queues_itself_and_goes_on_exactly(cluster, folders, whole):
+def test_a_job_that_gets_sigusr1_requeues_itself_and_resumes_exactly(cluster, folders, whole):
     folder = folders["one"]
     job = cluster.submit(folder, 1, *VQVAE)
     until_step(folder, 30)
@@ -150,7 +150,7 @@ def test_a_job_told_by_sigusr1_queues_itself_and_goes_on_exactly(cluster, folder
     assert_same(run, whole)
 
 
-def test_a_job_of_two_tasks_that_slurm_takes_away_goes_on_exactly(cluster, folders, two_tasks):
+def test_a_job_of_two_tasks_that_slurm_requeues_resumes_exactly(cluster, folders, two_tasks):
     folder = folders["taken"]
     job = cluster.submit(folder, 2, "trainer=ddp_sim", *VQVAE)
     until_step(folder, 30)
@@ -176,8 +176,8 @@ def test_a_sweep_is_an_array_of_jobs_with_one_report(sweep, whole):
     assert_same(runs[0], whole)
 
 
-def test_a_job_of_a_sweep_told_by_submitits_signal_goes_on_exactly(cluster, folders, whole):
-    """As before the end of its time: submitit puts it back into the queue, after it has saved."""
+def test_a_job_of_a_sweep_that_gets_the_signal_of_submitit_resumes_exactly(cluster, folders, whole):
+    """As it does before its time limit: submitit puts it back into the queue, after it has saved."""
     folder = folders["swept"]
     command = [PYTHON, "-m", "aevq.train", "-m", "hydra/launcher=slurm_gpus", *ON_A_CPU, *VQVAE]
     print(f"$ {shlex.join(command).replace(PYTHON, 'python')}", flush=True)

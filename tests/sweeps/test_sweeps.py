@@ -51,7 +51,7 @@ def metrics(sweep) -> dict[int, dict[str, float]]:
 def test_nine_jobs_of_which_one_raises_one_is_killed_and_one_exits(tmp_path):
     bad = {2: "raise", 5: "kill", 7: "exit"}  # by seed
     callback = [
-        "+callbacks.bad._target_=misbehave.Misbehave",
+        "+callbacks.bad._target_=misbehaving_callback.MisbehavingCallback",
         f"+callbacks.bad.how={{{','.join(f'{seed}:{how}' for seed, how in bad.items())}}}",
         "+callbacks.bad.seed=${seed}",
         f"+callbacks.bad.folder={tmp_path}",
@@ -74,8 +74,8 @@ def test_nine_jobs_of_which_one_raises_one_is_killed_and_one_exits(tmp_path):
 
     refused = train(tmp_path, "-m", "resume_sweep=latest")
     assert refused.returncode == 1
-    assert "misbehave.Misbehave" in (the_sweep(tmp_path).path / "logs" / "4.log").read_text()
-    again = train(tmp_path, "-m", "resume_sweep=latest", "trust=[misbehave.]")
+    assert "misbehaving_callback.MisbehavingCallback" in (the_sweep(tmp_path).path / "logs" / "4.log").read_text()
+    again = train(tmp_path, "-m", "resume_sweep=latest", "trust=[misbehaving_callback.]")
     assert again.returncode == 0, again.stderr
     assert again.stderr.count(" started: ") == 3
     sweep = the_sweep(tmp_path)

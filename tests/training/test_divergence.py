@@ -58,7 +58,9 @@ def broken_terms(at, value):
     return loss_terms
 
 
-@pytest.mark.fault("a loss of NaN or Inf: stops at that step, names step, term and last good checkpoint, and has failed")
+@pytest.mark.fault(
+    "a loss of NaN or Inf: stops at that step, names step, term and last good checkpoint, and has failed"
+)
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_training_stops_at_the_step_of_a_bad_loss(value, command, monkeypatch, observed):
     monkeypatch.setattr(VAE, "loss_terms", broken_terms(4, value))

@@ -52,10 +52,16 @@ def test_the_schema_has_the_keys_of_the_configuration():
         (["model.latent_dim=0"], "model.latent_dim: should be greater than 0, got 0"),
         (["model.network.hidden=[0]"], r"model.network.hidden.0: should be greater than 0"),
         (["+model.latent_dims=3"], "model.latent_dims: no such key; did you mean 'latent_dim'?"),
-        (["model.likelihood=laplace"], "model.likelihood: .*got 'laplace'; to choose from a group write model/likelihood"),
+        (
+            ["model.likelihood=laplace"],
+            "model.likelihood: .*got 'laplace'; to choose from a group write model/likelihood",
+        ),
         (["prior=uniform"], r"prior.uniform: Uniform is a prior for grids of codes \(VQ-VAE\)"),
         (["+prior.mixture.spec=3"], "prior.mixture.spec: is set by aevq; remove it"),
-        (["prior.mixture.num_components=4001", "prior.mixture.max_fit=4001"], "prior.mixture: needs at least 4001 train"),
+        (
+            ["prior.mixture.num_components=4001", "prior.mixture.max_fit=4001"],
+            "prior.mixture: needs at least 4001 train",
+        ),
         (["model/likelihood=bernoulli"], "model/likelihood: bernoulli is for binary images"),
         (["model.image_shape=[3,28,28]"], r"model: cannot take images of mnist5k, \[1, 28, 28\]"),
         (["data.batch_size=4001"], "data.batch_size: expected at most 4000"),

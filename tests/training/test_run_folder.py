@@ -24,7 +24,14 @@ PLACE = SweepJobPlace(Path("/elsewhere"), 3)
         (None, None, OWN_SWEEP, NewFolder(Path("/runs/sweep/a/7_vae_mnist_s0_beta-4"))),
         ("slurm-31-abc", None, OWN_SWEEP, NewFolder(Path("/runs/sweep/a/7_vae_mnist_s0_beta-4"))),
     ],
-    ids=["by hand", "scheduled", "another launcher", "another launcher on a cluster", "our sweep", "our sweep in a job"],
+    ids=[
+        "by hand",
+        "scheduled",
+        "another launcher",
+        "another launcher on a cluster",
+        "our sweep",
+        "our sweep in a job",
+    ],
 )
 def test_the_folder_of_a_new_run(scheduled, place, environment, expected):
     assert resolve_run_folder(NAME, RUNS, scheduled, place, environment, NOW) == expected
