@@ -33,12 +33,12 @@ def free_port() -> int:
 
 
 def on_ranks(folder: Path, ranks: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-    """What the function gives in each of `ranks` processes, which find their ranks in the environment as torchrun's do.
+    """Return the results of a function in several processes; their ranks are in the environment, as under torchrun.
 
     Args:
-        folder: For their files.
-        ranks: How many.
-        function: Of a module in the folder of tests.
+        folder: Folder for their files.
+        ranks: Number of processes.
+        function: A function of a module in the folder of tests.
         *arguments: Its arguments.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,8 @@ def on_ranks(folder: Path, ranks: int, function: Callable[..., Any], *arguments:
     address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
     processes = []
     for rank in range(ranks):
-        own = {"RANK": rank, "LOCAL_RANK": rank, "NODE_RANK": 0, "WORLD_SIZE": ranks, "PYTHONPATH": TESTS}
+        own = {"RANK": rank, "LOCAL_RANK": rank, "NODE_RANK": 0, "WORLD_SIZE": ranks}
+        own["PYTHONPATH"] = os.pathsep.join([str(TESTS), *sys.path])
         own["PL_GLOBAL_SEED"] = 0  # as `seed_everything` leaves it in a process and its children
         environment = os.environ | address | {name: str(value) for name, value in own.items()}
         command = [sys.executable, "-W", "ignore", "-c", CHILD, str(folder / "call"), str(folder / f"result{rank}")]

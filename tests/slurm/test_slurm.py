@@ -1,6 +1,6 @@
-"""A real SLURM cluster of one node: a sweep, jobs of two tasks, and jobs that are interrupted and resume.
+"""A real SLURM of one node: a sweep of jobs, jobs of two tasks, jobs that are preempted and resume.
 
-`pytest tests/slurm -m slow -s` prints each command and its output.
+`pytest tests/slurm -m slow -s` prints each command and its result.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import pytest
 
 from aevq.runs.run import Run
 from helpers.same_runs import assert_same
-from helpers.small_runs import QUICK, SMALL
+from helpers.small_runs import SMALL_VQVAE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 CLUSTER = Path(__file__).parent / "cluster.sh"
 PYTHON = sys.executable
 ON_A_CPU = ["hydra.launcher.gpus_per_node=null", "hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=2"]
-VQVAE = [*QUICK, *SMALL["vqvae"], "trainer.max_steps=300", "trainer.val_check_interval=100", "model=vqvae"]
+VQVAE = [*SMALL_VQVAE, "trainer.max_steps=300", "trainer.val_check_interval=100"]
 VQVAE += ["prior.pixelcnn.max_steps=20", "prior.pixelcnn.val_every_steps=10", "trainer.log_every_n_steps=5"]
 
 
@@ -46,7 +46,7 @@ class Cluster:
         return done.stdout
 
     def submit(self, folder: Path, tasks: int, *arguments: str) -> str:
-        """Submit a job that trains, in `tasks` processes started by SLURM; return its id."""
+        """Submit a job that trains with `tasks` processes that SLURM starts; return its id."""
         train = shlex.join(["srun", "--kill-on-bad-exit", PYTHON, "-m", "aevq.train", *arguments])
         log = folder / "%j.log"
         options = [
@@ -67,22 +67,22 @@ class Cluster:
 
     def wait(self, job: str, folder: Path) -> None:
         """Wait until it is completed."""
-        deadline, last = time.monotonic() + 600, ""
-        while not last.startswith("COMPLETED"):
-            if (state := self.state(job)) != last:
+        deadline, shown = time.monotonic() + 600, ""
+        while not shown.startswith("COMPLETED"):
+            if (state := self.state(job)) != shown:
                 print(f"  job {job}: {state}", flush=True)
-                last = state
-            assert not last.startswith(("FAILED", "CANCELLED", "TIMEOUT")), (folder / f"{job}.log").read_text()[-3000:]
-            assert time.monotonic() < deadline, last
+                shown = state
+            assert not shown.startswith(("FAILED", "CANCELLED", "TIMEOUT")), (folder / f"{job}.log").read_text()[-3000:]
+            assert time.monotonic() < deadline, shown
             time.sleep(0.5)
 
 
 @pytest.fixture(scope="module")
 def cluster():
-    folder = Path(tempfile.mkdtemp(prefix="aevq-slurm-"))  # the user munge cannot read the folders of pytest
+    folder = Path(tempfile.mkdtemp(prefix="aevq-slurm-"))  # pytest's own folders are closed to the user munge
     started = subprocess.run([str(CLUSTER), "start", str(folder)], capture_output=True, text=True, check=False)
     if started.returncode == 3:
-        pytest.skip(f"no SLURM on this machine: {started.stderr.strip()}")
+        pytest.skip(f"no SLURM here: {started.stderr.strip()}")
     assert started.returncode == 0, started.stderr
     try:
         yield Cluster(folder)
@@ -92,14 +92,14 @@ def cluster():
 
 
 def the_run(folder: Path) -> Run:
-    """Return the only run in a folder."""
+    """Return the one run of a folder."""
     (path,) = (path for path in folder.glob("runs/**/result.json") if not path.parent.is_symlink())
     print(f"  {path.relative_to(folder)}: {json.loads(path.read_text())['status']}", flush=True)
     return Run(path.parent)
 
 
 def until_step(folder: Path, step: int) -> None:
-    """Wait until the run in a folder has reached a step."""
+    """Wait until the run in a folder has logged this step."""
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         for path in folder.glob("runs/**/metrics.csv"):
@@ -138,7 +138,7 @@ def test_two_tasks_are_one_run(two_tasks):
     assert (two_tasks.path.parent / "latest").resolve() == two_tasks.path
 
 
-def test_a_job_requeues_itself_on_sigusr1_and_resumes_exactly(cluster, folders, whole):
+def test_a_job_that_gets_sigusr1_requeues_itself_and_resumes_exactly(cluster, folders, whole):
     folder = folders["one"]
     job = cluster.submit(folder, 1, *VQVAE)
     until_step(folder, 30)
@@ -176,8 +176,8 @@ def test_a_sweep_is_an_array_of_jobs_with_one_report(sweep, whole):
     assert_same(runs[0], whole)
 
 
-def test_a_job_of_a_sweep_resumes_exactly_after_submitits_signal(cluster, folders, whole):
-    """submitit sends this signal before the time limit, and requeues the job after it has saved."""
+def test_a_job_of_a_sweep_that_gets_the_signal_of_submitit_resumes_exactly(cluster, folders, whole):
+    """As it does before its time limit: submitit puts it back into the queue, after it has saved."""
     folder = folders["swept"]
     command = [PYTHON, "-m", "aevq.train", "-m", "hydra/launcher=slurm_gpus", *ON_A_CPU, *VQVAE]
     print(f"$ {shlex.join(command).replace(PYTHON, 'python')}", flush=True)

@@ -48,24 +48,24 @@ def metrics(sweep) -> dict[int, dict[str, float]]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_jobs_that_raise_are_killed_or_exit_do_not_affect_the_others(tmp_path):
-    bad = {1: "raise", 2: "kill", 3: "exit"}  # by seed
+def test_nine_jobs_of_which_one_raises_one_is_killed_and_one_exits(tmp_path):
+    bad = {2: "raise", 5: "kill", 7: "exit"}  # by seed
     callback = [
-        "+callbacks.bad._target_=misbehave.Misbehave",
+        "+callbacks.bad._target_=misbehaving_callback.MisbehavingCallback",
         f"+callbacks.bad.how={{{','.join(f'{seed}:{how}' for seed, how in bad.items())}}}",
         "+callbacks.bad.seed=${seed}",
         f"+callbacks.bad.folder={tmp_path}",
     ]
-    done = train(tmp_path, "-m", "seed=range(1,6)", *callback, *SWEEP[1:])
+    done = train(tmp_path, "-m", "seed=range(1,10)", *callback, *SWEEP[1:])
     assert done.returncode == 1, done.stderr
     sweep = the_sweep(tmp_path)
-    assert [job.status for job in sweep.jobs].count("finished") == 2
+    assert [job.status for job in sweep.jobs].count("finished") == 6
     errors = {job.index + 1: job.error for job in sweep.jobs if job.status == "failed"}
     assert set(errors) == set(bad)
-    assert errors[1] == "RuntimeError: no good"
-    assert errors[2].startswith("killed by SIGKILL")
-    assert errors[3].startswith("ended with exit code 1; last output:")
-    assert "goodbye" in errors[3]
+    assert errors[2] == "RuntimeError: no good"
+    assert errors[5].startswith("killed by SIGKILL")
+    assert errors[7].startswith("ended with exit code 1; last output:")
+    assert "goodbye" in errors[7]
     for job in sweep.jobs:
         assert read_result(sweep.path / job.folder / "result.json").status == job.status
     report = (sweep.path / "report" / "index.html").read_text()
@@ -74,15 +74,15 @@ def test_jobs_that_raise_are_killed_or_exit_do_not_affect_the_others(tmp_path):
 
     refused = train(tmp_path, "-m", "resume_sweep=latest")
     assert refused.returncode == 1
-    assert "misbehave.Misbehave" in (the_sweep(tmp_path).path / "logs" / "1.log").read_text()
-    again = train(tmp_path, "-m", "resume_sweep=latest", "trust=[misbehave.]")
+    assert "misbehaving_callback.MisbehavingCallback" in (the_sweep(tmp_path).path / "logs" / "4.log").read_text()
+    again = train(tmp_path, "-m", "resume_sweep=latest", "trust=[misbehaving_callback.]")
     assert again.returncode == 0, again.stderr
     assert again.stderr.count(" started: ") == 3
     sweep = the_sweep(tmp_path)
     assert {job.status for job in sweep.jobs} == {"finished"}
     after = metrics(sweep)
     assert all(after[index] == before[index] for index in after if index + 1 not in errors)
-    assert read_result(sweep.path / sweep.jobs[1].folder / "result.json").resumed >= 1
+    assert read_result(sweep.path / sweep.jobs[4].folder / "result.json").resumed >= 1
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ print(done, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-def faults(mode: str, **environment: str) -> tuple[str, int]:
+def page_faults(mode: str, **environment: str) -> tuple[str, int]:
     command = [sys.executable, "-c", FAULTS, mode]
     own = {name: value for name, value in os.environ.items() if name not in USERS_OWN}
     done, count = subprocess.run(
@@ -32,13 +32,13 @@ def faults(mode: str, **environment: str) -> tuple[str, int]:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="of glibc")
-def test_memory_that_is_freed_and_taken_again_costs_no_page_faults():
-    done, kept = faults("keep")
+def test_memory_that_is_freed_and_allocated_again_causes_no_page_faults():
+    done, kept = page_faults("keep")
     if done == "False":
         pytest.skip("the C library is not glibc")
-    _, given_back = faults("leave")
-    assert kept < given_back / 20
+    _, returned = page_faults("leave")
+    assert kept < returned / 20
 
 
-def test_a_users_own_setting_is_left_alone():
-    assert faults("keep", MALLOC_TRIM_THRESHOLD_="131072")[0] == "False"
+def test_a_setting_of_the_user_is_kept():
+    assert page_faults("keep", MALLOC_TRIM_THRESHOLD_="131072")[0] == "False"

@@ -1,4 +1,4 @@
-"""What a process makes of the environment that a scheduler gives it."""
+"""How a process recognises its scheduler by the environment."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def environment(monkeypatch):
     for name in (*VARIABLES, "TORCHELASTIC_RUN_ID"):
         monkeypatch.delenv(name, raising=False)
 
-    def give(**values):
+    def set_variables(**values):
         for name, value in values.items():
             monkeypatch.setenv(name, value)
 
-    return give
+    return set_variables
 
 
-def test_without_a_scheduler_there_is_no_name(environment):
+def test_without_a_scheduler_there_is_no_job_name(environment):
     assert job_name(CONFIG) is None
     assert not externally_launched()
 
@@ -49,13 +49,13 @@ def test_a_job_of_an_array_is_named_after_array_and_number(environment):
 
 
 @pytest.mark.parametrize("name", ["bash", "interactive"])
-def test_an_allocation_in_which_somebody_types_is_no_job(name, environment):
+def test_an_interactive_allocation_is_no_job(name, environment):
     environment(**SLURM | {"SLURM_JOB_NAME": name})
     assert job_name(CONFIG) is None
     assert not externally_launched()
 
 
-def test_torchrun_names_its_job_or_is_asked_to(environment):
+def test_torchrun_has_to_name_its_job(environment):
     environment(TORCHELASTIC_RUN_ID="job7")
     assert job_name(CONFIG).startswith("job7-")
     assert externally_launched()

@@ -1,4 +1,4 @@
-"""torchrun with two nodes: two agents on this machine, each of them in a network of its own where that is permitted."""
+"""torchrun with two nodes: two agents on this machine, each in a network of its own where that is permitted."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import pytest
 from aevq.runs.run import Run
 from helpers.ranks import free_port
 from helpers.same_runs import assert_same
-from helpers.small_runs import QUICK, SMALL
+from helpers.small_runs import SMALL_VQVAE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-ARGUMENTS = ["model=vqvae", *QUICK, *SMALL["vqvae"], "trainer=ddp_sim", "trainer.devices=1", "trainer.num_nodes=2"]
+ARGUMENTS = [*SMALL_VQVAE, "trainer=ddp_sim", "trainer.devices=1", "trainer.num_nodes=2"]
 NAMES = ("aevq-a", "aevq-b")
 ADDRESSES = ("10.213.7.1", "10.213.7.2")
 
@@ -28,7 +28,7 @@ def ip(*arguments: str) -> None:
 
 @pytest.fixture
 def networks() -> Iterator[tuple[str, str]]:
-    """Two network namespaces joined by a cable, as two machines would be."""
+    """Two network namespaces connected by a virtual cable, like two machines."""
     try:
         for name in NAMES:
             ip("netns", "add", name)
@@ -38,10 +38,10 @@ def networks() -> Iterator[tuple[str, str]]:
             ip("-n", name, "link", "set", device, "up")
             ip("-n", name, "link", "set", "lo", "up")
     except (OSError, subprocess.CalledProcessError) as error:
-        said = getattr(error, "stderr", b"") or str(error).encode()
+        reason = getattr(error, "stderr", b"") or str(error).encode()
         for name in NAMES:
             subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
-        pytest.skip(f"no network namespaces here: {said.decode().strip()}")
+        pytest.skip(f"no network namespaces here: {reason.decode().strip()}")
     try:
         yield ADDRESSES
     finally:
@@ -50,16 +50,16 @@ def networks() -> Iterator[tuple[str, str]]:
 
 
 def train_on_two_nodes(folder: Path, addresses: tuple[str, str], networks: tuple[str, str] | None) -> Run:
-    """Two agents of torchrun, one process each; the run they made."""
+    """Return the run of two agents of torchrun with one process each."""
     folder.mkdir()
-    meeting = ["--nnodes=2", "--nproc-per-node=1", "--rdzv-id=job7", "--rdzv-backend=c10d"]
-    meeting.append(f"--rdzv-endpoint={addresses[0]}:{free_port()}")
+    rendezvous = ["--nnodes=2", "--nproc-per-node=1", "--rdzv-id=job7", "--rdzv-backend=c10d"]
+    rendezvous.append(f"--rdzv-endpoint={addresses[0]}:{free_port()}")
     agents = []
     for node in (0, 1):
         host = [f"--rdzv-conf=is_host={'true' if node == 0 else 'false'}", f"--local-addr={addresses[node]}"]
         inside = ["ip", "netns", "exec", networks[node]] if networks else []
         device = {"GLOO_SOCKET_IFNAME": f"aevq-v{node}"} if networks else {}
-        command = [*inside, sys.executable, "-m", "torch.distributed.run", *meeting, *host]
+        command = [*inside, sys.executable, "-m", "torch.distributed.run", *rendezvous, *host]
         with (folder / f"node{node}.log").open("wb") as log:
             agents.append(
                 subprocess.Popen(
@@ -85,7 +85,7 @@ def train_on_two_nodes(folder: Path, addresses: tuple[str, str], networks: tuple
 
 
 def test_two_agents_of_torchrun_make_one_run(tmp_path):
-    """It comes to what Lightning's own two processes come to."""
+    """It equals the run of two processes that Lightning starts."""
     by_torchrun = train_on_two_nodes(tmp_path / "agents", ("127.0.0.1", "127.0.0.1"), None)
     alone = [sys.executable, "-m", "aevq.train", *ARGUMENTS, "trainer.devices=2", "trainer.num_nodes=1"]
     subprocess.run(alone, cwd=tmp_path, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True, capture_output=True)
