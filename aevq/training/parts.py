@@ -108,7 +108,7 @@ def build_parts(config: dict[str, Any], trust: Iterable[str] = EVERYTHING) -> Pa
     checked: list[tuple[str, type[BaseModel], Any]] = [("", RunConfig, config), ("paths", _Paths, config.get("paths"))]
     for owner, keys, values in checked:
         try:
-            keys(**values)
+            keys.model_validate(values)
         except ValidationError as error:
             raise argument_error(error, keys.model_fields, owner) from error
     torch.set_float32_matmul_precision(config["matmul_precision"])

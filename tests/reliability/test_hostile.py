@@ -134,7 +134,7 @@ def test_a_checkpoint_that_names_foreign_code_is_refused(run, tmp_path):
 def test_a_foreign_target_is_refused(target, tmp_path):
     node = {"_target_": target, "args": f"touch {tmp_path}/executed", "shell": True}
     for config in (node, {"_target_": "aevq.nn.MLP", "hidden": [4], "activation": {"deep": [node]}}):
-        with pytest.raises(UserError, match="refused|does not exist"):
+        with pytest.raises(UserError, match=r"refused|does not exist"):
             instantiate(config, "model")
     assert not list(tmp_path.iterdir())
 
