@@ -105,7 +105,8 @@ def build_parts(config: dict[str, Any], trust: Iterable[str] = EVERYTHING) -> Pa
     Raises:
         UserError: At the first key that is unknown, missing or wrong, and if parts do not fit together.
     """
-    for owner, keys, values in (("", RunConfig, config), ("paths", _Paths, config.get("paths"))):
+    checked: list[tuple[str, type[BaseModel], Any]] = [("", RunConfig, config), ("paths", _Paths, config.get("paths"))]
+    for owner, keys, values in checked:
         try:
             keys.model_validate(values)
         except ValidationError as error:

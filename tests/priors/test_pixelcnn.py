@@ -127,6 +127,7 @@ def test_dropout_is_off_and_the_mode_is_restored():
     samples = [model.sample(20, torch.Generator().manual_seed(0)) for _ in range(2)]
     assert torch.equal(*samples)
     assert all(module.training for module in model.modules())
+    assert not torch.equal(model.network(grids), model.network(grids))
     model.eval().sample(2)
     assert not model.training
 
