@@ -32,11 +32,13 @@ class StopRequest:
     Attributes:
         signum: The signal; None as long as none has come.
         accepted: Whether the training was told to stop because of it.
+        saved: Whether the training has stopped and saved its state.
     """
 
     def __init__(self) -> None:
         self.signum: int | None = None
         self.accepted = False
+        self.saved = False
         self._deferring = False
         self._previous: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
 
@@ -67,14 +69,11 @@ class StopRequest:
         Raises:
             Stopped: At the end, if a signal came and the state is saved.
         """
-        # Lightning takes seconds to import, and the launcher of a sweep imports this module.
-        from pytorch_lightning.utilities.exceptions import SIGTERMException
-
         self._deferring = True
         try:
             yield
-        except SIGTERMException as error:
-            if self.accepted and self.signum is not None:
+        except BaseException as error:
+            if self.saved and self.signum is not None:
                 raise Stopped(self.signum) from error
             raise
         finally:

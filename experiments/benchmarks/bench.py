@@ -25,20 +25,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-os.environ["FORCE_COLOR"] = "1"  # progress bars are drawn as in a terminal, wherever the output goes
-warnings.filterwarnings("ignore")  # those of the peers
+import torch
+from rich.console import Console
 
-import torch  # noqa: E402
-from rich.console import Console  # noqa: E402
-
-from aevq.config.terminal import quiet_libraries  # noqa: E402
-from aevq.report.tables import markdown_grid  # noqa: E402
-from aevq.runs.result import git_state, versions  # noqa: E402
-from experiments.benchmarks import parts  # noqa: E402
-from experiments.benchmarks.cases import CASES  # noqa: E402
-from experiments.benchmarks.timing import Row, matmul_peak  # noqa: E402
-from experiments.benchmarks.training import matmul_share, training_rows  # noqa: E402
-from experiments.common.readme import put  # noqa: E402
+from aevq.config.terminal import quiet_libraries
+from aevq.report.tables import markdown_grid
+from aevq.runs.result import git_state, versions
+from experiments.benchmarks import parts
+from experiments.benchmarks.cases import CASES
+from experiments.benchmarks.timing import Row, matmul_peak
+from experiments.benchmarks.training import matmul_share, training_rows
+from experiments.common.readme import put
 
 RESULTS = Path(__file__).with_name("results.json")
 README = Path(__file__).with_name("README.md")
@@ -105,6 +102,8 @@ PARTS = {
 
 def main() -> None:
     """Measure, print and write."""
+    os.environ["FORCE_COLOR"] = "1"  # progress bars are drawn as in a terminal, wherever the output goes
+    warnings.filterwarnings("ignore")  # those of the peers
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("overrides", nargs="*", help="overrides of the configuration, for example data.root=…")
     parser.add_argument("--parts", default=",".join(PARTS), help=f"some of {', '.join(PARTS)}")

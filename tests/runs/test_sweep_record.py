@@ -54,7 +54,7 @@ def test_a_job_in_another_place_is_refused(folder, tmp_path):
     values = json.loads((tmp_path / SWEEP_FILE).read_text())
     values["jobs"][0]["folder"] = folder
     (tmp_path / SWEEP_FILE).write_text(json.dumps(values))
-    with pytest.raises(UserError, match=r"sweep\.json: jobs\.0: String should match pattern"):
+    with pytest.raises(UserError, match=r"sweep\.json: jobs\.0: should match pattern"):
         read_sweep(tmp_path)
 
 

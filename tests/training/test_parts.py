@@ -51,7 +51,7 @@ def test_the_schema_has_the_keys_of_the_configuration():
         (["compile=fast"], "compile: should be .*got 'fast'"),
         (["model.latent_dim=0"], "model.latent_dim: should be greater than 0, got 0"),
         (["model.network.hidden=[0]"], r"model.network.hidden.0: should be greater than 0"),
-        (["+model.latent_dims=3"], "model.latent_dims: no such key; did you mean 'latent_dim'?"),
+        (["+model.latent_dims=3"], "model.latent_dims: no such argument; did you mean 'latent_dim'?"),
         (
             ["model.likelihood=laplace"],
             "model.likelihood: .*got 'laplace'; to choose from a group write model/likelihood",

@@ -14,7 +14,6 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
-from pytorch_lightning.utilities.exceptions import SIGTERMException
 from typing_extensions import override
 
 from aevq.nn.distributed import all_reduce_max, gather_objects
@@ -145,5 +144,7 @@ class StopOnRequest(Callback):
 
     @override
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        if self.stop.accepted and isinstance(exception, SIGTERMException):
+        # Lightning's SIGTERMException, or what a callback makes of an epoch that ends early; no step is half done.
+        if self.stop.accepted:
             trainer.save_checkpoint(self.path)
+            self.stop.saved = True
