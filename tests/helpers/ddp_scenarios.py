@@ -87,7 +87,7 @@ class Observer(pl.Callback):
 
 
 def build_model(name: str) -> pl.LightningModule:
-    """Return a model: `vqvae` starts by k-means and follows averages, `vqvae_gradient` starts randomly, with dead codes."""
+    """Return a model: `vqvae` starts by k-means, follows averages; `vqvae_gradient` starts randomly, has dead codes."""
     torch.manual_seed(0)
     if not name.startswith("vqvae"):
         return small_model(name)

@@ -94,7 +94,7 @@ def test_perplexity_is_measured_on_the_whole_split(name, both):
 
 
 def test_the_quantizer_needs_one_all_reduce_per_step(both):
-    """Also when it restarts codes. Two others are needed: every ten steps to agree on a stop, every four for the log."""
+    """Also when it restarts codes. Two more: every ten steps to agree on a stop, every four for the log."""
     for results in both[1]:
         for name, own in (("ae", 0), ("vqvae", 1), ("vqvae_gradient", 1)):
             expected = [own + (step % 10 == 0) + (step % 4 == 0) for step in range(1, 13)]
