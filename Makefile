@@ -50,16 +50,16 @@ $(VENV)/.peers: $(VENV)/.installed
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,bench]'
 	@touch $@
 
-bench: $(VENV)/.peers ## measure the speed beside bare loops and peers (20 minutes)
-	$(BIN)/python -m experiments.speed.bench $(ARGS)
+bench: $(VENV)/.peers ## measure the speed against bare loops and peers (20 minutes)
+	$(BIN)/python -m experiments.benchmarks.bench $(ARGS)
 
-bench-quality: $(VENV)/.peers ## draw quality over training time, ours and a peer's (10 minutes)
-	$(BIN)/python -m experiments.speed.quality $(ARGS)
+bench-quality: $(VENV)/.peers ## measure quality over training time, of aevq and a peer (10 minutes)
+	$(BIN)/python -m experiments.benchmarks.quality $(ARGS)
 
-study: install ## run a study of experiments/ anew: NAME=02_loss, ARGS="--keep" puts its figures into its folder
+study: install ## run a study of experiments/ again: NAME=02_loss; ARGS="--keep" updates its folder
 	$(BIN)/python -m experiments.study run $(NAME) $(ARGS)
 
-studies: install ## write all tables and figures of experiments/ and README.md again from their results
+studies: install ## write the tables and plots of experiments/ and README.md again from the results
 	$(BIN)/python -m experiments.study write
 
 clean: ## remove the environment and the caches; runs and data stay

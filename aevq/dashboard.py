@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aevq.config.checks import settings
 from aevq.config.command_line import options_command
 from aevq.errors import UserError
 from aevq.files import atomic_write
-from aevq.training.wandb_server import answers, logged_in, wandb_server
 
 if TYPE_CHECKING:
     from wandb_workspaces.workspaces import Workspace
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Options", "dashboard", "main"]
 
 
-@dataclass
+@settings
 class Options:
     """Make the W&B workspace that compares a project's runs.
 
@@ -40,10 +39,7 @@ class Options:
 
 
 def dashboard(options: Options) -> str:
-    """Write the specification or publish the workspace, and print where.
-
-    Returns:
-        Path or URL.
+    """Write the specification or publish the workspace; print and return its path or URL.
 
     Raises:
         UserError: If the package that builds workspaces is missing, `out` cannot be written, or W&B does not take it.
@@ -52,33 +48,27 @@ def dashboard(options: Options) -> str:
         from aevq.report.workspace import specification, workspace
     except ModuleNotFoundError as error:
         raise UserError(f"dashboard: {error.name} is not installed; pip install aevq[dashboard]") from error
-    if options.push:
-        _expect_login()
     board = workspace(options.entity or "", options.project, options.name)
-    where = _publish(board) if options.push else _write(specification(board), Path(options.out))
+    if options.push:
+        where = _publish(board)
+    else:
+        where = options.out
+        try:
+            atomic_write(Path(where), specification(board))
+        except OSError as error:
+            raise UserError(f"out: cannot write {where} ({error.strerror})") from error
     print(where)
     return where
 
 
-def _write(text: str, path: Path) -> str:
-    try:
-        atomic_write(path, text)
-    except OSError as error:
-        raise UserError(f"out: cannot write {path} ({error.strerror})") from error
-    return str(path)
+def _publish(board: Workspace) -> str:
+    """Save a workspace as a new view and return its URL."""
+    import wandb  # slow to import, and aevq.training imports Lightning
 
+    from aevq.training.wandb import logged_in
 
-def _expect_login() -> None:
     if not logged_in():
         raise UserError("push: not logged in to W&B; run `wandb login`, or set WANDB_API_KEY")
-    if not answers(server := wandb_server()):
-        raise UserError(f"push: {server} does not answer")
-
-
-def _publish(board: Workspace) -> str:
-    """Save it as a new view; its URL."""
-    import wandb  # slow to import
-
     try:
         board.entity = board.entity or wandb.Api().default_entity or ""
         return str(board.save().url)
@@ -87,7 +77,7 @@ def _publish(board: Workspace) -> str:
 
 
 def main() -> None:
-    """Entry point of the command line."""
+    """Run the command line."""
     options_command(dashboard, Options())
 
 

@@ -1,46 +1,31 @@
-"""The error a user can mend: it names the argument, what was expected and what came.
+"""Errors that a user can correct: they name the argument, what was expected and what came.
 
-The command line prints a `UserError` as one line and exits non-zero; anything else is a bug and keeps its
-traceback.
+The command line prints a `UserError` as one line and exits non-zero. Any other error is a bug and keeps its traceback.
 """
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = [
-    "INTERRUPTED",
-    "PREEMPTED",
-    "Stopped",
-    "UserError",
-    "did_you_mean",
-    "expect",
-    "expect_int",
-    "expect_ints",
-    "expect_number",
-    "shown",
-]
 
-
-PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: a temporary failure, to be tried again
-INTERRUPTED = 130  # what a shell reports of a command that Ctrl-C ended
+PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: a temporary failure, the command should be tried again
+INTERRUPTED = 130  # the exit code that a shell reports after Ctrl-C
 
 
 class UserError(ValueError):
-    """Bad input from outside: a config value, a file, a name."""
+    """Bad input from outside: a configuration value, a file, a name."""
 
 
 class Stopped(KeyboardInterrupt):
-    """The training was stopped by a signal, after it was saved.
+    """A signal stopped the training, after its state was saved.
 
     Attributes:
-        signum: Which signal it was.
+        signum: The number of the signal.
     """
 
     def __init__(self, signum: int) -> None:
@@ -49,7 +34,7 @@ class Stopped(KeyboardInterrupt):
 
     @property
     def exit_code(self) -> int:
-        """What the process ends with."""
+        """The exit code of the process."""
         return INTERRUPTED if self.signum == signal.SIGINT else PREEMPTED
 
 
@@ -57,9 +42,9 @@ def expect(ok: bool, name: str, expected: str, got: object) -> None:
     """Check one argument.
 
     Args:
-        ok: Whether the argument is good.
+        ok: Whether the argument is valid.
         name: The argument's name, as the user writes it.
-        expected: What would have been good, in words.
+        expected: What would be valid, in words.
         got: The value that came.
 
     Raises:
@@ -70,57 +55,22 @@ def expect(ok: bool, name: str, expected: str, got: object) -> None:
 
 
 def expect_int(name: str, value: object, minimum: int) -> None:
-    """Check that one argument is a whole number.
+    """Check that one argument is an integer and at least `minimum`.
 
     Args:
         name: The argument's name, as the user writes it.
         value: The value that came.
-        minimum: The smallest good value.
+        minimum: The smallest valid value.
 
     Raises:
         UserError: If it is not.
     """
-    expect(_is_int(value, minimum), name, f"an integer ≥ {minimum}", value)
-
-
-def expect_ints(name: str, values: object, minimum: int) -> None:
-    """Check that one argument is a list of whole numbers, one at least; arguments as in `expect_int`.
-
-    Raises:
-        UserError: If it is not.
-    """
-    good = isinstance(values, Sequence) and len(values) > 0 and all(_is_int(value, minimum) for value in values)
-    expect(good, name, f"a list of integers ≥ {minimum}", list(values) if isinstance(values, Sequence) else values)
-
-
-def expect_number(name: str, value: object, interval: str) -> None:
-    """Check that one argument is a number in an interval.
-
-    Args:
-        name: The argument's name, as the user writes it.
-        value: The value that came.
-        interval: In the usual notation: `[0, 1)` is 0 ≤ value < 1, `(0, inf)` any positive number.
-
-    Raises:
-        UserError: If it is not.
-    """
-    low, high = (float(bound) for bound in interval[1:-1].split(","))
-    good = isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
-    good = good and not (interval[0] == "(" and value == low) and not (interval[-1] == ")" and value == high)
-    expect(good, name, f"a number in {interval}", value)
-
-
-def _is_int(value: object, minimum: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= minimum
-
-
-def shown(key: str) -> str:
-    """A key that came from outside, in one line."""
-    return key if key.isprintable() else repr(key)
+    ok = isinstance(value, int) and not isinstance(value, bool) and value >= minimum
+    expect(ok, name, f"an integer ≥ {minimum}", value)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The nearest valid name and the list of all, as the end of an error's sentence.
+    """Return the end of an error message: the valid name nearest to `name`, and all valid names.
 
     >>> did_you_mean("vea", ["ae", "vae", "vqvae"])
     "did you mean 'vae'? (valid: ae, vae, vqvae)"

@@ -3,47 +3,35 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import zipfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from aevq.errors import UserError
 
-__all__ = ["atomic_write", "load_plain", "point_latest"]
-
 
 def atomic_write(path: Path, content: bytes | bytearray | str) -> None:
-    """Write `content` to `path`: to a temporary file beside it, flushed to the disk, then renamed to it.
+    """Write bytes or UTF-8 text to `path`: to a temporary file beside it, flushed to the disk, then renamed to it.
 
-    Args:
-        path: The target; its folder must exist. A file that exists stays as it is until the new one is complete.
-        content: Bytes, or text written as UTF-8.
+    A file that exists stays as it is until the new one is complete.
 
     Raises:
         OSError: If it cannot be written; it names `path`.
     """
+    temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
     try:
-        _write(path, content.encode() if isinstance(content, str) else content)
-    except OSError as error:
-        if error.errno is not None:
-            error.filename = str(path)  # instead of the temporary file's, or none as for a full disk
-        raise
-
-
-def _write(path: Path, data: bytes | bytearray) -> None:
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
+        with temporary.open("xb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
+        temporary.replace(path)
+    except BaseException as error:
         with suppress(OSError):
-            Path(name).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None:
+            error.filename = str(path)  # not the temporary file's, or none as for a full disk
         raise
 
 

@@ -1,7 +1,7 @@
-"""What a latent is: the vocabulary that models, priors and metrics share.
+"""The two kinds of latents: the vocabulary that models, priors and metrics share.
 
-A latent is either a vector `z ∈ R^D` (AE, VAE) or a grid of codes `z ∈ {0 … K−1}^{h×w}` (VQ-VAE). A model states which
-by its `latent_spec`; a prior is built for a spec and refuses the other kind.
+A latent is either a vector `z ∈ R^D` (AE, VAE) or a grid of codes `z ∈ {0 … K−1}^{h×w}` (VQ-VAE). The `latent_spec` of
+a model states which. A prior is built for a spec and refuses the other kind.
 """
 
 from __future__ import annotations
@@ -9,12 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aevq.errors import expect, expect_int
+from aevq.errors import expect_int
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-__all__ = ["CodeSpec", "LatentSet", "LatentSpec", "VectorSpec"]
 
 
 @dataclass(frozen=True)
@@ -24,11 +22,11 @@ class VectorSpec:
     dim: int
 
     def __post_init__(self) -> None:
-        expect_int("latent dim", self.dim, 1)
+        expect_int("dim", self.dim, 1)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one latent."""
+        """The shape of one latent."""
         return (self.dim,)
 
 
@@ -41,12 +39,12 @@ class CodeSpec:
     width: int
 
     def __post_init__(self) -> None:
-        expect_int("num_codes", self.num_codes, 1)
-        expect(min(self.height, self.width) >= 1, "code grid", "positive sides", (self.height, self.width))
+        for name in ("num_codes", "height", "width"):
+            expect_int(name, getattr(self, name), 1)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one latent."""
+        """The shape of one latent."""
         return (self.height, self.width)
 
 
@@ -55,13 +53,11 @@ LatentSpec = VectorSpec | CodeSpec
 
 @dataclass(frozen=True)
 class LatentSet:
-    """Encoded images and their labels: what a prior is fitted to.
+    """Encoded images and their labels, to which a prior is fitted.
 
     Attributes:
-        train: Latents of the train split, `(N, *spec.shape)`.
-        train_labels: Their classes, int64 `(N,)`.
-        val: Latents of the validation split, for early stopping, `(M, *spec.shape)`.
-        val_labels: Their classes, int64 `(M,)`.
+        train: Latents of the train split, `(N, *spec.shape)`, with their classes, int64 `(N,)`.
+        val: Latents of the validation split, for early stopping, with their classes.
     """
 
     train: Tensor

@@ -1,22 +1,19 @@
 """`python -m aevq.sample run=latest n=64`: pictures from a finished run."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
+from aevq.config.checks import PositiveInt, Seed, settings
 from aevq.config.command_line import options_command
-from aevq.errors import UserError, expect_int
-from aevq.report.plots.grids import save_grid
+from aevq.errors import UserError
+from aevq.report.plots import save_grid
 from aevq.runs.run import load
 from aevq.training.allocator import keep_freed_memory
-
-__all__ = ["Options", "main", "sample"]
 
 COLUMNS = 8
 
 
-@dataclass
+@settings
 class Options:
     """Draw new images from a finished run.
 
@@ -28,34 +25,29 @@ class Options:
         prior: Which of the run's priors; by default the last that its configuration lists.
         seed: The same seed gives the same images.
         out: PNG to write; by default in the run's images folder.
-        runs: Where runs are kept.
-        trust: Packages of your own, say [mypackage.], whose classes the run may name.
+        runs: Folder of the runs.
+        trust: Your own packages, for example [mypackage.], whose classes the run may name.
     """
 
     run: str = "latest"
-    n: int = 64
+    n: PositiveInt = 64
     prior: str | None = None
-    seed: int = 0
+    seed: Seed = 0
     out: str | None = None
     runs: str = "runs"
     trust: list[str] = field(default_factory=list)
 
 
 def sample(options: Options) -> Path:
-    """Write the picture.
-
-    Returns:
-        Its path.
+    """Write the picture and return its path.
 
     Raises:
         UserError: If there is no such run or prior, or the picture cannot be written.
     """
-    expect_int("n", options.n, 1)
     run = load(options.run, options.runs, options.trust)
     prior = options.prior or run.default_prior()
     images = run.sample(options.n, prior=prior, seed=options.seed)
-    default = run.images / f"samples_{prior}_n{options.n}_seed{options.seed}.png"
-    path = Path(options.out) if options.out else default
+    path = Path(options.out or run.images / f"samples_{prior}_n{options.n}_seed{options.seed}.png")
     title = f"{run.result.model['name']} on {run.result.data['name']}: samples, {prior}, seed {options.seed}"
     try:
         save_grid(images, min(COLUMNS, options.n), title, path)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,12 +30,8 @@ from aevq.runs.sweep_record import read_sweep
 from aevq.sweeps import RememberSweep, resume_sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from aevq.runs.run import Run
     from aevq.training.run_folder import SweepJobPlace
-
-__all__ = ["fit", "main", "train"]
 
 RESUME_SWEEP = "resume_sweep="
 NOT_CHANGES = ("resume", "debug", "trust", "paths.runs")  # keys that do not change a resumed run
@@ -80,10 +77,11 @@ def train(
     # torch and Lightning take seconds to import: not for `--help`, nor for a sweep that only starts its jobs.
     from aevq.config.rank import rank
     from aevq.metrics.generate import encode_splits
-    from aevq.metrics.protocol import Evaluator
+    from aevq.metrics.protocol import run_protocol
+    from aevq.metrics.subject import Subject
     from aevq.nn.distributed import sharing_chunks
     from aevq.report.console import print_summary
-    from aevq.report.plots.run import draw_run
+    from aevq.report.plots import draw_run
     from aevq.training.fit import fit_model, fit_priors, model_trainer
     from aevq.training.parts import build_parts, to_plain
     from aevq.training.recording import record_metrics, record_training, recording
@@ -108,8 +106,8 @@ def train(
                 if latents is not None:
                     fit_priors(priors, latents, run, trainers, trust)
             with recorder.stage("score"), sharing_chunks():
-                metrics = Evaluator(model, priors, data, latents, parts.evaluation).run().metrics
-                record_metrics(recorder.result, metrics, run, config.objective)
+                metrics = run_protocol(Subject(model, priors, data, latents, parts.evaluation)).metrics
+                record_metrics(recorder.result, metrics, run, parts)
             if rank() == 0:
                 with recorder.stage("pictures"):
                     images = draw_run(model, priors, data, run.images, parts.plots)
@@ -136,13 +134,7 @@ def main() -> None:
 
 
 def task(config: DictConfig) -> float | None:
-    """Do one run of the command line, new or resumed.
-
-    Args:
-        config: As composed by Hydra.
-
-    Returns:
-        The value of the metric `objective`, for a sweeper; None where the run has no such metric.
+    """Do one run of the command line, new or resumed; return its metric `objective`, if it has that, for a sweeper.
 
     Raises:
         UserError: If an argument is wrong; nothing is written then.
@@ -215,11 +207,7 @@ def _resume(config: DictConfig, overrides: list[str]) -> Run:
 
 
 def _resumed_config(run: Run, config: DictConfig, changes: list[str]) -> DictConfig:
-    """Return the run's own configuration with the values that the overrides change.
-
-    Raises:
-        UserError: If they change more than single values: that would be another run.
-    """
+    """Return the run's own configuration with the single values that the command line changes."""
     stored = run.config
     for key in changes:
         if "/" in key or OmegaConf.is_config(OmegaConf.select(stored, key)):

@@ -1,33 +1,25 @@
-"""The headline of README.md, from the results of study 1."""
+"""The headline tables of the root README.md, from the results of study 1."""
 
 from __future__ import annotations
 
 from itertools import zip_longest
 
-from aevq.report.catalogue import Metric
-from aevq.report.tables import Cell
-from aevq.report.text import markdown_grid
-from experiments.lab.readme import put
-from experiments.lab.results import Results, read_results
-from experiments.lab.study import EXPERIMENTS
-from experiments.lab.tables import table
+from aevq.metrics.catalogue import BEST_RATE, entry
+from aevq.report.tables import head_text, markdown_grid
+from experiments.common.readme import put
+from experiments.common.results import Results, read_results
+from experiments.common.study import EXPERIMENTS
+from experiments.common.tables import table, uncompared
 
 __all__ = ["front_page", "write_front_page"]
 
 README, STUDY = EXPERIMENTS.parent / "README.md", EXPERIMENTS / "01_ae_vae_vqvae"
-MODELS = {
-    "AE, 32 numbers": ("AE", ""),
-    "VAE, 16 numbers": ("VAE", ""),
-    "VQ-VAE, 7×7 of 256 codes": ("VQVAE", ""),
-}
+MODELS = {"AE, 32 dimensions": "AE", "VAE, 16 dimensions": "VAE", "VQ-VAE, 7×7 of 256 codes": "VQVAE"}
 HEADLINE = (
-    Metric("reconstruction/mse", "MSE", "lower"),
-    Metric("reconstruction/sharpness", "sharpness", "one"),
-    Metric("reconstruction/fd", "reconstruction fd", "lower"),
-    Metric("rate/kl_bits|rate/pixelcnn_bits", "rate, bits"),
-    Metric("probe/latent/linear", "linear probe", "higher"),
-    Metric("probe/latent/knn", "5-NN probe", "higher"),
-    Metric("parameters", "parameters"),
+    *(f"reconstruction/{name}" for name in ("mse", "sharpness", "fd")),
+    uncompared(BEST_RATE),
+    *("probe/latent/linear", "probe/latent/knn"),
+    uncompared("parameters"),
 )
 VECTORS = {
     "N(0, I)": "standard_normal",
@@ -39,7 +31,7 @@ CODES = {"uniform codes": "uniform", "marginals of each position": "marginals", 
 
 
 def front_page() -> dict[str, str]:
-    """Both tables, by the marks that they stand between."""
+    """Return both tables, by the marks that they stand between."""
     results = read_results(STUDY)
     return {
         "reconstruction": table(results, "10,000 test images", HEADLINE, MODELS),
@@ -54,14 +46,15 @@ def write_front_page() -> None:
 
 
 def _samples(results: Results) -> str:
-    """Priors of vectors on the left, of codes on the right."""
-    head = ["samples from", "AE: fd", "coverage", "VAE: fd", "coverage", "", "VQ-VAE: fd", "coverage"]
+    """Return the table with priors of vectors on the left and priors of codes on the right."""
+    fd, coverage = (head_text(entry(f"samples/<prior>/{name}")) for name in ("fd", "coverage"))
+    head = ["samples from", f"AE: {fd}", coverage, f"VAE: {fd}", coverage, "", f"VQ-VAE: {fd}", coverage]
     right = [[title, *_pair(results, "VQVAE", prior)] for title, prior in CODES.items()]
     left = [[title, *_pair(results, "AE", prior), *_pair(results, "VAE", prior)] for title, prior in VECTORS.items()]
-    floor = str(Cell(results.get("AE", "floor/fd")))
+    real = str(results.get("AE", "real/fd"))
     rows = [[*a, *b] for a, b in zip_longest(left, right, fillvalue=[""] * 3)]
-    return markdown_grid(head, [*rows, ["floor: train images", *([floor, ""] * 2), "", floor, ""]])
+    return markdown_grid(head, [*rows, ["real data (train images)", *([real, ""] * 2), "", real, ""]])
 
 
 def _pair(results: Results, label: str, prior: str) -> list[str]:
-    return [str(Cell(results.get(label, f"samples/{prior}/{name}"))) for name in ("fd", "coverage")]
+    return [str(results.get(label, f"samples/{prior}/{name}")) for name in ("fd", "coverage")]

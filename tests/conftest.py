@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from aevq.data.embedded import embedded_digits
+from aevq.data import embedded_digits
 from helpers.fault_counts import FaultCounts
 from helpers.small_models import SHAPE, small_model
 

@@ -37,7 +37,7 @@ def table_of(folder):
         return {(row["group"], row["metric"]): row for row in csv.DictReader(file)}
 
 
-def test_trained_runs_are_compared_and_every_figure_is_that_of_their_files(command):
+def test_trained_runs_are_compared_and_every_metric_is_that_of_their_files(command):
     for seed in (1, 2):
         code, _, err = command(train_main, "model=vae", f"seed={seed}", *QUICK, *SMALL["vae"], "evaluation.samples=20")
         assert code == 0, err
@@ -77,7 +77,7 @@ def test_markdown_marks_the_best_and_names_the_prior(sweep):
     assert "| – |" in text
 
 
-def test_a_missing_figure_is_absent_from_the_csv(sweep):
+def test_a_missing_metric_is_absent_from_the_csv(sweep):
     compare([sweep])
     assert ("AE", "rate/kl_bits") not in table_of(sweep / "report")
 
@@ -131,7 +131,7 @@ console.error = (...words) => problems.push(words.join(" "));
 """
 REPORT = """
 <script>
-const order = () => [...document.querySelectorAll("#figures tbody th")].map((head) => head.dataset.value).join();
+const order = () => [...document.querySelectorAll("#metrics tbody th")].map((head) => head.dataset.value).join();
 const orders = new Set([order()]);
 let clicks = 0;
 for (const part of document.querySelectorAll("button, summary, nav a")) {

@@ -1,4 +1,4 @@
-"""The command `python -m aevq.dashboard`, as a user types it; W&B's server is played by one on this machine."""
+"""The command `python -m aevq.dashboard`, as a user types it; with a server on this machine in place of W&B's."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def no_key(monkeypatch, tmp_path):
 
 @pytest.fixture
 def server():
-    """Answers what a push asks; keeps the views that it was given."""
+    """A server that answers a push and keeps the views that it receives."""
     views = []
 
     class Answer(BaseHTTPRequestHandler):
@@ -78,19 +78,19 @@ def test_without_push_it_writes_the_same_specification_each_time(command, tmp_pa
     view = json.loads(first)
     assert (view["project"], view["displayName"]) == ("digits", "seen")
     titles = [section["name"] for section in view["spec"]["section"]["panelBankConfig"]["sections"]]
-    assert titles[:3] == ["Reconstruction", "Sampling", "Codebook"]
+    assert titles[:3] == ["Reconstruction", "Samples", "Codebook"]
 
 
-def test_a_push_without_a_key_says_how_to_log_in_and_writes_nothing(command, tmp_path):
+def test_a_push_without_a_key_explains_how_to_log_in_and_writes_nothing(command, tmp_path):
     before = list(tmp_path.iterdir())
     assert "push: not logged in to W&B; run `wandb login`" in error_of(command, "push=true")
     assert list(tmp_path.iterdir()) == before
 
 
-def test_a_push_where_nobody_answers(command, monkeypatch):
+def test_a_push_to_a_server_that_does_not_answer(command, monkeypatch):
     monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    assert "push: http://127.0.0.1:9 does not answer" in error_of(command, "push=true")
+    assert "push: W&B refused (Failed to verify credentials with http://127.0.0.1:9" in error_of(command, "push=true")
 
 
 def test_a_folder_that_is_not_there(command):
@@ -106,7 +106,7 @@ def test_without_the_package_the_extra_is_named(command, monkeypatch):
 
 
 def push(server, tmp_path, *arguments):
-    # In a process of its own: W&B keeps the first server that it has talked to.
+    # In its own process: W&B keeps the first server that it connects to.
     environment = os.environ | {
         "WANDB_API_KEY": "x" * 40,
         "WANDB_BASE_URL": f"http://127.0.0.1:{server.server_port}",

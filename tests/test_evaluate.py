@@ -47,15 +47,15 @@ def test_a_missing_prior_is_fitted_and_only_own_files_are_written(run, command):
         "priors/fitted_normal.safetensors",
     }
     metrics = evaluation(run)["metrics"]
-    for name in ("samples/standard_normal/fd", "samples/fitted_normal/fd", "floor/fd", "likelihood/nll"):
+    for name in ("samples/standard_normal/fd", "samples/fitted_normal/fd", "real/fd", "likelihood/nll"):
         assert metrics[name] == pytest.approx(metrics[name])
         assert name.split("/")[-1] in out
     assert metrics["likelihood/importance_samples"] == 3
     assert metrics["likelihood/nll"] <= -metrics["likelihood/elbo"] + 5
-    assert set(evaluation(run)["seconds"]) >= {"reconstruction", "likelihood", "floor", "samples fitted_normal"}
+    assert set(evaluation(run)["seconds"]) >= {"reconstruction", "likelihood", "real", "samples fitted_normal"}
 
 
-def test_evaluating_again_gives_the_same_figures(run, command):
+def test_evaluating_again_gives_the_same_metrics(run, command):
     command(evaluate_main, SMALL_PRIORS, *LITTLE)
     first, files = evaluation(run), contents(run, without=("evaluation.json",))
     command(evaluate_main, SMALL_PRIORS, *LITTLE)
@@ -70,7 +70,7 @@ def test_priors_evaluated_one_by_one_end_up_side_by_side(run, command):
     assert {"samples/standard_normal/fd", "samples/fitted_normal/fd"} <= set(metrics)
 
 
-def test_figures_of_another_seed_are_not_kept_beside_the_new(run, command):
+def test_metrics_of_another_seed_are_not_kept_beside_the_new_ones(run, command):
     command(evaluate_main, "priors=[standard_normal]", *LITTLE)
     command(evaluate_main, "priors=[fitted_normal]", *LITTLE, "seed=1")
     assert "samples/standard_normal/fd" not in evaluation(run)["metrics"]
@@ -96,10 +96,13 @@ def test_quick_measures_the_runs_own_priors(run, command):
     ("arguments", "message"),
     [
         (["priors=[mixtur]"], "did you mean 'mixture'"),
-        (["priors=[pixelcnn]"], "'pixelcnn' is none for"),
-        (["split=train"], "split: expected val or test, got 'train'"),
-        (["samples=3"], "samples: expected 0, or at least 10, got 3"),
-        (["importance_samples=-1"], "importance_samples"),
+        (["priors=[pixelcnn]"], "'pixelcnn' is not a prior for such latents"),
+        (["split=train"], "split: "),
+        (["samples=3"], "samples: should be 0 or at least 10, got 3"),
+        (["importance_samples=-1"], "importance_samples: "),
+        (["sample=20"], "sample: unknown option; did you mean 'samples'"),
+        (["extra.a=3"], "extra.a: "),
+        (["searchpath=[nowhere]"], "nowhere has no folder prior"),
     ],
 )
 def test_bad_input_gets_one_clear_line_and_writes_nothing(arguments, message, run, command):
@@ -118,3 +121,24 @@ def test_an_unfinished_run_is_refused(run, command):
     code, _, err = command(evaluate_main)
     assert code == 1
     assert "interrupted, not finished; resume=" in err
+
+
+MINE = """
+small_mixture:
+  _target_: aevq.priors.Mixture
+  num_components: 2
+  max_fit: 100
+  max_iter: 5
+  regularization: 1.0e-4
+  seed: ${seed}
+"""
+
+
+def test_every_prior_for_the_latents_is_found_and_those_of_ones_own_folder(run, command, tmp_path):
+    (tmp_path / "mine" / "prior").mkdir(parents=True)
+    (tmp_path / "mine" / "prior" / "small_mixture.yaml").write_text(MINE)
+    code, _, err = command(evaluate_main, *LITTLE, "searchpath=[mine]")
+    assert code == 0, err
+    found = {name.split("/")[1] for name in evaluation(run)["metrics"] if name.startswith("samples/")}
+    assert found == {"standard_normal", "fitted_normal", "mixture", "mixture100", "small_mixture"}
+    assert set(run.prior_names()) == found

@@ -1,6 +1,8 @@
 import pytest
+import torch
 
-from aevq.files import atomic_write
+from aevq.errors import UserError
+from aevq.files import atomic_write, load_plain
 
 
 @pytest.mark.parametrize("fails", ["os.fsync", "pathlib.Path.replace"])
@@ -23,3 +25,27 @@ def test_text_and_bytes_are_written_and_replaced(tmp_path):
     for content in ("grün", b"\x00\x01"):
         atomic_write(tmp_path / "a", content)
         assert (tmp_path / "a").read_bytes() == (content.encode() if isinstance(content, str) else content)
+
+
+class Payload:
+    def __reduce__(self):
+        return (print, ("executed",))
+
+
+@pytest.mark.parametrize("content", [{"config": {"model": {}}, "state_dict": Payload()}, "text"])
+def test_a_checkpoint_that_is_not_ours_is_refused_and_runs_no_code(tmp_path, capsys, content):
+    path = tmp_path / "best.ckpt"
+    torch.save(content, path)
+    with pytest.raises(UserError, match="not a readable checkpoint"):
+        load_plain(path)
+    assert "executed" not in capsys.readouterr().out
+
+
+def test_a_torn_or_missing_checkpoint_is_refused(tmp_path):
+    path = tmp_path / "best.ckpt"
+    with pytest.raises(UserError, match="no such checkpoint"):
+        load_plain(path)
+    torch.save({"config": {"model": {}}, "state_dict": {"w": torch.zeros(1000)}}, path)
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(UserError, match="not a readable checkpoint"):
+        load_plain(path)

@@ -16,7 +16,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from annotated_types import Ge, Le, Lt, MinLen
 from pydantic import (
@@ -33,6 +33,7 @@ from pydantic import (
     validate_call,
 )
 from pydantic.dataclasses import dataclass as pydantic_dataclass
+from typing_extensions import dataclass_transform
 
 from aevq.errors import UserError, did_you_mean
 
@@ -60,6 +61,8 @@ __all__ = [
     "validate",
 ]
 
+T = TypeVar("T")
+
 STRICT = ConfigDict(strict=True, arbitrary_types_allowed=True, allow_inf_nan=False)
 
 
@@ -79,8 +82,25 @@ Name = Annotated[str, StringConstraints(pattern=r"^\w[\w.+-]*$")]  # of a file o
 PositiveInts = Annotated[tuple[PositiveInt, ...], Strict(False), MinLen(1)]
 ImageShape = Annotated[tuple[PositiveInt, PositiveInt, PositiveInt], Strict(False)]
 
-settings = functools.partial(pydantic_dataclass, frozen=True, config=STRICT)
-"""Decorator: a frozen dataclass whose constructor checks its fields."""
+
+@dataclass_transform(frozen_default=True)
+def settings(cls: type[T]) -> type[T]:
+    """Make a class a frozen dataclass whose constructor checks its fields and raises `ArgumentError`."""
+    made: Any = pydantic_dataclass(cls, frozen=True, config=STRICT)
+    construct, known = made.__init__, [field.name for field in fields(made)]
+
+    @functools.wraps(construct)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        for name in kwargs:  # pydantic would ignore it
+            if name not in known:
+                raise ArgumentError(name, f"no such argument; {did_you_mean(name, known)}", cls.__name__)
+        try:
+            construct(self, *args[len(known) :], **dict(zip(known, args, strict=False)), **kwargs)
+        except ValidationError as error:
+            raise argument_error(error, owner=cls.__name__) from error
+
+    made.__init__ = __init__
+    return made
 
 
 class ArgumentError(UserError):
@@ -112,7 +132,8 @@ def to_config(part: Any) -> Any:
     """Return the plain values from which `instantiate` builds `part` again.
 
     Args:
-        part: A `Configurable`, a dataclass, a `functools.partial` of a class, a container of these, or a plain value.
+        part: A `Configurable`, a dataclass, a class or function that is still to be called, a `functools.partial` of
+            one, a container of these, or a plain value.
 
     Raises:
         TypeError: If an argument is none of these.
@@ -127,14 +148,18 @@ def to_config(part: Any) -> Any:
         return {str(key): to_config(value) for key, value in part.items()}
     if isinstance(part, list | tuple):
         return [to_config(value) for value in part]
-    if isinstance(part, functools.partial):
+    if isinstance(part, type) or inspect.isfunction(part):
+        part = functools.partial(part)
+    if isinstance(part, functools.partial) and not part.args:
+        if "<" in part.func.__qualname__:  # <lambda> or <locals>
+            raise TypeError(f"should be defined in a module, so that a configuration can name it, got {part.func!r}")
         return {"_target_": _full_name(part.func), "_partial_": True, **to_config(part.keywords)}
     if isinstance(part, Configurable):
         arguments = vars(part).get("_arguments", {})
-    elif is_dataclass(part) and not isinstance(part, type):
+    elif is_dataclass(part):
         arguments = {field.name: getattr(part, field.name) for field in fields(part)}
     else:
-        raise TypeError(f"{type(part).__name__} is no Configurable, so a configuration cannot hold it")
+        raise TypeError(f"should be an object that a configuration can describe, got {_shown(part)}")
     return {"_target_": _full_name(type(part)), **to_config(arguments)}
 
 
@@ -152,18 +177,23 @@ def validate(name: str, value: object, annotation: Any) -> Any:
     try:
         return _adapter(annotation).validate_python(value)
     except ValidationError as error:
-        raise argument_error(error, owner=name) from error
+        raise argument_error(error, name=name) from error
 
 
-def argument_error(error: ValidationError, known: Iterable[str] = (), owner: str = "") -> ArgumentError:
+def argument_error(
+    error: ValidationError, known: Iterable[str] = (), owner: str = "", name: str | None = None
+) -> ArgumentError:
     """Return the first problem that pydantic found, as one line.
 
     Args:
         error: Raised by pydantic.
         known: Names of the arguments that exist, to suggest one for a misspelt name.
         owner: Name of the class or key whose arguments were checked.
+        name: Name of the value, if a single value was checked and not the arguments of a class.
     """
     problems = error.errors(include_url=False)
+    if name is not None:
+        problems = [{**problem, "loc": (name, *problem["loc"])} for problem in problems]
     first = problems[0]
     argument = ".".join(str(part) for i, part in enumerate(first["loc"]) if i == 0 or isinstance(part, int))
     problem = _problem([one for one in problems if one["loc"][:1] == first["loc"][:1]], known)
@@ -180,42 +210,39 @@ def _checked(construct: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(construct)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        by_name = signature.bind_partial(self, *args).arguments
+        del by_name[next(iter(by_name))]  # self
         try:
-            validated()(self, *args, **kwargs)
+            validated()(self, **by_name, **kwargs)
         except ValidationError as error:
             raise argument_error(error, _argument_names(type(self)), type(self).__name__) from error
         # The constructors of base classes have set theirs before; the outermost is the one that was called.
-        vars(self)["_arguments"] = _named(signature, self, args, kwargs)
+        vars(self)["_arguments"] = by_name | kwargs
 
     return __init__
 
 
-def _named(signature: inspect.Signature, self: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a call by name, those collected by `**kwargs` among them."""
-    found: dict[str, Any] = {}
-    for name, value in list(signature.bind(self, *args, **kwargs).arguments.items())[1:]:
-        collects = signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD
-        found |= value if collects else {name: value}
-    return found
-
-
 def _argument_names(cls: type) -> list[str]:
     """Return the arguments that a class takes, with those it passes on to its bases."""
-    constructors = [vars(base)["__init__"] for base in cls.__mro__ if base is not object and "__init__" in vars(base)]
-    parameters = [p for construct in constructors for p in list(inspect.signature(construct).parameters.values())[1:]]
-    return list(dict.fromkeys(p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)))
+    names: list[str] = []
+    for base in cls.__mro__:
+        if "__init__" in vars(base):
+            parameters = list(inspect.signature(vars(base)["__init__"]).parameters.values())[1:]
+            names += [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
+            if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+                break
+    return list(dict.fromkeys(names))
 
 
 def _problem(problems: list[ErrorDetails], known: Iterable[str]) -> str:
     """Return what is wrong with one argument; of a union each branch has its say."""
     first = problems[0]
     if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        return f"no such key; {did_you_mean(str(first['loc'][-1]), known)}"
+        what = "key" if first["type"] == "extra_forbidden" else "argument"
+        return f"no such {what}; {did_you_mean(str(first['loc'][-1]), known)}"
     if first["type"].startswith("missing"):
         return "missing, and it has no default" if len(first["loc"]) == 1 else "missing: the list is too short"
-    messages = dict.fromkeys(
-        problem["msg"].removeprefix("Input ").removeprefix("Value error, ") for problem in problems
-    )
+    messages = dict.fromkeys(re.sub("^(Input|String|Tuple|List|Value error,) ", "", one["msg"]) for one in problems)
     expected = first.get("ctx", {}).get("expected", "") if first["type"] == "literal_error" else ""
     choices = re.findall("'([^']*)'", expected)
     hint = f"; {did_you_mean(first['input'], choices)}" if choices and isinstance(first["input"], str) else ""

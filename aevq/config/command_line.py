@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -29,8 +29,6 @@ from aevq.errors import INTERRUPTED, Stopped, UserError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-__all__ = ["compose", "config_root", "hydra_command", "one_line_errors", "options_command"]
 
 _OPTION = re.compile(r"[A-Za-z_]+=")  # in a path, what stands before a = has other characters
 # Problems of the machine's files, not bugs.
@@ -107,27 +105,29 @@ def options_command(task: Callable[[Any], Any], defaults: Any, words: str | None
             print("".join(f"  {name}={'null' if value is None else value}\n" for name, value in known.items()))
             return
         options = [argument for argument in arguments if words is None or _OPTION.match(argument)]
-        chosen = dict(_typed(option, defaults) for option in options)
+        chosen = _typed(options, defaults)
         if words:
             chosen[words] = [argument for argument in arguments if argument not in options]
         task(type(defaults)(**known | chosen))
 
 
-def _typed(option: str, defaults: Any) -> tuple[str, Any]:
-    """Return name and value of `name=value`, checked against the type of that option."""
+def _typed(options: list[str], defaults: Any) -> dict[str, Any]:
+    """Return the values of `name=value`, by name, checked against the types of the options."""
     from aevq.config.checks import validate  # pydantic takes a moment to import, and Hydra's commands may not need it
 
-    name, equals, text = option.partition("=")
     types = get_type_hints(type(defaults), include_extras=True)
-    if not equals:
-        raise UserError(f"{option!r}: expected name=value")
-    if name not in types:
-        raise UserError(f"{name}: unknown option; {did_you_mean(name, types)}")
-    value: Any = OmegaConf.from_dotlist([f"value={text}"]).value
-    if types[name] in (str, str | None) and value is not None:
-        return name, text  # a folder's name may look like a number
-    plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
-    return name, validate(name, plain, types[name])
+    for option in options:
+        name = option.partition("=")[0].partition(".")[0]
+        if "=" not in option:
+            raise UserError(f"{option!r}: expected name=value")
+        if name not in types:
+            raise UserError(f"{name}: unknown option; {did_you_mean(name, types)}")
+    values: Any = OmegaConf.to_container(OmegaConf.from_dotlist(options))
+    for option in options:
+        name, _, text = option.partition("=")
+        if types.get(name) in (str, str | None) and values[name] is not None:
+            values[name] = text  # a folder's name may look like a number
+    return {name: validate(name, value, types[name]) for name, value in values.items()}
 
 
 def _without_dashes(argument: str) -> str:
@@ -173,7 +173,10 @@ def _message(error: Exception, overrides: tuple[str, ...] | None = None) -> str:
     typed = sys.argv[1:] if overrides is None else list(overrides)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
-        return f"{group}={name}: unknown; {did_you_mean(name, error.options or [])}"
+        options = (option for option in error.options or [] if not option.startswith("_"))
+        return f"{group}={name}: unknown; {did_you_mean(name, options)}"
+    if isinstance(error, InstantiationException) and isinstance(error.__cause__, UserError):  # by a launcher
+        return str(error.__cause__)
     text = " ".join(str(error).split("See https://hydra.cc")[0].split())
     if isinstance(error, OverrideParseException):
         return f"{error.override}: cannot be read as key=value ({text})"

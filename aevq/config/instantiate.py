@@ -23,8 +23,6 @@ from pydantic import ValidationError
 from aevq.config.checks import ArgumentError, argument_error
 from aevq.errors import UserError, did_you_mean
 
-__all__ = ["EVERYTHING", "check_targets", "instantiate"]
-
 T = TypeVar("T")
 
 EVERYTHING = ("",)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 
-__all__ = ["rank"]
-
 
 def rank() -> int:
     """Return the rank of this process in its job: of its process group, else as Lightning knows it, else 0.

@@ -7,8 +7,6 @@ import os
 import re
 from pathlib import Path
 
-__all__ = ["known_secrets", "redact"]
-
 SECRET_NAME = re.compile(r"(^|[_-])(key|token|secret|password|passwd|credentials?)$", re.IGNORECASE)
 SHORTEST = 8  # characters of a secret that is looked for: shorter ones occur in many texts
 HIDDEN = "[secret]"

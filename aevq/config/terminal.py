@@ -12,8 +12,6 @@ from typing import TextIO
 
 from typing_extensions import override
 
-__all__ = ["accept_any_encoding", "harmless", "quiet_libraries", "terminal_logging"]
-
 # Messages of Lightning and torch about which a user of aevq can do nothing.
 ADVICE = (
     ".*treespec, LeafSpec.*",

@@ -1,22 +1,25 @@
-"""MNIST for every model: files, splits, batches that live on the device."""
+"""Data sets: images are read, split, and served as batches that live on the device of the trainer.
 
-from __future__ import annotations
+A new data set is a subclass of `ImageDataModule` with one method, and a yaml. Nothing here depends on models, metrics
+or run folders.
+"""
 
 from aevq.data.binarize import to_unit
-from aevq.data.datamodule import MNISTDataModule
-from aevq.data.loader import DeviceLoader, Transform
-from aevq.data.seeding import mix
+from aevq.data.datamodule import ImageDataModule
+from aevq.data.loader import DeviceLoader, Transform, mix
+from aevq.data.mnist import MNISTDataModule, StackedMNISTDataModule, embedded_digits
 from aevq.data.splits import SPLIT_NAMES, Split, Splits, fingerprint, some_rows
-from aevq.data.stacked import StackedMNISTDataModule
 
 __all__ = [
     "SPLIT_NAMES",
     "DeviceLoader",
+    "ImageDataModule",
     "MNISTDataModule",
     "Split",
     "Splits",
     "StackedMNISTDataModule",
     "Transform",
+    "embedded_digits",
     "fingerprint",
     "mix",
     "some_rows",

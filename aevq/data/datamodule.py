@@ -1,252 +1,199 @@
-"""One MNIST for every model: files → splits → batches on the trainer's device.
+"""Base of all data sets: images → splits → batches on the device of the trainer.
 
-Batches are `(x float32 (B, C, H, W) in [0, 1], y int64 (B,))`.
+Batches are `(x, y)` with x float32 `(B, C, H, W)` in [0, 1] and y int64 `(B,)`.
+
+To add a data set, write a subclass with one method, and a yaml in `conf/data` that states its name, the shape of its
+images and the number of classes:
+
+    class Stripes(ImageDataModule):
+        def read(self) -> tuple[Split, Split]:
+            return Split(train_images, train_labels), Split(test_images, test_labels)
+
+    # conf/data/stripes.yaml
+    defaults: [_base, _self_]
+    _target_: mypackage.Stripes
+    name: stripes
+    image_shape: [3, 32, 32]
+    num_classes: 4
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Literal
 
 import torch
-from annotated_types import Ge, Lt, Predicate
 from pytorch_lightning import LightningDataModule
+from torch import Tensor
+from typing_extensions import override
 
-from aevq.config.schema import Count, ImageShape, Name, Positive, Says, Seed, Text, Whole, checked
+from aevq.config.checks import ArgumentError, Configurable, ImageShape, Name, NonNegativeInt, PositiveInt, Seed
 from aevq.data.binarize import BINARIZERS, bytes_sha256, to_unit
-from aevq.data.embedded import DIGIT_SETS, EMBEDDED_NAME, EMBEDDED_SHAPE, EMBEDDED_TRAIN_SIZE, splits_or_embedded
-from aevq.data.files import ROLES, DataFile
-from aevq.data.loader import DeviceLoader
-from aevq.data.sources import NUM_CLASSES, Source
-from aevq.data.splits import SPLIT_NAMES, Splits, fingerprint
-from aevq.errors import UserError, expect
-from aevq.ops.modes import classes_of
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from aevq.data.chunks import Chunking
-    from aevq.data.loader import Transform
-
-__all__ = ["MNISTDataModule"]
+from aevq.data.loader import DeviceLoader, Transform
+from aevq.data.splits import SPLIT_NAMES, Split, Splits, fingerprint, split_off_validation
+from aevq.errors import expect
 
 
-def _is_mirror(address: str) -> bool:
-    parts = urlsplit(address)
-    return parts.scheme == "https" and bool(parts.hostname) and "@" not in parts.netloc
-
-
-Mirrors = Annotated[
-    Sequence[Annotated[str, Predicate(_is_mirror)]], Says("a list of https:// addresses without a name or password")
-]
-Label = Annotated[int, Ge(0), Lt(NUM_CLASSES), Says(f"a class below {NUM_CLASSES}")]
-
-
-@checked("data")
-class MNISTDataModule(LightningDataModule):
-    """MNIST, or a data set of the same four-file layout.
+class ImageDataModule(Configurable, LightningDataModule, ABC):
+    """A data set of images with classes, held in memory. A subclass implements `read`.
 
     Args:
-        name: Of the data set, as results state it.
-        root: Folder that holds data sets.
-        folder: The data set's own folder in it; files are looked for in `<root>/<folder>/raw`,
-            `<root>/<folder>` and `<root>`.
-        files: `train_images, train_labels, test_images, test_labels`, each `{name, shape, sha256,
-            sha256_gz}`; or nothing, and the data set is the 5,000 embedded MNIST images.
-        mirrors: Base addresses to fetch `<name>.gz` from, https, in order.
-        timeout: Seconds a mirror may be silent.
-        fallback: Where no mirror answers: `embedded` (5,000 MNIST images, with a warning) or `error`.
-        val_size: Train images to validate on (the embedded images have splits of their own: 4,000/500/500).
-        split_seed: Says which; belongs to the data, not to the run.
-        batch_size: Images a training step and process. A last batch that is not full is left out.
-        eval_batch_size: Images a validation or test step.
-        binarize: `none`, `threshold` or `dynamic` (see `aevq.data.binarize`).
-        seed: The run's seed: orders the training batches.
-        leave_out: A class that the train and validation splits go without, for anomaly detection; None keeps all.
-        image_shape: `(C, H, W)`, stated for models to be built by; None states nothing.
-        num_classes: Number of classes, stated for priors to be built by; None states nothing.
+        name: Name of the data set in results.
+        image_shape: `(C, H, W)`; models are built for it.
+        num_classes: Labels are below it; priors are built for it.
+        val_size: Number of train images to validate on.
+        split_seed: Seed that selects them. It belongs to the data: runs of any seed share the splits.
+        batch_size: Images per training step and process. A last batch that is not full is left out.
+        eval_batch_size: Images per validation or test step.
+        binarize: `none`, `threshold` or `dynamic`, see `aevq.data.binarize`.
+        leave_out: A class to remove from the train and validation splits, for anomaly detection; None keeps all.
+        seed: Seed of the run; it sets the order of the training batches.
 
     Attributes:
-        name: Of the data really used, from `prepare` on: `mnist5k` where the embedded images stand in.
-        requested_name: The name asked for.
-        image_shape: `(C, H, W)`.
-        num_classes: Labels are below it.
-        chunking: How many batches of the train split one training step of Lightning gets; None is one.
-
-    Raises:
-        UserError: If an argument is bad. Nothing is read before `prepare`.
+        name: Name of the data really used, once they are read: a subclass may use a substitute.
     """
-
-    CHANNELS = 1  # digits an image
-    STAND_IN = EMBEDDED_NAME
 
     def __init__(
         self,
-        *,
         name: Name,
-        root: Text,
-        folder: Name,
-        files: Mapping[str, Mapping[str, Any]],
-        mirrors: Mirrors,
-        timeout: Positive,
-        fallback: Literal["embedded", "error"],
-        val_size: Count,
-        split_seed: Whole,
-        batch_size: Count,
-        eval_batch_size: Count,
-        binarize: Literal["none", "threshold", "dynamic"],
-        seed: Seed,
-        leave_out: Label | None = None,  # run folders older than it, or than what follows, have none
-        image_shape: ImageShape | None = None,
-        num_classes: Count | None = None,
+        *,
+        image_shape: ImageShape,
+        num_classes: PositiveInt,
+        val_size: PositiveInt = 5000,
+        split_seed: NonNegativeInt = 0,
+        batch_size: PositiveInt = 128,
+        eval_batch_size: PositiveInt = 1000,
+        binarize: Literal["none", "threshold", "dynamic"] = "none",
+        leave_out: NonNegativeInt | None = None,
+        seed: Seed = 0,
     ) -> None:
         super().__init__()
-        digits = fallback == "error" or name in DIGIT_SETS
-        expect(digits, "data.fallback", f"error for {name}, because the embedded images are MNIST's", fallback)
-
         self.name: str = name
-        self.requested_name = name
-        self.val_size, self.split_seed, self.fallback = val_size, split_seed, fallback
-        self.leave_out = leave_out
+        self.image_shape: tuple[int, ...] = tuple(image_shape)
+        self.num_classes = num_classes
+        self.val_size, self.split_seed, self.leave_out = val_size, split_seed, leave_out
         self.batch_size, self.eval_batch_size, self.seed = batch_size, eval_batch_size, seed
-        self.binarizer = BINARIZERS[binarize]()
-        self.source = _source(name, root, folder, files, tuple(mirrors), timeout)
-        expect(self.source is not None or fallback == "embedded", "data.files", "four files", files)
-        shape = self.source.files["train_images"].shape[1:] if self.source else EMBEDDED_SHAPE
-        self.image_shape: tuple[int, ...] = (self.CHANNELS, *shape)
-        self.num_classes = NUM_CLASSES**self.CHANNELS
-        same = image_shape is None or tuple(image_shape) == self.image_shape
-        expect(same, "data.image_shape", f"{list(self.image_shape)}, as the files have it", image_shape)
-        expect(num_classes in (None, self.num_classes), "data.num_classes", str(self.num_classes), num_classes)
-        self.chunking: Chunking | None = None
+        self.binarize, self.binarizer = binarize, BINARIZERS[binarize]()
         self._frozen: dict[str, Tensor] = {}
+        below = leave_out is None or leave_out < num_classes
+        self.require(below, "leave_out", f"a class below {num_classes}", leave_out)
 
-    def prepare(self) -> None:
-        """Get the data: from the disk, a mirror, or the embedded images. Again is nothing.
+    @abstractmethod
+    def read(self) -> tuple[Split, Split]:
+        """Return train and test data, once: uint8 `(N, C, H, W)` or `(N, H, W)`, and integer labels `(N,)`."""
 
-        Raises:
-            UserError: If they cannot be had, or are not what they should be.
-        """
-        _ = self.splits
+    def make_splits(self) -> Splits:
+        """Return the three splits; by default the validation split is drawn from the train images."""
+        train, test = self.read()
+        train, test = self._checked(train, "train"), self._checked(test, "test")
+        return split_off_validation(train, test, self.val_size, self.split_seed)
 
-    def setup(self, stage: str | None = None) -> None:
-        """Lightning's hook: `prepare`."""
-        self.prepare()
+    def require(self, ok: bool, argument: str, expected: str, got: object) -> None:
+        """Raise an ArgumentError that names an argument of the constructor if it is not `ok`."""
+        if not ok:
+            raise ArgumentError(argument, f"expected {expected}, got {got!r}", type(self).__name__)
 
     @cached_property
     def splits(self) -> Splits:
-        """Train, val and test, in bytes; got at the first access."""
-        splits = self._read()
-        self.name = splits.name
-        return splits if self.leave_out is None else splits.without(self.leave_out)
+        """Train, validation and test split, uint8; read at the first access."""
+        return self.make_splits().without(self.leave_out)
 
-    def _read(self) -> Splits:
-        return splits_or_embedded(self.source, self.fallback, self.val_size, self.split_seed, self.STAND_IN)
+    def prepare(self) -> None:
+        """Read the data, once; raise a UserError if they cannot be read or are not as stated."""
+        _ = self.splits
 
-    @cached_property
-    def fingerprint(self) -> dict[str, str]:
-        """SHA-256 of `train`, `val`, `test` and `all`, before any binarisation."""
-        return fingerprint(self.splits)
+    @override
+    def setup(self, stage: str | None = None) -> None:
+        self.prepare()
 
     @property
     def train_size(self) -> int:
-        """Images that the configuration leaves to train on, known before anything is read; negative where too few."""
-        return self.source.files["train_images"].shape[0] - self.val_size if self.source else EMBEDDED_TRAIN_SIZE
+        """Number of images to train on."""
+        return len(self.splits.train)
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Images in each split."""
+        """Number of images of each split."""
         return {split: len(self.splits[split]) for split in SPLIT_NAMES}
 
     @cached_property
+    def fingerprint(self) -> dict[str, str]:
+        """SHA-256 of `train`, `val`, `test` and `all`, before binarization."""
+        return fingerprint(self.splits)
+
+    @cached_property
     def evaluated_sha256(self) -> dict[str, str]:
-        """SHA-256 of the `val` and `test` images as evaluation sees them: after the fixed draw, if any."""
+        """SHA-256 of the `val` and `test` images as evaluation sees them: after the fixed draw, if there is one."""
         return {split: bytes_sha256(self._evaluated(split)) for split in ("val", "test")}
 
     def images(self, split: str) -> Tensor:
-        """All images of a split as evaluation sees them: float32 `(N, C, H, W)` in [0, 1], on the CPU.
-
-        With `binarize: dynamic` this is the fixed draw.
-        """
+        """Return a split's images as evaluation sees them, after a fixed draw: float32 `(N, C, H, W)`, on the CPU."""
         return to_unit(self._evaluated(split))
 
     def labels(self, split: str) -> Tensor:
-        """Their classes, int64 `(N,)`, on the CPU."""
+        """Return the classes of the images of a split, int64 `(N,)`, on the CPU."""
         return self.splits[split].labels
 
     def digits(self, split: str) -> Tensor:
-        """The class of each channel, int64 `(N, C)` in [0, 10), on the CPU."""
-        return classes_of(self.labels(split), self.CHANNELS)
+        """Return the classes that make up each label, int64 `(N, 1)`; of stacked digits one per channel, `(N, C)`."""
+        return self.labels(split)[:, None]
 
+    @override
     def train_dataloader(self) -> DeviceLoader:
-        """Shuffled full batches, the order and any drawing by the run's seed.
+        """Return shuffled full batches; their order and random draws depend on the seed of the run."""
 
-        Raises:
-            UserError: If the train split does not fill one batch.
-        """
-        loader = self._loader("train", self.splits.train.images, self.batch_size, self._draw, training=True)
-        fits = f"at most {len(self.splits.train) // loader.world_size} (train images a process)"
+        def binarized(batch: tuple[Tensor, ...], seed: int) -> tuple[Tensor, ...]:
+            return self.binarizer.batch(batch[0], seed), batch[1]
+
+        loader = self._loader("train", self.splits.train.images, binarized, training=True)
+        fits = f"at most {len(self.splits.train) // loader.world_size} (train images per process)"
         expect(len(loader) > 0, "data.batch_size", fits, self.batch_size)
         return loader
 
+    @override
     def val_dataloader(self) -> DeviceLoader:
-        """The validation images in order, each once."""
-        return self._loader("val", self._evaluated("val"), self.eval_batch_size, _as_unit)
+        """Return the validation images in order, each once."""
+        return self._loader("val", self._evaluated("val"), _as_unit)
 
+    @override
     def test_dataloader(self) -> DeviceLoader:
-        """The test images in order, each once."""
-        return self._loader("test", self._evaluated("test"), self.eval_batch_size, _as_unit)
+        """Return the test images in order, each once."""
+        return self._loader("test", self._evaluated("test"), _as_unit)
+
+    def _checked(self, split: Split, part: str) -> Split:
+        """Check what `read` returned, and convert it to the shapes and types of a split."""
+        images, labels = split.images, split.labels
+        images = images.unsqueeze(1) if images.ndim == 3 else images
+        of_images, of_labels = (f"{self.name}: {part} {what}" for what in ("images", "labels"))
+        shape, sizes = tuple(images.shape), ", ".join(map(str, self.image_shape))
+        expect(images.dtype == torch.uint8, of_images, "uint8", images.dtype)
+        expect(shape[1:] == self.image_shape, of_images, f"shape (N, {sizes})", shape)
+        expect(tuple(labels.shape) == shape[:1], of_labels, f"shape ({shape[0]},)", tuple(labels.shape))
+        expect(len(labels) > 0, of_images, "at least one", 0)
+        low, high = int(labels.min()), int(labels.max())
+        expect(low >= 0 and high < self.num_classes, of_labels, f"in [0, {self.num_classes})", (low, high))
+        return Split(images.contiguous(), labels.long())
 
     def _evaluated(self, split: str) -> Tensor:
         if split not in self._frozen:
             self._frozen[split] = self.binarizer.freeze(self.splits[split].images, split)
         return self._frozen[split]
 
-    def _draw(self, batch: tuple[Tensor, ...], seed: int) -> tuple[Tensor, ...]:
-        images, labels = batch
-        return self.binarizer.batch(images, seed), labels
-
-    def _loader(
-        self, split: str, images: Tensor, batch_size: int, transform: Transform, training: bool = False
-    ) -> DeviceLoader:
+    def _loader(self, split: str, images: Tensor, transform: Transform, training: bool = False) -> DeviceLoader:
         trainer = self.trainer
         device = trainer.strategy.root_device if trainer else torch.device("cpu")
         return DeviceLoader(
             (images.to(device), self.labels(split).to(device)),
-            batch_size,
+            self.batch_size if training else self.eval_batch_size,
             seed=self.seed,
             shuffle=training and not getattr(trainer, "overfit_batches", 0),  # overfitting repeats a few images
             drop_last=training,
             rank=trainer.global_rank if trainer else 0,
             world_size=trainer.world_size if trainer else 1,
             transform=transform,
-            chunking=self.chunking if training else None,
         )
 
 
 def _as_unit(batch: tuple[Tensor, ...], seed: int) -> tuple[Tensor, ...]:
-    images, labels = batch
-    return to_unit(images), labels
-
-
-def _source(
-    name: str,
-    root: str,
-    folder: str,
-    files: Mapping[str, Mapping[str, Any]],
-    mirrors: tuple[str, ...],
-    timeout: float,
-) -> Source | None:
-    if not files:
-        return None
-    expect(set(files) == set(ROLES), "data.files", f"the keys {', '.join(ROLES)}", sorted(files))
-    known = {role: DataFile.from_config(role, files[role]) for role in ROLES}
-    for role, file in known.items():
-        if mirrors and not file.verifiable(gzipped=True):
-            raise UserError(f"data.files.{role}: expected sha256 or sha256_gz where there are mirrors, got neither")
-    sides = {role: known[role].shape[1:] for role in ("train_images", "test_images")}
-    expect(len(set(sides.values())) == 1, "data.files", "train and test images of one size", sides)
-    return Source(name, Path(root).expanduser(), folder, known, mirrors, float(timeout))
+    return to_unit(batch[0]), batch[1]

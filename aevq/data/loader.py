@@ -1,17 +1,13 @@
 """Batches indexed from tensors that live on one device.
 
-MNIST is 43 MB: it fits on any device, and one `index_select` a step replaces worker processes, collation and
-copies. The loader knows nothing of images; the code grids of a VQ-VAE go through it as well.
+MNIST has 43 MB and fits on any device, so one `index_select` per step replaces worker processes, collation and copies.
+The loader does not depend on images; the code grids of a VQ-VAE are loaded by it as well.
 
-Laws:
-
-- The order is a pure function of (seed, epoch). Rank r of n takes every n-th row from the r-th on, so the
-  ranks' batches of one step, put together, are the batch a single process would see with n times the batch
-  size.
-- A transform's randomness is a pure function of (seed, epoch, batch, rank).
-- `state_dict` counts the batches given out. Lightning asks for it after a step, and does not fetch ahead of a
-  loader with a length, so that is the number of batches trained.
-- Chunks (`aevq.data.chunks`) hold the very batches that would come one by one.
+- The order is a pure function of (seed, epoch). Rank r of n takes every n-th row from the r-th on, so the batches of
+  all ranks in one step are together the batch of a single process with n times the batch size.
+- The randomness of a transform is a pure function of (seed, epoch, batch, rank).
+- `state_dict` counts the batches that were yielded. Lightning asks for it after a step and does not prefetch from a
+  loader that has a length, so this is the number of batches trained on.
 """
 
 from __future__ import annotations
@@ -22,58 +18,30 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aevq.data.chunks import Chunk, Chunking
-from aevq.data.seeding import mix
-from aevq.errors import UserError, expect, expect_int
-
-__all__ = ["DeviceLoader", "Transform"]
+from aevq.config.checks import PositiveInt, validate
+from aevq.errors import UserError, expect
 
 Transform = Callable[[tuple[Tensor, ...], int], tuple[Tensor, ...]]
-"""A batch's tensors and a seed for this very batch → what the loader yields."""
-
-
-class _EpochListener:
-    """Hears at which epoch Lightning starts, in the only way it says so: `batch_sampler.sampler.set_epoch`.
-
-    Needed because Lightning does not restore a loader's state from a checkpoint taken between two epochs. A
-    loader that has begun, or was restored, counts for itself: Lightning's count is one ahead after a stop by
-    `max_steps`.
-    """
-
-    def __init__(self, loader: DeviceLoader) -> None:
-        self._loader = loader
-
-    @property
-    def sampler(self) -> _EpochListener:
-        return self
-
-    def set_epoch(self, epoch: int) -> None:
-        if self._loader.untouched:
-            self._loader.set_epoch(epoch)
+"""Makes what the loader yields from the tensors of a batch and a seed that belongs to this batch alone."""
 
 
 class DeviceLoader:
-    """Iterates over equally long tensors in batches.
+    """Iterates over tensors of equal length in batches.
 
-    Each `iter()` is one epoch, also after one that was left early; the first after `load_state_dict` is the
-    rest of the interrupted epoch. Nothing happens before the first `next`: Lightning calls `iter()` twice at
-    the start.
+    Each `iter()` is one epoch, also after an epoch that was left early. The first one after `load_state_dict` is the
+    rest of the interrupted epoch. Lightning calls `iter()` twice at the start: the state changes at the first `next`.
 
     Args:
         tensors: Of equal length N, on one device.
-        batch_size: Rows a batch and rank.
-        seed: Of the order and of the transform.
-        shuffle: For training. Up to `world_size - 1` rows an epoch are then left out, other ones each time,
-            so that all ranks get equally many. Without it every row is given out once, and ranks may differ
-            by one row (and so by one batch): reduce after the loop, not in it.
-        drop_last: Leave out a last batch that is not full.
-        rank: Of this process.
+        batch_size: Rows per batch and rank.
+        seed: Seed of the order and of the transform.
+        shuffle: Whether to draw a new order in each epoch, for training. Up to `world_size - 1` rows are then left out,
+            different ones in each epoch, so that all ranks get equally many. Without it every row is yielded once, and
+            ranks may differ by one row, and so by one batch: reduce after the loop, not inside.
+        drop_last: Whether to leave out a last batch that is not full.
+        rank: Rank of this process, of `world_size` processes.
         world_size: Number of processes.
-        transform: Applied to every batch; gets a seed of its own.
-        chunking: Give out chunks of batches; None gives out batches.
-
-    Raises:
-        UserError: If lengths or devices differ, or a number is out of range.
+        transform: Applied to every batch.
     """
 
     def __init__(
@@ -87,131 +55,105 @@ class DeviceLoader:
         rank: int = 0,
         world_size: int = 1,
         transform: Transform | None = None,
-        chunking: Chunking | None = None,
     ) -> None:
         expect(len({len(t) for t in tensors}) == 1, "tensors", "equal lengths", [len(t) for t in tensors])
         devices = sorted({str(t.device) for t in tensors})
         expect(len(devices) == 1, "tensors", "one device", devices)
-        expect_int("batch_size", batch_size, 1)
         expect(0 <= rank < world_size, "rank", f"in [0, {world_size})", rank)
         self.tensors = tensors
-        self.batch_size = batch_size
-        self.seed = seed
-        self.shuffle = shuffle
-        self.drop_last = drop_last
-        self.rank = rank
-        self.world_size = world_size
-        self.transform = transform
-        self.chunking = chunking
+        self.batch_size = validate("batch_size", batch_size, PositiveInt)
+        self.seed, self.shuffle, self.drop_last = seed, shuffle, drop_last
+        self.rank, self.world_size, self.transform = rank, world_size, transform
         self.batch_sampler = _EpochListener(self)
-        self._epoch = 0
-        self._position = 0
-        self._given = 0
-        self._resumed = False
+        self._epoch, self._position, self._resumed = 0, 0, False
 
     def __len__(self) -> int:
-        """What an epoch on this rank gives out: batches, or chunks of them."""
-        return self.chunking.count(self.batches) if self.chunking else self.batches
-
-    @property
-    def batches(self) -> int:
-        """Batches an epoch on this rank."""
-        rows = self._own_rows
+        """Return the number of batches of an epoch on this rank."""
+        rows = len(range(self.rank, self._used_rows(), self.world_size))
         return rows // self.batch_size if self.drop_last else -(-rows // self.batch_size)
 
-    @property
-    def _own_rows(self) -> int:
-        return len(range(self.rank, self._used_rows(), self.world_size))
-
-    @property
-    def untouched(self) -> bool:
-        """Whether nothing was given out, nor any state loaded."""
-        return (self._epoch, self._position) == (0, 0)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, ...]] | Iterator[Chunk]:
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         if self._position > 0 and not self._resumed:
             self.set_epoch(self._epoch + 1)
         self._resumed = False
-        return self._chunks(self.chunking) if self.chunking else self._batches()
+        return self._batches()
 
     def set_epoch(self, epoch: int) -> None:
         """Let the next `iter()` be this epoch, from its start."""
-        self._epoch, self._position, self._given, self._resumed = epoch, 0, 0, False
+        self._epoch, self._position, self._resumed = epoch, 0, False
 
     def state_dict(self) -> dict[str, int]:
-        """The epoch and the batches of it given out, in how many of its chunks; after the last one, the next epoch."""
-        state = {"epoch": self._epoch, "position": self._position}
-        return state | {"chunk": self._given, "chunks": len(self)} if self.chunking else state
+        """Return the epoch and the number of its batches already yielded; after the last batch, the next epoch."""
+        return {"epoch": self._epoch, "position": self._position}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Let the next `iter()` go on from a saved state.
-
-        Raises:
-            UserError: If an epoch has not that many batches: data, batch size or number of processes are
-            others.
-        """
+        """Let the next `iter()` continue from a saved state."""
         epoch, position = int(state_dict["epoch"]), int(state_dict["position"])
-        given, chunks = int(state_dict.get("chunk", position)), int(state_dict.get("chunks", self.batches))
-        if not 0 <= position < max(self.batches, 1):
+        if not 0 <= position < max(len(self), 1):
             raise UserError(
-                f"cannot resume: the checkpoint is at batch {position} of an epoch that now has {self.batches}; "
-                "expected the data, batch size and number of processes of the interrupted run"
+                f"cannot resume: the checkpoint is at batch {position} of an epoch that now has {len(self)}; "
+                "use the data, batch size and number of processes of the interrupted run"
             )
-        if position > 0 and chunks != len(self):
-            raise UserError(
-                "cannot resume in the middle of an epoch: expected the steps_at_once and trainer.val_check_interval "
-                "of the interrupted run"
-            )
-        self._epoch, self._position, self._given, self._resumed = epoch, position, given, True
+        self._epoch, self._position, self._resumed = epoch, position, True
 
     def _used_rows(self) -> int:
         rows = len(self.tensors[0])
         return rows - rows % self.world_size if self.shuffle else rows
 
     def _order(self, epoch: int) -> Tensor:
-        """This rank's rows of an epoch, on the device of the tensors."""
-        rows = len(self.tensors[0])
-        if self.shuffle:
-            order = torch.randperm(rows, generator=torch.Generator().manual_seed(mix(self.seed, epoch)))
-        else:
-            order = torch.arange(rows)
+        """Return this rank's rows of an epoch, on the device of the tensors."""
+        generator, rows = torch.Generator().manual_seed(mix(self.seed, epoch)), len(self.tensors[0])
+        order = torch.randperm(rows, generator=generator) if self.shuffle else torch.arange(rows)
         return order[self.rank : self._used_rows() : self.world_size].to(self.tensors[0].device)
 
     def _batches(self) -> Iterator[tuple[Tensor, ...]]:
-        draw, count = self._draw(), self.batches
-        for number in range(self._position, count):
-            self._advance(1, count)
-            yield draw(number)
-
-    def _chunks(self, chunking: Chunking) -> Iterator[Chunk]:
-        draw, count, first_step = self._draw(), self.batches, self._epoch * self.batches
-        position, given = self._position, self._given
-        while position < count:
-            size = chunking.next(first_step + position, count - position, len(self) - given)
-            numbers = range(position, position + size)
-            position, given = position + size, given + 1
-            self._advance(size, count)
-            yield Chunk(draw, numbers, self._rows(numbers))
-
-    def _rows(self, numbers: range) -> int:
-        """Rows of these batches together."""
-        return min(numbers.stop * self.batch_size, self._own_rows) - numbers.start * self.batch_size
-
-    def _advance(self, batches: int, count: int) -> None:
-        """Take note that so many of an epoch's `count` batches are given out."""
-        self._position, self._given = self._position + batches, self._given + 1
-        if self._position == count:
-            self.set_epoch(self._epoch + 1)
-
-    def _draw(self) -> Callable[[int], tuple[Tensor, ...]]:
-        """Makes the batch with a given number of this epoch."""
         epoch, order = self._epoch, self._order(self._epoch)
-
-        def draw(number: int) -> tuple[Tensor, ...]:
+        for number in range(self._position, len(self)):
+            self._position += 1
+            if self._position == len(self):
+                self.set_epoch(epoch + 1)
             rows = order[number * self.batch_size : (number + 1) * self.batch_size]
             batch = tuple(tensor.index_select(0, rows) for tensor in self.tensors)
-            if self.transform is None:
-                return batch
-            return self.transform(batch, mix(self.seed, epoch, number, self.rank))
+            yield self.transform(batch, mix(self.seed, epoch, number, self.rank)) if self.transform else batch
 
-        return draw
+
+class _EpochListener:
+    """Receives the epoch at which Lightning starts, by the only call it makes: `batch_sampler.sampler.set_epoch`.
+
+    Lightning does not restore the state of a loader from a checkpoint that was written between two epochs. A loader
+    that has begun or was restored counts by itself: after a stop by `max_steps`, Lightning's count is one ahead.
+    """
+
+    def __init__(self, loader: DeviceLoader) -> None:
+        self._loader, self.sampler = loader, self
+
+    def set_epoch(self, epoch: int) -> None:
+        if self._loader.state_dict() == {"epoch": 0, "position": 0}:
+            self._loader.set_epoch(epoch)
+
+
+def mix(*values: int) -> int:
+    """Return a seed in `[0, 2^63)` that depends on each of the integers and on their order.
+
+    The seeds of neighbouring values are unrelated. With `seed + epoch`, epoch 1 of seed 0 would be epoch 0 of seed 1.
+    All bits are well mixed, which matters because torch's CPU generator uses only the lower 32 bits of a seed.
+
+    Source: splitmix64; Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195.
+
+    >>> mix(1, 2, 3)
+    4906264314479254948
+    """
+    state = 0
+    for value in values:
+        state = _splitmix64(state ^ _splitmix64(value & _MASK))
+    return state >> 1
+
+
+_MASK = (1 << 64) - 1
+
+
+def _splitmix64(x: int) -> int:
+    x = (x + 0x9E3779B97F4A7C15) & _MASK
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & _MASK
+    return x ^ (x >> 31)

@@ -1,31 +1,25 @@
-"""Train, validation and test, by a seed that belongs to the data and not to the run.
+"""Train, validation and test split, drawn by a seed that belongs to the data and not to the run.
 
-Every run of a comparison must see the same three sets, so the split knows nothing of the run's seed, and a
-fingerprint of its bytes goes into the record.
+All runs of a comparison must see the same three splits, so the seed of a run does not enter, and a fingerprint of the
+splits is stored with each result.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from aevq.errors import expect
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-__all__ = ["SPLIT_NAMES", "Split", "Splits", "fingerprint", "some_rows", "split_official", "split_stratified"]
-
 SPLIT_NAMES = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images uint8 `(N, C, H, W)` and their classes int64 `(N,)`."""
+    """Images, uint8 `(N, C, H, W)`, and their classes, int64 `(N,)`."""
 
     images: Tensor
     labels: Tensor
@@ -33,79 +27,54 @@ class Split:
     def __len__(self) -> int:
         return len(self.images)
 
-    def without(self, label: int) -> Split:
-        """The images of the other classes."""
-        kept = self.labels != label
-        return Split(self.images[kept], self.labels[kept])
+    def take(self, rows: Tensor) -> Split:
+        """Return some of the images."""
+        return Split(self.images[rows].contiguous(), self.labels[rows])
 
 
 @dataclass(frozen=True)
 class Splits:
-    """A data set: its name, as results state it, and its three parts, which share no image."""
+    """The three parts of a data set, which share no image."""
 
-    name: str
     train: Split
     val: Split
     test: Split
 
     def __getitem__(self, split: str) -> Split:
         expect(split in SPLIT_NAMES, "split", "train, val or test", split)
-        part: Split = getattr(self, split)
-        return part
+        return {"train": self.train, "val": self.val, "test": self.test}[split]
 
-    def without(self, label: int) -> Splits:
-        """The same, but train and validation have no image of this class; the test set keeps its own."""
-        return replace(self, train=self.train.without(label), val=self.val.without(label))
-
-
-def _take(images: Tensor, labels: Tensor, rows: Tensor | slice) -> Split:
-    """Rows of images `(N, H, W)` and labels, uint8, as a split."""
-    return Split(images[rows].unsqueeze(1).contiguous(), labels[rows].long())
+    def without(self, label: int | None) -> Splits:
+        """Remove a class, if any, from the train and the validation split; the test split keeps it."""
+        if label is None:
+            return self
+        train, val = (part.take(part.labels != label) for part in (self.train, self.val))
+        return Splits(train, val, self.test)
 
 
-def split_official(name: str, tensors: Mapping[str, Tensor], val_size: int, split_seed: int) -> Splits:
-    """The official test set, and for validation `val_size` train images drawn by `split_seed`.
-
-    Args:
-        name: Of the data set.
-        tensors: uint8 `train_images (N, H, W)`, `train_labels (N,)`, `test_images`, `test_labels`.
-        val_size: Images to validate on.
-        split_seed: Says which.
-
-    Raises:
-        UserError: If nothing would be left to train on.
-    """
-    images, labels = tensors["train_images"], tensors["train_labels"]
-    expect(0 < val_size < len(images), "data.val_size", f"between 1 and {len(images) - 1}", val_size)
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(split_seed))
-    val, train = order[:val_size].sort().values, order[val_size:].sort().values
-    test = _take(tensors["test_images"], tensors["test_labels"], slice(None))
-    return Splits(name, _take(images, labels, train), _take(images, labels, val), test)
+def split_off_validation(train: Split, test: Split, val_size: int, split_seed: int) -> Splits:
+    """Draw `val_size` of the train images for validation; the test split stays."""
+    expect(0 < val_size < len(train), "data.val_size", f"between 1 and {len(train) - 1}", val_size)
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(split_seed))
+    val, rest = order[:val_size].sort().values, order[val_size:].sort().values
+    return Splits(train.take(rest), train.take(val), test)
 
 
-def split_stratified(name: str, images: Tensor, labels: Tensor, per_class: int, split_seed: int) -> Splits:
-    """`per_class` images of each class for validation, as many for test, the rest for training.
-
-    Args:
-        name: Of the data set.
-        images: uint8 `(N, H, W)`.
-        labels: uint8 `(N,)`.
-        per_class: Images of a class in the validation set, and in the test set.
-        split_seed: Says which.
-    """
+def split_stratified(data: Split, per_class: int, split_seed: int) -> Splits:
+    """Draw `per_class` images of each class for validation and as many for test; the rest is for training."""
     generator = torch.Generator().manual_seed(split_seed)
     rows: dict[str, list[Tensor]] = {split: [] for split in SPLIT_NAMES}
-    for label in labels.unique():
-        mine = (labels == label).nonzero().flatten()
-        mine = mine[torch.randperm(len(mine), generator=generator)]
-        sizes = (len(mine) - 2 * per_class, per_class, per_class)
-        for split, part in zip(SPLIT_NAMES, mine.split(sizes), strict=True):
+    for label in data.labels.unique():
+        own = (data.labels == label).nonzero().flatten()
+        own = own[torch.randperm(len(own), generator=generator)]
+        sizes = (len(own) - 2 * per_class, per_class, per_class)
+        for split, part in zip(SPLIT_NAMES, own.split(sizes), strict=True):
             rows[split].append(part)
-    return Splits(name, *(_take(images, labels, torch.cat(rows[split]).sort().values) for split in SPLIT_NAMES))
+    return Splits(*(data.take(torch.cat(rows[split]).sort().values) for split in SPLIT_NAMES))
 
 
 def fingerprint(splits: Splits) -> dict[str, str]:
-    """SHA-256 of each split over shape, images and labels, and of all three (`"all"`), as hex digits."""
+    """Return the SHA-256 of each split over shape, images and labels, and of all three (`"all"`), as hex digits."""
     digests = {}
     for split in SPLIT_NAMES:
         part = splits[split]
@@ -118,8 +87,5 @@ def fingerprint(splits: Splits) -> dict[str, str]:
 
 
 def some_rows(n: int, total: int) -> Tensor:
-    """Rows of `n` images of `total`, or all where there are fewer: int64, ascending, always the same.
-
-    Not the first n: where a split is sorted these would be of few classes.
-    """
+    """Return `n` of `total` row numbers, or all if there are fewer: int64, ascending, random but always the same."""
     return torch.randperm(total, generator=torch.Generator().manual_seed(0))[:n].sort().values

@@ -1,43 +1,23 @@
-"""From a prior to pictures: z ~ p(z), x̂ = decode(z). And from pictures to latents, split by split."""
+"""From priors to images, z ~ p(z), x̂ = decode(z), and from images to latents and back, chunk by chunk."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
+from torch import Tensor
 
+from aevq.data import ImageDataModule
 from aevq.errors import expect_int
 from aevq.latents import LatentSet
+from aevq.models import LatentModel
 from aevq.nn.distributed import map_rows
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from aevq.data import MNISTDataModule
-    from aevq.models import LatentModel
-    from aevq.priors import Prior
-
-__all__ = ["encode_all", "encode_splits", "generate", "interpolate", "reconstruct_all"]
+from aevq.priors import Prior
 
 CHUNK = 500
 
 
 @torch.inference_mode()
 def generate(model: LatentModel, prior: Prior, n: int, seed: int) -> Tensor:
-    """N images of new latents.
-
-    Args:
-        model: Decodes the latents; must be in eval mode.
-        prior: Draws them.
-        n: Number of images.
-        seed: The same seed gives the same images.
-
-    Returns:
-        `(n, C, H, W)` in [0, 1], on the CPU.
-
-    Raises:
-        UserError: If `n` is not positive.
-    """
+    """Return `n` images of new latents, `(n, C, H, W)` in [0, 1], on the CPU; the model must be in eval mode."""
     expect_int("n", n, 1)
     latents = prior.sample(n, torch.Generator().manual_seed(seed))
     return map_rows(lambda z: model.decode(z.to(model.device)), latents, CHUNK)
@@ -45,38 +25,34 @@ def generate(model: LatentModel, prior: Prior, n: int, seed: int) -> Tensor:
 
 @torch.inference_mode()
 def encode_all(model: LatentModel, x: Tensor) -> Tensor:
-    """Latents of images `(N, C, H, W)`, chunk by chunk: `(N, *latent_spec.shape)`, on the CPU."""
+    """Return the latents of images `(N, C, H, W)`: `(N, *latent_spec.shape)`, on the CPU."""
     return map_rows(lambda chunk: model.encode(chunk.to(model.device)), x, CHUNK)
 
 
 @torch.inference_mode()
 def reconstruct_all(model: LatentModel, x: Tensor) -> Tensor:
-    """Reconstructions of images `(N, C, H, W)`, chunk by chunk: the same shape, on the CPU."""
+    """Return the reconstructions of images `(N, C, H, W)`: the same shape, on the CPU."""
     return map_rows(lambda chunk: model.reconstruct(chunk.to(model.device)), x, CHUNK)
 
 
-def encode_splits(model: LatentModel, data: MNISTDataModule) -> LatentSet:
-    """What a prior is fitted to: the latents of the train and the validation split."""
-    return LatentSet(
-        train=encode_all(model, data.images("train")),
-        train_labels=data.labels("train"),
-        val=encode_all(model, data.images("val")),
-        val_labels=data.labels("val"),
-    )
+def encode_splits(model: LatentModel, data: ImageDataModule) -> LatentSet:
+    """Return the latents that priors are fitted to, those of the train and the validation split."""
+    train, val = (encode_all(model, data.images(split)) for split in ("train", "val"))
+    return LatentSet(train, data.labels("train"), val, data.labels("val"))
 
 
 @torch.inference_mode()
 def interpolate(model: LatentModel, start: Tensor, end: Tensor, steps: int) -> Tensor:
-    """Images on the way from one image's latent to another's.
+    """Return images on the path from one image's latent to another's.
 
-    Vectors are mixed linearly. Between code grids there is no line: a growing share of positions, in a fixed random
-    order, is taken over from `end`.
+    Vectors are interpolated linearly. Grids of codes are not vectors: a growing share of positions, in a fixed random
+    order, is copied from `end`.
 
     Args:
         model: Encodes and decodes; must be in eval mode.
         start: `(B, C, H, W)`.
         end: `(B, C, H, W)`.
-        steps: Images on the way, both ends included.
+        steps: Number of images on the path, both ends included.
 
     Returns:
         `(B, steps, C, H, W)` in [0, 1], on the CPU.

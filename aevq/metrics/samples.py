@@ -1,19 +1,19 @@
-"""How samples compare with real images, in the features of the feature net.
+"""How samples compare with real images, in the features of an MNIST classifier, the feature net.
 
 fd             Fréchet distance to the test images (FD-MNIST)
 kd             kernel distance to the test images, unbiased
 precision, recall, density, coverage        k = 5
 class_entropy  entropy of the predicted classes, nats; log 10 = 2.303 is perfectly even
 confidence     mean probability of the predicted class
-nearest_train  median distance of a sample to its nearest train image, over the same for test images; well under 1
-               would be memorisation
+nearest_train  median distance of a sample to its nearest train image, over the same for test images; a value well
+               below 1 means memorisation
 
-The net knows single digits. Of stacked digits it sees each channel by itself: their features are those of the channels
-one after the other, 128 each, classes and confidence are those of all channels together, and there are also
+The feature net was trained on single digits. Each channel of stacked digits goes through it separately: the features
+of the channels are concatenated, 128 each, classes and confidence are those of all channels, and there are also
 
-modes         how many of the 10^C modes (`aevq.ops.modes`) the samples reach, by the predicted class of each channel
-mode_kl       KL of the frequencies of these modes to the uniform distribution, nats
-mode_samples  samples that the two were counted on
+modes         how many of the 10^C modes (`aevq.ops.modes`) occur, by the predicted class of each channel
+mode_kl       KL of the frequencies of these modes from the uniform distribution, nats
+mode_samples  number of samples that modes and mode_kl were computed on
 """
 
 from __future__ import annotations
@@ -23,28 +23,26 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
+from aevq.metrics.generate import generate
 from aevq.nn.distributed import map_rows
-from aevq.nn.feature_net import NUM_FEATURES
+from aevq.nn.feature_net import NUM_FEATURES, FeatureNet
 from aevq.ops.distance import Moments, frechet_distance, kernel_distance, moments
 from aevq.ops.manifold import manifold_scores, nearest_distance
 from aevq.ops.modes import CLASSES, kl_to_uniform, mode_of, modes_covered
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from aevq.nn.feature_net import FeatureNet
-
-__all__ = ["Reference", "features_of", "mode_metrics", "sample_metrics"]
+    from aevq.metrics.subject import Subject
 
 NEIGHBOUR = 5
 KERNEL_SUBSET, KERNEL_SUBSETS = 1000, 50
-CHUNK = 250  # images: on a CPU a chunk whose feature maps stay in the cache is three times as fast as one of 1,000
+CHUNK = 250  # images; three times as fast as 1,000 on a CPU, because the feature maps stay in the cache
 
 
 @torch.inference_mode()
 def features_of(net: FeatureNet, x: Tensor) -> Tensor:
-    """Features of images `(N, C, 28, 28)` in [0, 1], channel by channel, in chunks: `(N, C·128)`, on the CPU."""
+    """Return the features of images `(N, C, 28, 28)` in [0, 1], channel by channel: `(N, C·128)`, on the CPU."""
     device = next(net.parameters()).device
     digits = x.flatten(0, 1)[:, None]
     features = map_rows(lambda chunk: net.features(chunk.to(device)), digits, CHUNK)
@@ -53,12 +51,12 @@ def features_of(net: FeatureNet, x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Reference:
-    """The real images that samples are held against.
+    """The real images that samples are compared with.
 
     Attributes:
         test: Features of the test images, `(N, C·128)`.
         train: Features of as many train images.
-        all_train: Features of every train image, `(T, C·128)`; None where memorisation is not looked for.
+        all_train: Features of every train image, `(T, C·128)`; None if memorisation is not measured.
     """
 
     test: Tensor
@@ -67,74 +65,61 @@ class Reference:
 
     @cached_property
     def test_moments(self) -> Moments:
-        """Moments of `test`."""
+        """The moments of `test`."""
         return moments(self.test)
 
     @cached_property
     def test_to_train(self) -> float:
-        """Median distance of a test image to its nearest train image."""
+        """The median distance of a test image to its nearest train image."""
         return float(nearest_distance(self.test, self.all_train).median()) if self.all_train is not None else 0.0
 
-    def floor(self) -> dict[str, float]:
-        """The distances of as many train images to the test images: what a perfect sampler would reach."""
-        return {
-            "floor/fd": frechet_distance(moments(self.train), self.test_moments),
-            "floor/kd": kernel_distance(self.train, self.test, KERNEL_SUBSET, KERNEL_SUBSETS, seed=0),
-        }
+    def train_to_test(self) -> dict[str, float]:
+        """Return `real/fd` and `real/kd`, of as many train images to the test images: a perfect sampler's values."""
+        kd = kernel_distance(self.train, self.test, KERNEL_SUBSET, KERNEL_SUBSETS, seed=0)
+        return {"real/fd": frechet_distance(moments(self.train), self.test_moments), "real/kd": kd}
 
 
 @torch.inference_mode()
 def mode_metrics(features: Tensor, net: FeatureNet) -> dict[str, float]:
-    """Modes of stacked digits.
-
-    Args:
-        features: Of N images, `(N, C·128)`.
-        net: The feature net that they come from.
+    """Return how many modes of stacked digits occur, and how evenly, in images of which `net` gave the features.
 
     Returns:
-        `modes`, `mode_kl` (nats) and `mode_samples`, which is N; nothing for images of one channel.
+        `modes`, `mode_kl` (nats) and `mode_samples`, the number of images; nothing for images of one channel.
     """
     probabilities = _probabilities(features, net)
     channels = probabilities.shape[1]
     if channels == 1:
         return {}
     modes = mode_of(probabilities.argmax(2))
-    return {
-        "modes": float(modes_covered(modes)),
-        "mode_kl": kl_to_uniform(modes, CLASSES**channels),
-        "mode_samples": float(len(modes)),
-    }
+    kl = kl_to_uniform(modes, CLASSES**channels)
+    return {"modes": float(modes_covered(modes)), "mode_kl": kl, "mode_samples": float(len(modes))}
 
 
 def _probabilities(features: Tensor, net: FeatureNet) -> Tensor:
-    """Of each channel's digits: features `(N, C·128)` → `(N, C, 10)`."""
+    """Return the probability of each digit in each channel: features `(N, C·128)` → `(N, C, 10)`."""
     by_channel = features.view(len(features), -1, NUM_FEATURES)
     return net.classes(by_channel.to(next(net.parameters()).device)).softmax(2).cpu()
 
 
 @torch.inference_mode()
 def sample_metrics(
-    name: str, samples: Tensor, net: FeatureNet, reference: Reference, mode_samples: int = 0
+    name: str, images: Tensor, net: FeatureNet, reference: Reference, mode_samples: int = 0
 ) -> dict[str, float]:
-    """Figures of the samples of one prior.
+    """Return the metrics of the samples of one prior: `samples/<name>/<metric>`.
 
     Args:
         name: Of the prior.
-        samples: Images, `(M, C, 28, 28)` in [0, 1]. All figures but those of the modes are of as many of them as there
-            are test images in `reference`, because sets of two sizes would be biased differently.
+        images: Samples, `(M, C, 28, 28)` in [0, 1]. All metrics except those of the modes are computed on the first N,
+            with the N test images of `reference`, because sets of two sizes would be biased differently.
         net: The feature net.
-        reference: The real images.
-        mode_samples: The first so many are for the modes; 0 leaves them out.
-
-    Returns:
-        `samples/<name>/<figure>` for each figure of this module; `nearest_train` only where `reference` has all train
-        images.
+        reference: The real images; `nearest_train` is measured only if it has all train images.
+        mode_samples: Number of samples that the modes are counted on; 0 leaves them out.
     """
-    every = features_of(net, samples)
+    every = features_of(net, images)
     features = every[: len(reference.test)]
     probabilities = _probabilities(features, net).flatten(0, 1)
     classes = torch.bincount(probabilities.argmax(1), minlength=CLASSES) / len(probabilities)
-    figures = {
+    metrics = {
         "fd": frechet_distance(moments(features), reference.test_moments),
         "kd": kernel_distance(features, reference.test, KERNEL_SUBSET, KERNEL_SUBSETS, seed=0),
         **asdict(manifold_scores(reference.test, features, NEIGHBOUR)),
@@ -143,7 +128,21 @@ def sample_metrics(
     }
     if reference.all_train is not None:
         nearest = float(nearest_distance(features, reference.all_train).median())
-        figures["nearest_train"] = nearest / reference.test_to_train
+        metrics["nearest_train"] = nearest / reference.test_to_train
     if mode_samples:
-        figures |= mode_metrics(every[:mode_samples], net)
-    return {f"samples/{name}/{figure}": value for figure, value in figures.items()}
+        metrics |= mode_metrics(every[:mode_samples], net)
+    return {f"samples/{name}/{metric}": value for metric, value in metrics.items()}
+
+
+def real(subject: Subject) -> dict[str, float]:
+    """Measure real images in place of samples: the values that a perfect sampler would reach."""
+    count = subject.num_mode_samples
+    modes = mode_metrics(subject.features[:count], subject.feature_net) if count else {}
+    return subject.reference.train_to_test() | {f"real/{metric}": value for metric, value in modes.items()}
+
+
+def samples(subject: Subject, prior: str) -> dict[str, float]:
+    """Measure the samples of one prior."""
+    n = max(subject.num_samples, subject.num_mode_samples)
+    images = generate(subject.model, subject.priors[prior], n, subject.settings.seed)
+    return sample_metrics(prior, images, subject.feature_net, subject.reference, subject.num_mode_samples)

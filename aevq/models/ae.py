@@ -7,8 +7,9 @@ autoencoders", arXiv:1903.12436).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from torch import Tensor
 from typing_extensions import override
 
 from aevq.config.checks import ImageShape, PositiveInt
@@ -16,11 +17,6 @@ from aevq.latents import VectorSpec
 from aevq.models.base import LatentModel, LossTerms
 from aevq.nn.backbone import Backbone
 from aevq.nn.mlp import MLP
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-__all__ = ["AE"]
 
 
 class AE(LatentModel):

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -21,14 +21,10 @@ from aevq.config.checks import Configurable, to_config
 from aevq.config.instantiate import instantiate
 from aevq.errors import UserError
 from aevq.files import load_plain
+from aevq.latents import LatentSpec
 from aevq.models.schedule import WarmupCosine
 from aevq.models.training import ADAMW, MakeOptimizer, MakeSchedule, TrainingSteps
 from aevq.nn.likelihood import Gaussian, Likelihood
-
-if TYPE_CHECKING:
-    from aevq.latents import LatentSpec
-
-__all__ = ["LatentModel", "LossTerms", "VariationalModel"]
 
 
 @dataclass(frozen=True)

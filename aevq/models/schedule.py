@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from aevq.config.checks import Configurable, Fraction, Probability
 from aevq.ops.schedule import warmup_cosine_factor
-
-if TYPE_CHECKING:
-    from torch.optim import Optimizer
-
-__all__ = ["WarmupCosine"]
 
 
 class WarmupCosine(Configurable):

@@ -16,14 +16,12 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from typing_extensions import override
 
-from aevq.config.checks import ArgumentError
+from aevq.config.checks import ArgumentError, to_config
 from aevq.nn.running_means import RunningMeans
 from aevq.ops.finite import check_finite
 
 if TYPE_CHECKING:
     from aevq.models.base import LossTerms
-
-__all__ = ["ADAMW", "MakeOptimizer", "MakeSchedule", "TrainingSteps"]
 
 MakeOptimizer = Callable[[Iterable[Tensor]], Optimizer]
 MakeSchedule = Callable[[Optimizer, int], LRScheduler]
@@ -46,10 +44,13 @@ class TrainingSteps(pl.LightningModule):
     def __init__(self, optimizer: MakeOptimizer, schedule: MakeSchedule | None) -> None:
         super().__init__()
         self._make_optimizer, self._make_schedule = optimizer, schedule
-        try:  # bad arguments of the optimizer are reported now, not when the training begins
-            optimizer([torch.nn.Parameter(torch.zeros(1))])
-        except (TypeError, ValueError) as error:
-            raise ArgumentError("optimizer", str(error), type(self).__name__) from error
+        for name, part in (("optimizer", optimizer), ("schedule", schedule)):
+            try:  # bad parts are reported now, not when the training begins or when it writes a checkpoint
+                to_config(part)
+                if name == "optimizer":
+                    optimizer([torch.nn.Parameter(torch.zeros(1))])
+            except (TypeError, ValueError) as error:
+                raise ArgumentError(name, str(error), type(self).__name__) from error
         self.train_means = RunningMeans()
         self._training_rng: Any = None
 
@@ -60,7 +61,8 @@ class TrainingSteps(pl.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         terms, step = self.loss_terms(batch[0]), self.global_step + 1
         self.train_means.add(step, terms.means())
-        if step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]  # Lightning sets it, untyped
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]  # Lightning sets it, untyped
+        if every and step % every == 0:
             means = {f"train/{name}": value for name, value in self.train_means.pop().items()}
             self.log("train/objective", means["train/objective"], prog_bar=True, logger=False)
             for logger in self.loggers:

@@ -14,9 +14,10 @@ arXiv:1511.06349; free bits: Kingma et al. 2016, arXiv:1606.04934.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 from typing_extensions import override
 
 from aevq.config.checks import ImageShape, NonNegativeFloat, NonNegativeInt, PositiveInt
@@ -29,11 +30,6 @@ from aevq.nn.mlp import MLP
 from aevq.ops.gaussian import free_bits, kl_standard_normal, reparameterize
 from aevq.ops.importance import importance_bound, log_weights
 from aevq.ops.precision import at_least_float32
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-__all__ = ["VAE", "Posterior", "VAETerms"]
 
 # Images decoded at once for the importance-weighted bound. On an accelerator memory is the limit; on a CPU hundreds fit
 # into the cache and are twice as fast as thousands.

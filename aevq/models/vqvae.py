@@ -18,10 +18,13 @@ from __future__ import annotations
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Strict
+from pytorch_lightning.utilities.seed import isolate_rng
+from torch import Tensor
+from torch.utils.data import DataLoader
 from typing_extensions import override
 
 from aevq.config.checks import ImageShape, NonNegativeFloat, PositiveInt
@@ -33,11 +36,6 @@ from aevq.nn.conv import Conv
 from aevq.nn.distributed import broadcast_from_first, gather_objects, world_size
 from aevq.nn.quantizer import CodebookUpdate, DeadCodeRestart, EMAUpdate, VectorQuantizer
 from aevq.ops.kmeans import kmeans
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-__all__ = ["VQVAE", "VQVAETerms"]
 
 
 @dataclass(frozen=True)
@@ -137,20 +135,29 @@ class VQVAE(LatentModel):
         """Before the first step, put the codes onto the k-means centres of the encoder's outputs."""
         if self.codebook_init == "normal" or self.global_step > 0:
             return
-        images = self._first_train_images(40 * self.quantizer.num_codes // self.grid[0])
-        vectors = torch.cat([self.vectors(x.to(self.device, self.dtype)).flatten(0, 2) for x in images.split(256)])
+        with isolate_rng():
+            images = self._some_train_images(40 * self.quantizer.num_codes // self.grid[0])
+            vectors = torch.cat([self.vectors(x.to(self.device, self.dtype)).flatten(0, 2) for x in images.split(256)])
         # The machines of one job may round differently, so all ranks start from the centres of the first.
         self.quantizer.start(broadcast_from_first(kmeans(vectors, self.quantizer.num_codes, seed=0)))
 
-    def _first_train_images(self, count: int) -> Tensor:
-        """Return the first images of the first epoch, over all ranks: `(count, C, H, W)`, on the CPU."""
+    def _some_train_images(self, count: int) -> Tensor:
+        """Return the images of the first batches of all ranks: `(count, C, H, W)`, on the CPU.
+
+        The train loader, of any class, stays at its start.
+        """
         images: list[Tensor] = []
-        with torch.random.fork_rng(devices=[]):  # a shuffling DataLoader draws from the training's stream
-            loader: Any = copy(self.trainer.train_dataloader)  # the trainer's own stays at its start
-            for batch in loader:
-                images.append(batch[0].cpu())
-                if sum(map(len, images)) * world_size() >= count:
-                    break
+        loader: Any = copy(self.trainer.train_dataloader)
+        if isinstance(loader, DataLoader):
+            loader.num_workers = loader.timeout = 0  # its worker processes may be running already
+        sources = (getattr(part, "generator", None) for part in (loader, getattr(loader, "sampler", None)))
+        generators = [(source, source.get_state()) for source in sources if source is not None]
+        for batch in loader:
+            images.append(batch[0].cpu())
+            if sum(map(len, images)) * world_size() >= count:
+                break
+        for generator, state in generators:
+            generator.set_state(state)
         # Rank r of n has the images r, r + n, … of the batches that a single process would have.
         return torch.stack(gather_objects(torch.cat(images)), 1).flatten(0, 1)[:count]
 

@@ -13,8 +13,6 @@ from torch import nn
 from aevq.config.checks import ArgumentError, Configurable
 from aevq.errors import did_you_mean
 
-__all__ = ["Backbone", "Shape", "find_activation"]
-
 Shape = tuple[int, ...]
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {

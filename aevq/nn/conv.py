@@ -7,18 +7,13 @@ The encoder of the VQ-VAE paper (van den Oord et al. 2017, arXiv:1711.00937, sec
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from typing_extensions import override
 
 from aevq.config.checks import ArgumentError, NonNegativeInt, PositiveInts
 from aevq.nn.backbone import Backbone, Shape, find_activation
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-__all__ = ["Conv"]
 
 # sigmoid(−2) is 0.12; the mean pixel of MNIST is 0.13, of KMNIST 0.19, of Fashion-MNIST 0.29.
 LOGIT_OF_MEAN = -2.0
@@ -108,6 +103,7 @@ class ResidualBlock(nn.Module):
         for parameter in last.parameters():
             nn.init.zeros_(parameter)
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
         return x + self.residual(x)
 

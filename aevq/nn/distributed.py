@@ -1,80 +1,65 @@
-"""Collectives that are the identity where there is one process.
+"""Collectives, and work shared among processes; with one process each of them is the identity.
 
-Whether a process group exists is asked at each call: a module is built before Lightning starts the group.
+Whether a process group exists is checked at each call, because a module is built before Lightning starts the group.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed
 
 from aevq.nn.memory import halving
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-__all__ = [
-    "all_reduce_max",
-    "all_reduce_sum",
-    "broadcast_from_first",
-    "gather_objects",
-    "global_rank",
-    "leave_group",
-    "map_chunks",
-    "map_rows",
-    "sharing_chunks",
-    "world_size",
-]
-
 T = TypeVar("T")
 
 
 def world_size() -> int:
-    """Processes of the group; 1 without one."""
+    """Return the number of processes in the group; 1 without a group."""
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
 def global_rank() -> int:
-    """Number of this process in the group; 0 without one."""
+    """Return the rank of this process in the group; 0 without a group."""
     return distributed.get_rank() if world_size() > 1 else 0
 
 
 def leave_group() -> None:
-    """End this process's part in the group, if there is one.
+    """Leave the process group, if there is one.
 
-    Threads of gloo that still run when a process exits abort it (SIGABRT), now and then; Lightning ends NCCL's group
-    only.
+    Otherwise threads of gloo that still run at exit sometimes abort the process (SIGABRT). Lightning destroys only
+    groups of NCCL.
     """
     if distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()
 
 
 def all_reduce_sum(x: Tensor) -> Tensor:
-    """Σ over ranks, in place; every rank gets it."""
+    """Sum over all ranks, in place; return the sum on every rank."""
     if world_size() > 1:
         distributed.all_reduce(x)
     return x
 
 
 def all_reduce_max(x: Tensor) -> Tensor:
-    """Maximum over ranks, in place; every rank gets it."""
+    """Take the maximum over all ranks, in place; return it on every rank."""
     if world_size() > 1:
         distributed.all_reduce(x, distributed.ReduceOp.MAX)
     return x
 
 
 def broadcast_from_first(x: Tensor) -> Tensor:
-    """What rank 0 has, in place; every rank gets it."""
+    """Replace `x` on every rank by that of rank 0, in place; return it."""
     if world_size() > 1:
         distributed.broadcast(x, src=0)
     return x
 
 
 def gather_objects(value: Any) -> list[Any]:
-    """What each rank has, by rank; every rank gets it. For small things: they are pickled."""
+    """Return the values of all ranks, in the order of the ranks. For small objects: they are pickled."""
     if world_size() == 1:
         return [value]
     values: list[Any] = [None] * world_size()
@@ -87,7 +72,7 @@ _sharing = False
 
 @contextmanager
 def sharing_chunks() -> Iterator[None]:
-    """Let `map_chunks` divide its work among the ranks inside; every rank must come here and do the same."""
+    """Let `map_chunks` share its work among the ranks; every rank has to enter this context and make the same calls."""
     global _sharing
     before, _sharing = _sharing, True
     try:
@@ -97,10 +82,10 @@ def sharing_chunks() -> Iterator[None]:
 
 
 def map_chunks(function: Callable[..., T], *chunks: Sequence[Any]) -> list[T]:
-    """`list(map(function, *chunks))`, of a function without randomness.
+    """Return `list(map(function, *chunks))` for a function without randomness.
 
-    Inside `sharing_chunks` rank r of n computes every n-th chunk from the r-th on, and all ranks get all results. The
-    chunks are the same as in one process, and so are the results, bit by bit.
+    Inside `sharing_chunks` rank r of n computes the chunks r, r + n, …, and all ranks get all results. The chunks are
+    those of a single process, so the results are bit-identical.
     """
     ranks = world_size() if _sharing else 1
     items = list(zip(*chunks, strict=True))
@@ -112,12 +97,12 @@ def map_chunks(function: Callable[..., T], *chunks: Sequence[Any]) -> list[T]:
 
 
 def map_rows(function: Callable[[Tensor], Tensor], x: Tensor, size: int) -> Tensor:
-    """`function` of all rows of `x`, in chunks that the ranks share and that are halved where the memory is short.
+    """Return `function` of all rows of `x`, in chunks that the ranks share and that are halved if the memory is short.
 
     Args:
-        function: Of `(B, ...)`, gives `(B, ...)`; what it gives for a row must not depend on the others.
+        function: Maps `(B, ...)` to `(B, ...)`; the result for a row must not depend on other rows.
         x: `(N, ...)`.
-        size: Rows of a chunk, at most.
+        size: Maximal number of rows in a chunk.
 
     Returns:
         `(N, ...)`, on the CPU.

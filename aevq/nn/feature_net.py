@@ -1,7 +1,8 @@
-"""The feature net: a small MNIST classifier in whose penultimate layer images are compared.
+"""The feature net: a small MNIST classifier; its penultimate layer gives the features in which images are compared.
 
-Its weights come with the package, 128 features, and are checked by their SHA-256 at load. A Fréchet distance in them is
-FD-MNIST; it says nothing about, and must not be compared with, Inception's FID or another net's distances.
+The weights are part of the package and are checked by their SHA-256 when they are loaded. A Fréchet distance in the 128
+features is called FD-MNIST. It must not be compared with the FID, whose features are Inception's, or with distances in
+the features of another network.
 """
 
 from __future__ import annotations
@@ -16,14 +17,12 @@ from typing_extensions import override
 
 from aevq.errors import UserError
 
-__all__ = ["NUM_FEATURES", "FeatureNet", "feature_net_sha256", "load_feature_net"]
-
 NUM_FEATURES = 128
 WEIGHTS = Path(__file__).with_name("feature_net.safetensors")
 
 
 class FeatureNet(nn.Module):
-    """Five 3×3 convolutions, three poolings, 128 features, ten classes; 178,000 parameters."""
+    """Five 3×3 convolutions, three poolings, 128 features and ten classes; 178,000 parameters."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,12 +35,12 @@ class FeatureNet(nn.Module):
         self.classes = nn.Linear(NUM_FEATURES, 10)
 
     def features(self, x: Tensor) -> Tensor:
-        """Images `(B, 1, 28, 28)` in [0, 1] → features `(B, 128)`."""
+        """Return the features of images: `(B, 1, 28, 28)` in [0, 1] → `(B, 128)`."""
         return self.penultimate(self.convolutions(x.contiguous(memory_format=torch.channels_last)))
 
     @override
     def forward(self, x: Tensor) -> Tensor:
-        """Images `(B, 1, 28, 28)` in [0, 1] → logits of the ten digits, `(B, 10)`."""
+        """Return the logits of the ten digits: images `(B, 1, 28, 28)` in [0, 1] → `(B, 10)`."""
         return self.classes(self.features(x))
 
 
@@ -50,19 +49,19 @@ def _block(c_in: int, c_out: int) -> list[nn.Module]:
 
 
 def feature_net_sha256(path: Path = WEIGHTS) -> str:
-    """SHA-256 that the weights should have, from the file beside them."""
+    """Return the SHA-256 that the weights should have, from the file beside them."""
     return path.with_suffix(".sha256").read_text(encoding="ascii").strip()
 
 
 def load_feature_net(path: Path = WEIGHTS, expected_sha256: str | None = None) -> FeatureNet:
-    """The trained net, frozen, in eval mode.
+    """Return the trained net, frozen, in eval mode.
 
     Args:
-        path: Its weights; by default those of the package.
-        expected_sha256: Of the file; by default that of the package's, which stands in the file beside it.
+        path: File of the weights; by default the one in the package.
+        expected_sha256: SHA-256 of the file; by default it is read from the file beside it.
 
     Raises:
-        UserError: If the file is missing or is not the one expected.
+        UserError: If the file is missing or has another SHA-256.
     """
     if expected_sha256 is None:
         expected_sha256 = feature_net_sha256(path)
@@ -75,5 +74,5 @@ def load_feature_net(path: Path = WEIGHTS, expected_sha256: str | None = None) -
         raise UserError(f"{path}: expected SHA-256 {expected_sha256[:12]}…, got {found[:12]}…; not the feature net")
     net = FeatureNet()
     net.load_state_dict(safetensors.torch.load(content))
-    # Channels last: more than twice as fast on a CPU, and no slower elsewhere.
+    # Channels last is more than twice as fast on a CPU, and not slower elsewhere.
     return net.to(memory_format=torch.channels_last).eval().requires_grad_(False)

@@ -8,20 +8,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from typing_extensions import override
 
 from aevq.config.checks import Configurable, PositiveFloat
 from aevq.ops.likelihood import bernoulli_nll, gaussian_nll, laplace_nll
 from aevq.ops.precision import at_least_float32, no_autocast
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-__all__ = ["Bernoulli", "Gaussian", "Laplace", "Likelihood"]
 
 
 class Likelihood(Configurable, nn.Module, ABC):

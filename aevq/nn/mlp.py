@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from torch import nn
 
 from aevq.config.checks import PositiveInts
 from aevq.nn.backbone import Backbone, Shape, find_activation
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-__all__ = ["MLP"]
 
 
 class MLP(Backbone):

@@ -2,55 +2,46 @@
 
     p(z) = ∏ᵢⱼ p(z_ij | z_<ij),   z_<ij: the rows above i, and row i left of j  (raster order)
 
-Two stacks of convolutions see the two parts of that context. The vertical stack sees the rows above, the
-horizontal stack sees the row to the left and is fed by the vertical one at the same position, so there is no
-blind spot.
+Two stacks of convolutions read the two parts of that context. The vertical stack reads the rows above. The horizontal
+stack reads the row to the left and the output of the vertical stack at the same position, so there is no blind spot.
 
-Causality is decided once, at the input: the vertical stack reads the embedded codes shifted down by one row,
-the horizontal stack reads them shifted right by one column. From there on "rows ≤ i" means "rows < i of z":
-every layer is the same plain convolution, padded on the top and on the left only, and nothing is ever masked.
+Causality is ensured once, at the input: the vertical stack reads the embedded codes shifted down by one row, the
+horizontal stack reads them shifted right by one column. After the shift, rows ≤ i of the input are rows < i of z. So
+every layer is a plain convolution, padded only at the top and at the left, and no weights are masked.
 
 Source: van den Oord et al. 2016, "Conditional Image Generation with PixelCNN Decoders", arXiv:1606.05328.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from collections.abc import Iterable
+from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aevq.config.checks import OddInt, PositiveInt, Probability
 from aevq.errors import expect
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from torch import Tensor
-
-__all__ = ["GatedLayer", "GatedPixelCNN", "gate"]
 
 
 def gate(x: Tensor) -> Tensor:
-    """Gated activation `tanh(f) ⊙ σ(g)` of `x = [f, g]`: `(B, 2C, h, w)` → `(B, C, h, w)`. Source: eq. 2."""
+    """Return the gated activation `tanh(f) ⊙ σ(g)` of `x = [f, g]` (equation 2): `(B, 2C, h, w)` → `(B, C, h, w)`."""
     f, g = x.chunk(2, dim=1)
     return torch.tanh(f) * torch.sigmoid(g)
 
 
 class GatedLayer(nn.Module):
-    """One layer of both stacks, with the class added inside the gates (eq. 4).
+    """One layer of both stacks, with the class added inside the gates (equation 4).
 
-    The two convolutions are not padded on their causal side by themselves. `forward` pads a whole grid with
-    zeros; the sampler pads a row with those it has kept, and takes a single position of the horizontal convolution as
-    the matrix product that it is.
+    The convolutions themselves do not pad their causal side. `forward` pads a whole grid with zeros. The sampler pads a
+    row with the rows it has kept, and computes a single position of the horizontal convolution as a matrix product.
 
     Args:
-        channels: Channels `C` of both stacks.
-        kernel: Odd width of the vertical kernel. Its height, and the width of the horizontal kernel, is the
-            reach `r = (kernel + 1) / 2`.
-        num_classes: Number of classes, or None for an unconditional layer.
-        dropout: Probability of dropping an activation behind a gate.
+        channels: Number of channels C of both stacks.
+        kernel: Odd width of the vertical kernel. Its height, and the width of the horizontal kernel, is the reach
+            `r = (kernel + 1) / 2`.
+        num_classes: Number of classes; None for an unconditional layer.
+        dropout: Probability with which the output of a gate is set to zero.
     """
 
     def __init__(self, channels: int, kernel: int, num_classes: int | None, dropout: float) -> None:
@@ -64,29 +55,29 @@ class GatedLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def class_bias(self, labels: Tensor | None) -> tuple[Tensor | float, Tensor | float]:
-        """What the class adds inside the vertical and the horizontal gate: `(B, 2C, 1, 1)` each, or 0."""
+        """Return the term of the class inside the vertical and the horizontal gate: `(B, 2C, 1, 1)` each, or 0."""
         if self.classes is None or labels is None:
             return 0.0, 0.0
         vertical, horizontal = self.classes(labels)[:, :, None, None].chunk(2, dim=1)
         return vertical, horizontal
 
     def look_up(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows `(B, C, r − 1 + h, w)` → what goes into the vertical and horizontal gates, `(B, 2C, h, w)`."""
+        """Return the inputs of the vertical and the horizontal gate: `(B, C, r − 1 + h, w)` → `(B, 2C, h, w)` each."""
         above = self.vertical(rows)
         return above, self.vertical_to_horizontal(above)
 
     def go_down(self, v: Tensor, above: Tensor, bias: Tensor | float) -> Tensor:
-        """The vertical gate with its residual: `(B, C, h, w)`."""
+        """Return the output of the vertical stack, the gate plus the residual: `(B, C, h, w)`."""
         return v + self.dropout(gate(above + bias))
 
     def go_right(self, columns: Tensor, above: Tensor, bias: Tensor | float) -> tuple[Tensor, Tensor]:
-        """Columns `(B, C, h, r − 1 + w)` → the horizontal output and the skip connection, `(B, C, h, w)`."""
+        """Return the horizontal output and the skip connection: `(B, C, h, r − 1 + w)` → `(B, C, h, w)` each."""
         h = columns[..., self.reach - 1 :]
         residual, skip = self.out(self.dropout(gate(self.horizontal(columns) + above + bias))).chunk(2, dim=1)
         return h + residual, skip
 
     def forward(self, v: Tensor, h: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Both stacks over a whole grid.
+        """Apply both stacks to a whole grid.
 
         Args:
             v: Vertical stack, `(B, C, h, w)`.
@@ -94,7 +85,7 @@ class GatedLayer(nn.Module):
             labels: Classes, int64 `(B,)`, or None.
 
         Returns:
-            Next `v`, next `h` and the skip connection, `(B, C, h, w)` each.
+            The next `v`, the next `h` and the skip connection, `(B, C, h, w)` each.
         """
         pad = self.reach - 1
         vertical_bias, horizontal_bias = self.class_bias(labels)
@@ -104,31 +95,28 @@ class GatedLayer(nn.Module):
 
 
 class GatedPixelCNN(nn.Module):
-    """p(z_ij | z_<ij, y) for every position of a grid at once.
+    """The conditionals p(z_ij | z_<ij, y) of all positions of a grid.
 
-    The context reaches `layers · (kernel − 1) / 2` columns to each side and one more row up and column left;
-    z_ij is modelled as independent of what lies beyond.
+    The context reaches `layers · (kernel − 1) / 2` columns to each side, and one more row up and column left. z_ij is
+    modelled as independent of positions beyond it.
 
     Args:
-        num_codes: Codes `K`.
-        channels: Channels `C` of both stacks.
+        num_codes: Number of codes K.
+        channels: Number of channels C of both stacks.
         layers: Number of gated layers.
         kernel: Odd width of the vertical kernel.
-        num_classes: Number of classes of the class-conditional network, or None.
-        dropout: Probability of dropping an activation behind a gate, in [0, 1).
-
-    Raises:
-        UserError: If an argument is out of its range.
+        num_classes: Number of classes of a class-conditional network; None for an unconditional one.
+        dropout: Probability with which the output of a gate is set to zero, in [0, 1).
     """
 
     def __init__(
         self,
-        num_codes: PositiveInt,
-        channels: PositiveInt,
-        layers: PositiveInt,
-        kernel: OddInt,
-        num_classes: PositiveInt | None = None,
-        dropout: Probability = 0.0,
+        num_codes: int,
+        channels: int,
+        layers: int,
+        kernel: int,
+        num_classes: int | None = None,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.num_codes = num_codes
@@ -141,19 +129,19 @@ class GatedPixelCNN(nn.Module):
 
     @property
     def gated_layers(self) -> Iterable[GatedLayer]:
-        """The layers, from the input up."""
+        """The layers, in the order in which they are applied."""
         return cast("Iterable[GatedLayer]", self.layers)
 
     def embed(self, codes: Tensor) -> Tensor:
-        """Codes int64 `(B, h, w)` → `(B, C, h, w)`."""
+        """Return the embedded codes: int64 `(B, h, w)` → `(B, C, h, w)`."""
         return self.embedding(codes).permute(0, 3, 1, 2)
 
     def forward(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Logits of every code given the codes before it.
+        """Return the logits of each position, given the codes before it.
 
         Args:
             codes: int64 `(B, h, w)` in `[0, K)`.
-            labels: Classes, int64 `(B,)`; needed if, and only if, the network is class-conditional.
+            labels: Classes, int64 `(B,)`; required if and only if the network is class-conditional.
 
         Returns:
             Unnormalised log-probabilities, `(B, K, h, w)`, nats.
@@ -169,10 +157,10 @@ class GatedPixelCNN(nn.Module):
         return self.head(skips)
 
     def check_labels(self, labels: Tensor | None) -> None:
-        """Refuse missing labels, and labels that would be ignored.
+        """Check that there are labels if and only if the network is class-conditional.
 
         Raises:
             UserError: If labels and network do not match.
         """
-        expected = "None (the network is unconditional)" if self.num_classes is None else "one class an image"
+        expected = "None (the network is unconditional)" if self.num_classes is None else "one class per grid"
         expect((labels is None) == (self.num_classes is None), "labels", expected, labels)

@@ -1,67 +1,58 @@
-"""Sampling from a gated PixelCNN at the price of about one forward pass over the grid.
+"""Sampling from a gated PixelCNN at about the cost of one forward pass over the grid.
 
-The network gives all conditionals of a *known* grid at once; an unknown grid is drawn one position at a time.
-Running the network anew for each position costs h·w passes. Instead each layer keeps the last few rows of its
-vertical and the last few columns of its horizontal input. Every position is then computed once: the vertical
-stack a row at a time, the horizontal stack one position at a time.
+The network gives all conditionals of a *known* grid at once, but a new grid is drawn one position at a time. To run the
+whole network for each position takes h·w passes. Instead, each layer caches the last rows of its vertical input and the
+last columns of its horizontal input. Then every position is computed once: the vertical stack row by row, the
+horizontal stack position by position.
 
-A code is the inverse of its cumulative distribution at a uniform number drawn beforehand:
+A code is the inverse of its cumulative distribution at a uniform random number that was drawn before:
 
     z_ij = min { k : Σ_{k' ≤ k} softmax(logits / temperature)_{k'} > u_ij }
 
-Source: van den Oord et al. 2016, arXiv:1606.05328 (the network); Ramachandran et al. 2017, "Fast Generation
-for Convolutional Autoregressive Models", arXiv:1704.06001 (the cache).
+Source: van den Oord et al. 2016, arXiv:1606.05328 (the network); Ramachandran et al. 2017, "Fast Generation for
+Convolutional Autoregressive Models", arXiv:1704.06001 (the cache).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aevq.errors import expect_number
-from aevq.nn.pixelcnn import gate
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from torch import Tensor
-
-    from aevq.nn.pixelcnn import GatedLayer, GatedPixelCNN
-
-__all__ = ["inverse_cdf", "sample_codes"]
+from aevq.config.checks import PositiveFloat, validate
+from aevq.nn.pixelcnn import GatedLayer, GatedPixelCNN, gate
 
 
 def inverse_cdf(logits: Tensor, uniforms: Tensor, temperature: float = 1.0) -> Tensor:
-    """The code at which the cumulative distribution of softmax(logits / temperature) passes `u`.
+    """Return the first code at which the cumulative distribution of softmax(logits / temperature) exceeds `u`.
 
     Args:
         logits: `(B, K)`, nats.
         uniforms: `u`, `(B,)`, in [0, 1).
-        temperature: Above 0; below 1 sharpens, above 1 flattens.
+        temperature: Positive; below 1 it sharpens the distribution, above 1 it flattens it.
 
     Returns:
         int64 `(B,)` in `[0, K)`.
     """
     cdf = torch.softmax(logits.to(uniforms.dtype) / temperature, dim=-1).cumsum(dim=-1)
-    # The last sum is 1 up to rounding only: u is scaled by it, and the clamp catches u·1 rounded up to it.
+    # The last sum is 1 except for rounding: u is scaled by it, and the clamp is for a product that is rounded up to it.
     u = uniforms[:, None] * cdf[:, -1:]
     return torch.searchsorted(cdf, u, right=True).squeeze(1).clamp_(max=logits.shape[1] - 1)
 
 
 def as_linear(convolution: nn.Conv2d) -> Callable[[Tensor], Tensor]:
-    """The convolution at a single position, of all it sees there: `(B, C·h·w)` → `(B, C')`.
+    """Return a convolution at a single position, as a function of its whole input there: `(B, C·h·w)` → `(B, C')`.
 
-    A matrix product says the same as a convolution over one position, in a third of the time.
+    A matrix product computes the same in a third of the time.
     """
     return partial(F.linear, weight=convolution.weight.flatten(1), bias=convolution.bias)
 
 
 class _CachedLayer:
-    """One layer with the rows and columns that its next position needs."""
+    """One layer with the rows and columns that its next position needs as input."""
 
     def __init__(self, layer: GatedLayer, start_row: Tensor, labels: Tensor | None) -> None:
         self.layer = layer
@@ -70,7 +61,7 @@ class _CachedLayer:
         self.horizontal, self.out = as_linear(layer.horizontal), as_linear(layer.out)
 
     def next_row(self, v: Tensor) -> Tensor:
-        """One row of the vertical stack, `(B, C, 1, w)`; the horizontal stack starts its row anew."""
+        """Return the next row of the vertical stack, `(B, C, 1, w)`, and let the horizontal stack start this row."""
         self.rows = torch.cat([self.rows[:, :, 1:], v], dim=2)
         above, above_h = self.layer.look_up(self.rows)
         self.above_h = (above_h + self.bias_h)[:, :, 0].unbind(2)
@@ -78,7 +69,7 @@ class _CachedLayer:
         return self.layer.go_down(v, above, self.bias_v)
 
     def next_position(self, h: Tensor, j: int) -> tuple[Tensor, Tensor]:
-        """Column j of the horizontal stack: `(B, C)` → its output and the skip connection."""
+        """Return the output of the horizontal stack and the skip connection at column j: `(B, C)` → `(B, C)` each."""
         self.columns = torch.cat([self.columns[:, :, 1:], h[:, :, None]], dim=2)
         gated = gate(self.horizontal(self.columns.flatten(1)) + self.above_h[j])
         residual, skip = self.out(gated).chunk(2, dim=1)
@@ -90,13 +81,13 @@ def sample_codes(
 ) -> Tensor:
     """Draw grids, position by position in raster order.
 
-    The network should be in eval mode; gradients are not needed.
+    The network should be in eval mode. Gradients are not needed.
 
     Args:
-        network: The conditionals.
-        uniforms: One random number in [0, 1) a position, float `(B, h, w)`, on the network's device.
+        network: Gives the conditionals.
+        uniforms: One random number in [0, 1) per position, float `(B, h, w)`, on the network's device.
         labels: Classes, int64 `(B,)`, for a class-conditional network.
-        temperature: Divides the logits; above 0.
+        temperature: Divides the logits; positive.
 
     Returns:
         Codes, int64 `(B, h, w)`.
@@ -104,7 +95,7 @@ def sample_codes(
     Raises:
         UserError: If the temperature is not positive, or labels and network do not match.
     """
-    expect_number("temperature", temperature, "(0, inf)")
+    validate("temperature", temperature, PositiveFloat)
     network.check_labels(labels)
     codes = torch.zeros(uniforms.shape, dtype=torch.int64, device=uniforms.device)
     v = torch.zeros_like(network.embed(codes[:, :1]))

@@ -29,8 +29,6 @@ from aevq.nn.distributed import all_reduce_sum, global_rank, world_size
 from aevq.ops.precision import at_least_float32, no_autocast
 from aevq.ops.quantize import code_counts, code_sums, nearest_code, straight_through
 
-__all__ = ["CodebookUpdate", "DeadCodeRestart", "EMAUpdate", "GradientUpdate", "Quantized", "VectorQuantizer"]
-
 
 @dataclass(frozen=True)
 class Quantized:

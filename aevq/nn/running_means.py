@@ -6,17 +6,13 @@ device instead, and read, averaged over the processes and logged once every `log
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from aevq.nn.distributed import all_reduce_sum, world_size
 from aevq.ops.finite import FiniteCheck
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-__all__ = ["RunningMeans"]
 
 
 class RunningMeans:

@@ -1,1 +1,4 @@
-"""Pure functions of tensors. No module, no Lightning, no configuration."""
+"""Pure functions of tensors: likelihoods, divergences, quantization, distances.
+
+There are no modules with weights here (`aevq.nn`), and nothing knows Lightning, a configuration or a data set.
+"""

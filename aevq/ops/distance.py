@@ -1,23 +1,18 @@
-"""Distances between two sets of feature vectors, samples and real images.
+"""Distances between two sets of feature vectors, those of samples and of real images.
 
     Fréchet   ‖μ_a − μ_b‖² + tr(C_a + C_b − 2(C_a C_b)^½)      Heusel et al. 2017, arXiv:1706.08500, equation 6
     kernel    unbiased MMD² with k(a, b) = (a·b / F + 1)³       Bińkowski et al. 2018, arXiv:1801.01401, section 3
 
-Both are computed in float64. The Fréchet distance of N samples is biased upwards by about 1/N, so it is always read
-beside a floor: the distance of as many real train images.
+Both are computed in float64. The Fréchet distance of N samples has an upward bias of about 1/N, so it is reported next
+to that of real data: the distance of as many real train images.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-__all__ = ["Moments", "frechet_distance", "kernel_distance", "moments"]
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -29,16 +24,16 @@ class Moments:
 
 
 def moments(features: Tensor) -> Moments:
-    """Mean and covariance of features `(N, F)`, N ≥ 2."""
+    """Return the mean and the covariance of features `(N, F)`, N ≥ 2."""
     features = features.double()
     return Moments(features.mean(0), torch.cov(features.T).reshape(features.shape[1], features.shape[1]))
 
 
 def frechet_distance(a: Moments, b: Moments) -> float:
-    """Fréchet distance of two normal distributions, in squared units of the features; 0 for equal moments.
+    """Return the Fréchet distance of two normal distributions, in squared units of the features; 0 for equal moments.
 
-    tr (C_a C_b)^½ is the sum of the roots of the eigenvalues of the symmetric C_a^½ C_b C_a^½, which are real and, but
-    for rounding, not negative; so no root of an unsymmetric matrix is needed.
+    tr (C_a C_b)^½ is the sum of the roots of the eigenvalues of the symmetric C_a^½ C_b C_a^½. They are real and,
+    except for rounding, not negative. So no root of a non-symmetric matrix is needed.
 
     Args:
         a: Moments of one set.
@@ -52,14 +47,16 @@ def frechet_distance(a: Moments, b: Moments) -> float:
 
 
 def kernel_distance(a: Tensor, b: Tensor, subset: int, subsets: int, seed: int) -> float:
-    """Mean over random subsets of the unbiased MMD² with the cubic kernel; around 0 for samples of one distribution.
+    """Return the unbiased MMD² with the cubic kernel, averaged over random subsets.
+
+    It is around 0 where both sets are from one distribution.
 
     Args:
         a: Features, `(N, F)`.
         b: Features, `(M, F)`.
         subset: Vectors drawn from each set for one estimate, at most min(N, M).
         subsets: Number of estimates.
-        seed: Of the subsets, the same for the same call.
+        seed: Seed of the subsets; the same seed gives the same result.
     """
     generator = torch.Generator().manual_seed(seed)
     size = min(subset, len(a), len(b))
@@ -72,7 +69,7 @@ def kernel_distance(a: Tensor, b: Tensor, subset: int, subsets: int, seed: int) 
 
 
 def _mmd2(x: Tensor, y: Tensor) -> Tensor:
-    """Unbiased MMD² of two sets of n vectors each: the diagonals are left out of the two inner sums."""
+    """Return the unbiased MMD² of two sets of n vectors each: the two inner sums leave out the diagonals."""
     n = len(x)
     k_xx, k_yy, k_xy = _cubic(x, x), _cubic(y, y), _cubic(x, y)
     inner = (k_xx.sum() - k_xx.trace() + k_yy.sum() - k_yy.trace()) / (n * (n - 1))

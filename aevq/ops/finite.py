@@ -1,20 +1,15 @@
-"""Training that diverged: a loss or a weight that is NaN or infinite is reported at its step and never saved."""
+"""Detection of diverged training: a loss or weight that is NaN or infinite is reported at its step and never saved."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from aevq.errors import UserError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from torch import Tensor
-
-__all__ = ["Diverged", "FiniteCheck", "check_finite", "check_finite_weights"]
 
 
 class Diverged(UserError):
@@ -24,8 +19,8 @@ class Diverged(UserError):
 class FiniteCheck:
     """Checks the loss terms of every step.
 
-    On a CPU a step is checked at once, before the optimizer uses it. Reading a value from an accelerator would wait for
-    the device at every step, so there the terms are kept until `flush`, which still names the first bad step.
+    On a CPU a step is checked at once, before the optimizer uses its loss. On an accelerator that would wait for the
+    device at every step, so there the terms are kept until `flush`, which still names the first bad step.
     """
 
     def __init__(self) -> None:
@@ -42,7 +37,7 @@ class FiniteCheck:
             self.flush()
 
     def flush(self) -> None:
-        """Check what was kept.
+        """Check the terms that were kept.
 
         Raises:
             Diverged: If a term was not finite.

@@ -5,18 +5,12 @@ Source: Kingma & Welling 2013, "Auto-Encoding Variational Bayes", arXiv:1312.611
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-__all__ = ["free_bits", "kl_standard_normal", "reparameterize"]
+from torch import Tensor
 
 
 def reparameterize(mu: Tensor, log_var: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Z = μ + σ·ε with ε ~ N(0, I): a sample of q(z|x) through which the gradient flows.
+    """Return z = μ + σ·ε with ε ~ N(0, I), a sample of q(z|x) through which the gradient flows.
 
     Args:
         mu: Means, `(B, D)`.
@@ -31,7 +25,7 @@ def reparameterize(mu: Tensor, log_var: Tensor, generator: torch.Generator | Non
 
 
 def kl_standard_normal(mu: Tensor, log_var: Tensor) -> Tensor:
-    """D_KL(N(μ, diag σ²) ‖ N(0, I)) per dimension: ½ (μ² + σ² − 1 − log σ²).
+    """Return D_KL(N(μ, diag σ²) ‖ N(0, I)) per dimension, ½ (μ² + σ² − 1 − log σ²).
 
     Args:
         mu: Means, `(B, D)`.
@@ -44,7 +38,7 @@ def kl_standard_normal(mu: Tensor, log_var: Tensor) -> Tensor:
 
 
 def free_bits(kl: Tensor, minimum: float) -> Tensor:
-    """Σ_d max(λ, mean over the batch of KL_d): below λ nats a dimension's KL costs nothing more.
+    """Return Σ_d max(λ, mean over the batch of KL_d): the KL of a dimension is penalised only above λ nats.
 
     Args:
         kl: KL per dimension, `(B, D)`, nats.

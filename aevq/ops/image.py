@@ -1,22 +1,20 @@
-"""Figures of images by themselves."""
+"""Properties of single images."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-__all__ = ["gradient_energy", "is_binary"]
+from torch import Tensor
 
 
 def gradient_energy(x: Tensor) -> Tensor:
-    """Σ of squared differences between neighbouring pixels, both ways: `(B, C, H, W)` → `(B,)`; blur lowers it."""
+    """Return Σ of squared differences of neighbouring pixels, vertical and horizontal: `(B, C, H, W)` → `(B,)`.
+
+    Blur reduces it.
+    """
     vertical = (x[..., 1:, :] - x[..., :-1, :]).square().flatten(1).sum(1)
     horizontal = (x[..., 1:] - x[..., :-1]).square().flatten(1).sum(1)
     return vertical + horizontal
 
 
 def is_binary(x: Tensor) -> bool:
-    """Whether all pixels are 0 or 1."""
+    """Return whether all pixels are 0 or 1."""
     return bool(((x == 0) | (x == 1)).all())

@@ -8,20 +8,14 @@ It is the ELBO for S = 1, tightens as S grows, and is exact where q is the true 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import torch
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from torch import Tensor
-
-__all__ = ["importance_bound", "log_weights"]
+from torch import Tensor
 
 
 def importance_bound(log_w: Tensor) -> Tensor:
-    """Log 1/S Σ_s w_s.
+    """Return log 1/S Σ_s w_s.
 
     Args:
         log_w: Log importance weights, `(S, B)`, nats.
@@ -39,14 +33,14 @@ def log_weights(
     samples: int,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Log w_s = log p(x|z_s) + log p(z_s) − log q(z_s|x), z_s ~ q(z|x) = N(μ, diag σ²).
+    """Return log w_s = log p(x|z_s) + log p(z_s) − log q(z_s|x) for z_s ~ q(z|x) = N(μ, diag σ²).
 
     Args:
         mu: Means of q, `(B, D)`.
         log_var: Log variances of q, `(B, D)`.
         log_likelihood: Latents `(S, B, D)` → log p(x|z), `(S, B)`, nats.
         samples: S.
-        generator: Of the samples.
+        generator: Source of the samples; the global one if None.
 
     Returns:
         `(S, B)`, nats.

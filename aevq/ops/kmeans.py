@@ -1,25 +1,23 @@
-"""k-means centres, by scikit-learn."""
+"""k-means by scikit-learn."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-__all__ = ["kmeans"]
-
 
 def kmeans(vectors: Tensor, num_centres: int, seed: int) -> Tensor:
-    """Centres of a k-means over `vectors`; where there are fewer vectors than centres, the vectors, repeated.
+    """Return the centres of a k-means of `vectors`; if there are fewer vectors than centres, the vectors, repeated.
 
     Args:
         vectors: `(N, D)`, on any device.
         num_centres: K.
-        seed: Of the k-means++ start.
+        seed: Seed of the k-means++ start.
 
     Returns:
         `(K, D)`, float32, on the device of `vectors`.
     """
-    from sklearn.cluster import MiniBatchKMeans  # a second to import, and only training needs it
+    from sklearn.cluster import MiniBatchKMeans  # takes a second to import, and only training needs it
 
     points = vectors.detach().float().cpu()
     if len(points) <= num_centres:

@@ -1,28 +1,24 @@
 """Negative log-likelihoods of an image, in nats, summed over its pixels.
 
-    Gaussian    −log p(x|z) = ‖x − μ‖² / 2σ² + n·(log σ + ½ log 2π)      the article's MSE, up to scale and constant
+    Gaussian    −log p(x|z) = ‖x − μ‖² / 2σ² + n·(log σ + ½ log 2π)      the MSE, up to a scale and a constant
     Laplace     −log p(x|z) = ‖x − μ‖₁ / b   + n·log 2b                  the L1 loss
     Bernoulli   −log p(x|z) = −Σ x·log p + (1−x)·log(1−p)                a likelihood of binary x only
 
-`n` is the number of pixels and channels. Each function takes `x` and the parameters as `(B, ...)` and returns `(B,)`.
+`n` is the number of pixels times channels. Each function takes `x` and the parameters as `(B, ...)` and returns `(B,)`.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-__all__ = ["bernoulli_nll", "gaussian_nll", "laplace_nll"]
 
 
 def gaussian_nll(x: Tensor, mu: Tensor, log_sigma: Tensor) -> Tensor:
-    """−log N(x; μ, σ²I).
+    """Return −log N(x; μ, σ²I).
 
     Args:
         x: Images, `(B, ...)`.
@@ -38,7 +34,7 @@ def gaussian_nll(x: Tensor, mu: Tensor, log_sigma: Tensor) -> Tensor:
 
 
 def laplace_nll(x: Tensor, mu: Tensor, log_scale: Tensor) -> Tensor:
-    """−log Laplace(x; μ, b).
+    """Return −log Laplace(x; μ, b).
 
     Args:
         x: Images, `(B, ...)`.
@@ -54,7 +50,7 @@ def laplace_nll(x: Tensor, mu: Tensor, log_scale: Tensor) -> Tensor:
 
 
 def bernoulli_nll(x: Tensor, logits: Tensor) -> Tensor:
-    """−log Bernoulli(x; sigmoid(logits)); for grey `x` in (0, 1) this is a cross entropy, not a likelihood.
+    """Return −log Bernoulli(x; sigmoid(logits)); for grey `x` in (0, 1) it is a cross entropy, not a likelihood.
 
     Args:
         x: Images in {0, 1}, `(B, ...)`.
@@ -70,11 +66,11 @@ def bernoulli_nll(x: Tensor, logits: Tensor) -> Tensor:
 
 
 class _BernoulliOnCPU(torch.autograd.Function):
-    """Σ softplus(l) − x·l of rows, `(B, n)` → `(B,)`.
+    """Σ softplus(l) − x·l of each row, `(B, n)` → `(B,)`.
 
-    torch's cross entropy spends its time in log1p, which is not vectorised: of a small network it is half of a training
-    step. Here softplus(l) = max(l, 0) + log(1 + exp(−|l|)), in place; what log loses against log1p is below 1e-7 a
-    pixel. The gradient is sigmoid(l) − x.
+    torch's cross entropy spends its time in log1p, which is not vectorised; for a small network that is half of a
+    training step. Here softplus(l) = max(l, 0) + log(1 + exp(−|l|)) is computed in place. The error of log, compared
+    with log1p, is below 1e-7 per pixel. The gradient is sigmoid(l) − x.
     """
 
     @staticmethod

@@ -1,26 +1,22 @@
-"""Precision, recall, density and coverage: quality and diversity apart, from nearest neighbours in feature space.
+"""Precision, recall, density and coverage: separate scores for quality and diversity, from nearest neighbours.
 
-With r_k(v) the distance of v to its k-th nearest neighbour in its own set, and B(v) the ball of that radius:
+The balls are in feature space: B(v) has its centre at v, and its radius is the distance of v to its k-th nearest
+neighbour in v's own set.
 
-    precision   share of samples that lie in B of some real image
-    recall      share of real images that lie in B of some sample          Kynkäänniemi et al. 2019, arXiv:1904.06991
-    density     mean over samples of (number of real balls they lie in) / k
-    coverage    share of real balls that hold some sample                  Naeem et al. 2020, arXiv:2002.09797
+    precision   share of samples in the ball of at least one real image
+    recall      share of real images in the ball of at least one sample     Kynkäänniemi et al. 2019, arXiv:1904.06991
+    density     number of real images whose ball contains a sample, divided by k; mean over samples
+    coverage    share of real images whose ball contains a sample           Naeem et al. 2020, arXiv:2002.09797
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from aevq.errors import expect
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-__all__ = ["ManifoldScores", "manifold_scores", "nearest_distance"]
 
 CHUNK = 1000
 
@@ -36,39 +32,40 @@ class ManifoldScores:
 
 
 def manifold_scores(real: Tensor, samples: Tensor, k: int) -> ManifoldScores:
-    """Scores of samples against real images.
+    """Return the scores of samples compared with real images.
 
     Args:
         real: Features of real images, `(N, F)`.
         samples: Features of samples, `(M, F)`.
-        k: Which neighbour gives the radius, without the vector itself.
+        k: Which neighbour determines the radius; the vector itself does not count.
 
     Raises:
-        UserError: If a set has not more than k vectors.
+        UserError: If a set has k vectors or fewer.
     """
-    expect(min(len(real), len(samples)) > k, "k", f"less than both sets' sizes {len(real)}, {len(samples)}", k)
+    smaller = min(len(real), len(samples))
+    expect(smaller > k, "k", f"less than {smaller}, the size of the smaller set", k)
     real_radii, sample_radii = _radii(real, k), _radii(samples, k)
-    balls_held = torch.zeros(len(samples), device=real.device)  # real balls that each sample lies in
+    containing = torch.zeros(len(samples), device=real.device)  # number of real balls that contain each sample
     recalled, covered = [], []
     for chunk, radii in zip(real.split(CHUNK), real_radii.split(CHUNK), strict=True):
         distance = torch.cdist(chunk, samples)
         inside = distance <= radii[:, None]
-        balls_held += inside.sum(0)
+        containing += inside.sum(0)
         covered.append(inside.any(1))
         recalled.append((distance <= sample_radii).any(1))
     return ManifoldScores(
-        precision=float((balls_held > 0).float().mean()),
+        precision=float((containing > 0).float().mean()),
         recall=float(torch.cat(recalled).float().mean()),
-        density=float(balls_held.mean() / k),
+        density=float(containing.mean() / k),
         coverage=float(torch.cat(covered).float().mean()),
     )
 
 
 def nearest_distance(queries: Tensor, references: Tensor) -> Tensor:
-    """Distance of each query to its nearest reference: `(N, F)` and `(M, F)` → `(N,)`."""
+    """Return the distance of each query to its nearest reference: `(N, F)` and `(M, F)` → `(N,)`."""
     return torch.cat([torch.cdist(chunk, references).amin(1) for chunk in queries.split(CHUNK)])
 
 
 def _radii(features: Tensor, k: int) -> Tensor:
-    """Distance of each vector to its k-th nearest neighbour; the vector itself is the zeroth."""
+    """Return the distance of each vector to its k-th nearest neighbour; the vector itself is the zeroth."""
     return torch.cat([torch.cdist(chunk, features).kthvalue(k + 1).values for chunk in features.split(CHUNK)])

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["passed", "warmup_cosine_factor"]
-
 
 def warmup_cosine_factor(step: int, total_steps: int, warmup: float, final: float) -> float:
-    """Factor on the learning rate: linear from 0 to 1, then half a cosine from 1 to `final`.
+    """Return the factor on the learning rate: linear from 0 to 1, then half a cosine from 1 to `final`.
 
     Args:
-        step: Optimizer steps done.
-        total_steps: Steps of the whole training.
-        warmup: Part of the steps spent on the way up, in [0, 1).
+        step: Number of optimizer steps that were taken.
+        total_steps: Optimizer steps of the whole training.
+        warmup: Share of the steps in which the factor rises, in [0, 1).
         final: Factor at the end.
 
     Returns:
@@ -24,8 +22,3 @@ def warmup_cosine_factor(step: int, total_steps: int, warmup: float, final: floa
         return (step + 1) / (warmup_steps + 1)
     progress = min(1.0, (step - warmup_steps) / max(1.0, total_steps - warmup_steps))
     return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress))
-
-
-def passed(every: int, before: int, now: int) -> bool:
-    """Whether a multiple of `every` steps lies in (before, now]."""
-    return now // every > before // every

@@ -1,4 +1,4 @@
-"""The one place where nats become bits."""
+"""Conversion of nats to bits; nothing else converts them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from typing import TypeVar
 
 from torch import Tensor
 
-__all__ = ["nats_to_bits", "nats_to_bits_per_dim"]
-
 Number = TypeVar("Number", float, Tensor)
 
 
 def nats_to_bits(nats: Number) -> Number:
-    """Nats / ln 2."""
+    """Return nats / ln 2."""
     return nats / math.log(2)
 
 
 def nats_to_bits_per_dim(nats: Number, num_dims: int) -> Number:
-    """Nats / (n·ln 2), with n the pixels times channels of an image (784 for MNIST)."""
+    """Return nats / (n·ln 2), where n is the number of pixels times channels of an image (784 for MNIST)."""
     return nats_to_bits(nats) / num_dims

@@ -8,21 +8,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from aevq.config.checks import ArgumentError, Configurable
-from aevq.latents import CodeSpec, LatentSpec, VectorSpec
+from aevq.latents import CodeSpec, LatentSet, LatentSpec, VectorSpec
 from aevq.nn.distributed import map_rows
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from aevq.latents import LatentSet
-
-__all__ = ["Prior", "code_length"]
 
 CHUNK = 500
 MOST_SUMMED = 10  # classes; scoring with each of them costs as much as an unconditional prior

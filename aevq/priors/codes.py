@@ -6,7 +6,6 @@ p(z) = Π_ij p_ij(z_ij), with p_ij(k) = 1/K, or with the frequency of code k at 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,13 +13,8 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from aevq.config.checks import PositiveFloat
-from aevq.latents import CodeSpec, LatentSpec
+from aevq.latents import CodeSpec, LatentSet, LatentSpec
 from aevq.priors.base import Prior
-
-if TYPE_CHECKING:
-    from aevq.latents import LatentSet
-
-__all__ = ["Marginals", "Uniform"]
 
 
 class _IndependentCodes(Prior):

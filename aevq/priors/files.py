@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from pathlib import Path
 
 import safetensors.torch
 from safetensors import SafetensorError, safe_open
@@ -13,12 +14,6 @@ from aevq.config.instantiate import instantiate
 from aevq.errors import UserError
 from aevq.files import atomic_write
 from aevq.priors.base import Prior
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
-__all__ = ["fitted_to", "load_prior", "save_prior"]
 
 
 def save_prior(prior: Prior, path: Path, fitted_to: str = "") -> None:

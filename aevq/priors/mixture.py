@@ -6,7 +6,6 @@ It makes a plain autoencoder a sampler (Ghosh et al. 2020, arXiv:1903.12436, sec
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,13 +13,8 @@ from torch.distributions import Categorical, MixtureSameFamily, MultivariateNorm
 from typing_extensions import override
 
 from aevq.config.checks import ArgumentError, NonNegativeFloat, PositiveInt, Seed
-from aevq.latents import LatentSpec, VectorSpec
+from aevq.latents import LatentSet, LatentSpec, VectorSpec
 from aevq.priors.base import Prior
-
-if TYPE_CHECKING:
-    from aevq.latents import LatentSet
-
-__all__ = ["Mixture"]
 
 
 class Mixture(Prior):

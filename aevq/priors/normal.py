@@ -5,20 +5,13 @@ Both hold a mean m and a Cholesky factor L with C = LLᵀ; z = m + Lε, ε ~ N(0
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 from typing_extensions import override
 
-from aevq.latents import LatentSpec, VectorSpec
+from aevq.latents import LatentSet, LatentSpec, VectorSpec
 from aevq.priors.base import Prior
-
-if TYPE_CHECKING:
-    from aevq.latents import LatentSet
-
-__all__ = ["FittedNormal", "StandardNormal"]
 
 JITTER = 1e-6  # added to the variances: an unused latent dimension has none
 

@@ -9,8 +9,9 @@ section 3.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,11 +25,6 @@ from aevq.nn.distributed import map_rows
 from aevq.nn.pixelcnn import GatedPixelCNN
 from aevq.nn.pixelcnn_sampler import sample_codes
 from aevq.priors.trained import TrainedPrior, seeded
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = ["PixelCNN"]
 
 CHUNK = 256  # grids sampled or scored at once: bounds the memory, changes no result
 

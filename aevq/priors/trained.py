@@ -9,22 +9,23 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
+from torch.optim import Optimizer
 from typing_extensions import override
 
 from aevq.config.checks import NonNegativeFloat, PositiveFloat, PositiveInt, Seed
-from aevq.data.loader import DeviceLoader
-from aevq.data.seeding import mix
+from aevq.data import DeviceLoader, mix
 from aevq.errors import expect
 from aevq.files import load_plain
 from aevq.latents import CodeSpec, LatentSet, LatentSpec
@@ -33,13 +34,6 @@ from aevq.nn.running_means import RunningMeans
 from aevq.ops.schedule import warmup_cosine_factor
 from aevq.ops.units import nats_to_bits
 from aevq.priors.base import Prior
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from torch.optim import Optimizer
-
-__all__ = ["TrainedPrior", "seeded"]
 
 WARMUP = 0.1  # of max_steps
 MAX_GRADIENT_NORM = 1.0

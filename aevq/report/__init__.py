@@ -1,5 +1,4 @@
-"""The comparison of finished runs: from their folders to tables, charts and one HTML file.
+"""What is shown of finished runs: plots, tables, the HTML report that compares runs, and the W&B workspace.
 
-Reads the small files of run folders (result.json, evaluation.json, config.yaml, metrics.csv, pictures), never models or
-data: its floor lies below theirs.
+Apart from `plots`, which draws from a model, this room reads only the small files of run folders. It measures nothing.
 """

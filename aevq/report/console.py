@@ -1,75 +1,64 @@
-"""The tables at the end of a run and of an evaluation."""
+"""The tables that a run and an evaluation print at their end."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from rich import box
 from rich.console import Console, Group
 from rich.table import Table
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+from aevq.config.checks import validate
+from aevq.metrics.catalogue import Metric, find, number
+from aevq.runs.result import Result
 
-    from aevq.runs.result import Result
+__all__ = ["metrics_table", "print_summary", "short_path"]
 
-__all__ = ["figures_table", "print_summary", "short_path"]
-
-UNITS = {
-    "reconstruction/psnr": "dB",
-    "codebook/perplexity": "codes",
-    "codebook/usage": "of the codes",
-    "likelihood/importance_samples": "samples an image",
-    "train/seconds": "s",
-    "train/images_per_second": "images/s",
-}
-FLOOR = "floor"  # beside the priors: as many train images, what a perfect sampler would reach
+SAMPLES, REAL, PER_DIMENSION = "samples/", "real/", "latent/kl/"
 
 
 def print_summary(result: Result, path: Path) -> None:
-    """Print a run's figures with units, and where everything is."""
+    """Print a run's metrics with their units, and where everything is."""
     costs = _table("", "", "", show_header=False)
     costs.add_row("parameters", f"{result.model['parameters']:,}", "")
-    for name in ("seconds", "images_per_second"):
-        costs.add_row(f"train/{name}", f"{result.train[name]:,.0f}", UNITS[f"train/{name}"])
-    for name, seconds in result.seconds.items():
-        costs.add_row(f"seconds/{name}", f"{seconds:,.1f}", "s")
+    for name in ("train/seconds", "train/images_per_second"):
+        costs.add_row(name, f"{result.train[name.removeprefix('train/')]:,.0f}", _unit(name))
+    for stage, seconds in result.seconds.items():
+        costs.add_row(name := f"seconds/{stage}", f"{seconds:,.1f}", _unit(name))
+    title = f"on {result.data['sizes']['test']:,} test images"
+    extra = validate("extra_metrics", result.extra_metrics, list[Metric])
     console = Console(highlight=False)
     console.print(f"\n[bold]{result.name}", soft_wrap=True)
-    console.print(figures_table(result.metrics, f"on {result.data['sizes']['test']:,} test images"), costs)
-    console.print(
-        f"pictures  {short_path(path / 'images')}\nfigures   {short_path(path / 'result.json')}", soft_wrap=True
-    )
+    console.print(metrics_table(result.metrics, title, extra), costs)
+    places = f"images   {short_path(path / 'images')}\nmetrics  {short_path(path / 'result.json')}"
+    console.print(places, soft_wrap=True)
 
 
-def figures_table(metrics: Mapping[str, float], title: str) -> Group:
-    """Figures by name; those of samples as a matrix, one column a prior."""
-    figures = _table(title, "value", "unit")
+def metrics_table(metrics: Mapping[str, float], title: str, extra: Iterable[Metric] = ()) -> Group:
+    """Return the metrics by name, those of samples as a matrix with one column per prior and one for real images.
+
+    `extra` are catalogue entries of metrics from outside the package.
+    """
+    single = _table(title, "value", "unit")
     for name, value in metrics.items():
-        if not name.startswith(("samples/", "floor/", "latent/kl/")):  # a KL for each dimension is for plots
-            figures.add_row(name, number(value), _unit(name))
-    samples = {tuple(name.split("/")[1:]): value for name, value in metrics.items() if name.startswith("samples/")}
+        if not name.startswith((SAMPLES, REAL, PER_DIMENSION)):  # a KL for each dimension is for plots
+            single.add_row(name, number(value), _unit(name, extra))
+    samples = {tuple(name.split("/", 2)[1:]): value for name, value in metrics.items() if name.startswith(SAMPLES)}
     if not samples:
-        return Group(figures)
-    samples |= {(FLOOR, name.split("/")[1]): value for name, value in metrics.items() if name.startswith("floor/")}
+        return Group(single)
+    samples |= {("real", name.removeprefix(REAL)): value for name, value in metrics.items() if name.startswith(REAL)}
     priors = list(dict.fromkeys(prior for prior, _ in samples))
     matrix = _table("samples", *priors)
-    for figure in dict.fromkeys(figure for _, figure in samples):
-        cells = (samples.get((prior, figure)) for prior in priors)
-        matrix.add_row(figure, *("" if cell is None else number(cell) for cell in cells))
-    return Group(figures, matrix)
-
-
-def number(value: float) -> str:
-    """Four digits."""
-    return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    for metric in dict.fromkeys(metric for _, metric in samples):
+        values = (samples.get((prior, metric)) for prior in priors)
+        matrix.add_row(metric, *("" if value is None else number(value) for value in values))
+    return Group(single, matrix)
 
 
 def short_path(path: Path) -> Path:
-    """Relative to the current directory where it lies below it."""
-    here = path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+    """Return a path relative to the current directory if it is below that."""
+    return path.relative_to(path.cwd()) if path.is_relative_to(path.cwd()) else path
 
 
 def _table(first: str, *others: str, show_header: bool = True) -> Table:
@@ -82,8 +71,5 @@ def _table(first: str, *others: str, show_header: bool = True) -> Table:
     return table
 
 
-def _unit(name: str) -> str:
-    if name.startswith("rate/"):
-        return "bits per image"
-    nats = name.startswith(("loss/", "likelihood/"))
-    return UNITS.get(name, "nats per image" if nats else "")
+def _unit(name: str, extra: Iterable[Metric] = ()) -> str:
+    return metric.unit if (metric := find(name, extra)) else ""

@@ -1,125 +1,135 @@
-"""The report as one HTML file: what stands in each of its parts; what has no content is left out."""
+"""The report as one HTML file that loads nothing; parts without content are left out, and all texts are escaped."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image, UnidentifiedImageError
 
-from aevq.report import charts, images
-from aevq.report import comparison_charts as plots
-from aevq.report.charts import Chart
-from aevq.report.folders import Collection
-from aevq.report.grouping import Group
-from aevq.report.labels import value_text
+from aevq.report.charts import COLOURS, MARKERS, rate_chart, sampling_chart, training_charts
+from aevq.report.comparison import Comparison
+from aevq.report.groups import Group, value_text
 from aevq.report.records import Record
-from aevq.report.tables import Cell, cost_table, headline_table, samples_table
-from aevq.report.words import best_of, summary_text, title_text
 
-__all__ = ["Comparison", "render"]
+__all__ = ["Picture", "load_picture", "render"]
 
-COLOURS, SHAPES = 8, 5
+WIDEST = 1400  # pixels of an image on the page
+PALETTE = 128  # colours of a plot on the page
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """What was found, in groups.
+class Picture:
+    """A plot or a strip of images on the page."""
 
-    Attributes:
-        collection: Finished and unfinished runs.
-        groups: The finished ones by what they differ in.
-        warnings: Why their figures should not have been put together, where they were all the same.
-    """
-
-    collection: Collection
-    groups: Sequence[Group]
-    warnings: Sequence[str]
+    title: str
+    group: int | None  # index of the group; None for originals
+    source: str  # `data:` address
+    width: int  # pixels
+    height: int
+    strip: bool  # whether it holds images pixel by pixel and may be enlarged without smoothing
+    prior: str = ""  # that the images were sampled from
 
 
 def render(comparison: Comparison) -> str:
-    """The page; all that comes from files is escaped."""
+    """Return the page."""
+    loader = PackageLoader("aevq.report", "templates")
     environment = Environment(
-        loader=PackageLoader("aevq.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals |= {"colour": lambda i: f"c{i % COLOURS}", "shape": lambda i: i % SHAPES, "chart_size": charts}
-    environment.filters |= {"sort_key": _sort_key, "value_text": value_text}
-    return environment.get_template("page.html.j2").render(_content(comparison))
-
-
-def _sort_key(cell: Cell) -> str:
-    """What a column is sorted by: the exact mean; nothing where there is none."""
-    return "" if cell.value is None else repr(cell.value.mean)
-
-
-def _content(comparison: Comparison) -> dict[str, Any]:
+    signs = list(MARKERS.values())
+    environment.globals |= {"colour": lambda i: f"c{i % len(COLOURS)}", "sign": lambda i: signs[i % len(signs)]}
+    environment.filters["value_text"] = value_text
     groups = comparison.groups
-    runs = [run for group in groups for run in group.runs]
-    usage = [images.picture_of(group, i, "codebook_usage") for i, group in enumerate(groups)]
-    latent = [images.picture_of(group, i, "latent_space") for i, group in enumerate(groups)]
-    return {
-        "title": title_text(groups),
-        "summary": summary_text(comparison.collection, groups),
-        "written": f"{datetime.now().astimezone():%-d %B %Y, %H:%M}",
-        "warnings": comparison.warnings,
-        "best": best_of(groups),
-        "groups": groups,
-        "headline": headline_table(groups),
-        "sample_figures": samples_table(groups),
-        "cost": cost_table(groups),
-        "reconstructions": images.reconstructions(groups),
-        "samples": images.samples(groups),
-        "latent_maps": [picture for picture in latent if picture],
-        "codebooks": [picture for picture in usage if picture],
-        "scatters": _present([plots.rate_chart(groups), plots.sampling_chart(groups)]),
-        "no_rate": [group.label for group in groups if group.rate is None],
-        "curves": _present(plots.training_charts(groups)),
-        "unfinished": comparison.collection.unfinished,
-        "repeats": [run.path.name for group in groups for run in group.repeats],
-        "commands": comparison.collection.commands,
-        "runs": runs,
-        "versions": _versions(runs),
-        "facts": _facts(runs),
-    }
-
-
-def _present(found: Any) -> list[Chart]:
-    return [chart for chart in found if chart]
-
-
-def _versions(runs: Sequence[Record]) -> dict[str, str]:
-    """Of each package the versions that the runs were made with."""
-    packages = dict.fromkeys(package for run in runs for package in run.result.versions)
-    return {package: _different(run.result.versions.get(package, "unknown") for run in runs) for package in packages}
+    return environment.get_template("page.html.j2").render(
+        comparison=comparison,
+        groups=groups,
+        runs=comparison.runs,
+        written=f"{datetime.now().astimezone():%-d %B %Y, %H:%M}",
+        reconstructions=_reconstructions(groups),
+        sample_pictures=_samples(groups),
+        latent_maps=_plots(groups, "latent_space"),
+        codebooks=_plots(groups, "codebook_usage"),
+        scatters=[chart for chart in (rate_chart(groups), sampling_chart(groups)) if chart],
+        curves=training_charts(groups),
+        no_rate=[group.label for group in groups if group.rate is None],
+        repeats=[run.path.name for group in groups for run in group.repeats],
+        facts=_facts(comparison.runs),
+    )
 
 
 def _facts(runs: Sequence[Record]) -> dict[str, str]:
-    """What the runs were made on and measured by."""
+    """Return what the runs were made on and measured by."""
+
+    def distinct(texts: Iterable[str]) -> str:
+        return ", ".join(dict.fromkeys(filter(None, texts)))
+
+    starts = [git or {} for run in runs for git in (run.result.git, *(each.get("git") for each in run.result.resumes))]
+    versions = dict.fromkeys(package for run in runs for package in run.result.versions)
     facts = {
-        "commit": _different(commit for run in runs for commit in _commits(run)),
-        "device": _different(run.result.device for run in runs),
-        "data (SHA-256)": _different(run.measurement.fingerprint for run in runs),
-        "metrics version": _different(run.measurement.metrics_version or "unknown" for run in runs),
-        "resumed": _different(f"{run.path.name} ({run.result.resumed}x)" for run in runs if run.result.resumed),
-        "samples a prior": _different(f"{run.measurement.samples:,}" for run in runs if run.measurement.samples),
+        "commit": distinct(
+            f"{git.get('commit', 'unknown')}{' with local changes' if git.get('dirty') else ''}" for git in starts
+        ),
+        "device": distinct(run.result.device for run in runs),
+        "data (SHA-256)": distinct(run.measurement.fingerprint for run in runs),
+        "metrics version": distinct(run.measurement.metrics_version or "unknown" for run in runs),
+        "resumed": distinct(f"{run.path.name} ({run.result.resumed}x)" for run in runs if run.result.resumed),
+        "samples per prior": distinct(f"{run.measurement.samples:,}" for run in runs if run.measurement.samples),
+        "versions": " · ".join(f"{p} {distinct(run.result.versions.get(p, '') for run in runs)}" for p in versions),
     }
     return {name: text for name, text in facts.items() if text}
 
 
-def _commits(run: Record) -> list[str]:
-    """Of its first start, and of each time that it was resumed."""
-    states = [run.result.git, *(resume.get("git") for resume in run.result.resumes)]
-    return [
-        f"{(git or {}).get('commit', 'unknown')}{' with local changes' if (git or {}).get('dirty') else ''}"
-        for git in states
-    ]
+def _reconstructions(groups: Sequence[Group]) -> list[Picture]:
+    """Return for each group its reconstructions, below the originals unless these are shown above."""
+    found: list[Picture | None] = []
+    shown = None
+    for index, group in enumerate(groups):
+        originals = _picture(group.runs, "originals", None, "strips/originals")
+        if originals != shown:
+            found.append(shown := originals)
+        found.append(_picture(group.runs, group.label, index, "strips/reconstructions"))
+    return [picture for picture in found if picture]
 
 
-def _different(texts: Any) -> str:
-    return ", ".join(dict.fromkeys(filter(None, texts)))
+def _samples(groups: Sequence[Group]) -> list[Picture]:
+    """Return samples of every group and prior, the best prior of a group first."""
+    found = []
+    for index, group in enumerate(groups):
+        for prior in dict.fromkeys([*group.priors, *(group.runs[0].config.get("prior") or {})]):
+            found.append(_picture(group.runs, group.label, index, f"strips/samples_{prior}", prior))
+    return [picture for picture in found if picture]
+
+
+def _plots(groups: Sequence[Group], name: str) -> list[Picture]:
+    plots = (_picture(group.runs, group.label, index, name) for index, group in enumerate(groups))
+    return [plot for plot in plots if plot]
+
+
+def _picture(runs: Sequence[Record], title: str, group: int | None, name: str, prior: str = "") -> Picture | None:
+    """Return the image of the first seed that has it."""
+    path = next(filter(None, (run.image(name) for run in runs)), None)
+    return load_picture(path, title, group, prior) if path else None
+
+
+def load_picture(path: Path, title: str, group: int | None, prior: str = "") -> Picture | None:
+    """Return a PNG for the page, strips unchanged and plots in a third of the bytes; None if it is not a PNG."""
+    strip = path.parent.name == "strips"
+    try:
+        content = path.read_bytes()
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+            image.load()
+            width, height = image.size
+            if not strip:
+                smaller, file = image.convert("RGB"), io.BytesIO()
+                smaller.thumbnail((WIDEST, WIDEST))
+                smaller.quantize(PALETTE, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+                content = file.getvalue()
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
+        return None
+    return Picture(title, group, f"data:image/png;base64,{b64encode(content).decode()}", width, height, strip, prior)

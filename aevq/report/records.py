@@ -1,185 +1,201 @@
-"""One run as a report sees it: the small files of its folder, read once."""
+"""The runs in folders of sweeps and runs: finished ones with the small files of their folders, and unfinished ones.
+
+The metrics of evaluation.json replace those of result.json with the same names.
+"""
 
 from __future__ import annotations
 
 import csv
-import json
 from collections import defaultdict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
 
-from aevq.config.schema import check_value
+from aevq.config.checks import settings, validate
 from aevq.errors import UserError
-from aevq.runs.folder import read_config
-from aevq.runs.result import SCHEMA_VERSION, Result, read_result
+from aevq.metrics.catalogue import Metric, of_section
+from aevq.runs.folder import RESULT_FILE, SWEEP_FILE, is_run, read_config, read_json
+from aevq.runs.result import Result, read_result
+from aevq.runs.sweep_record import SweepJob, read_sweep
 
-if TYPE_CHECKING:
-    from pathlib import Path
+__all__ = [
+    *("Collection", "EvaluationFile", "Measurement", "Record", "Unfinished"),
+    *("collect", "comparison_rows", "read_curves", "read_evaluation", "read_record"),
+]
 
-__all__ = ["Measurement", "Record", "read_curves", "read_record"]
-
-Curves = dict[str, list[tuple[int, float]]]
+FINISHED = "finished"
+SAMPLED = ("samples/", "real/")  # metrics that depend on the number of samples
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """How a run's figures came about: only figures of equal measurements may share a table.
+    """How the metrics of a run were measured; metrics that were measured differently are not comparable."""
 
-    Attributes:
-        data: Name of the data set.
-        fingerprint: SHA-256 of images and labels of all splits.
-        binarize: How pixels were made binary, `none` for grey ones.
-        metrics_version: Of the protocol; None where the run does not say.
-        samples: Samples a prior; None where the run does not say, or has none.
-        mode_samples: Samples that modes were counted on; None where none were.
-    """
-
-    data: str
-    fingerprint: str
-    binarize: str
-    metrics_version: str | None
-    samples: int | None
-    mode_samples: int | None
+    data: str  # name of the data set
+    fingerprint: str  # SHA-256 of images and labels of all splits
+    binarize: str  # how pixels were made binary; `none` for grey ones
+    metrics_version: str | None  # of the protocol; None if the run does not say
+    samples: int | None  # per prior; None if none were measured
+    mode_samples: int | None  # that modes were counted on; None if none were counted
 
 
 @dataclass(frozen=True)
 class Record:
-    """A run folder.
-
-    Attributes:
-        path: The folder.
-        result: Its result.json.
-        config: Its config.yaml as plain values.
-        figures: Figures by name: those of result.json, under those of evaluation.json, and the costs.
-        measurement: How they came about.
-    """
+    """A finished run."""
 
     path: Path
     result: Result
     config: dict[str, Any]
-    figures: dict[str, float]
+    metrics: dict[str, float]  # with parameters and costs
     measurement: Measurement
+    extra_metrics: list[Metric]  # catalogue entries of its metrics from outside the package
 
-    def picture(self, name: str) -> Path | None:
-        """A PNG of the folder `images`, if the run has it."""
+    def image(self, name: str) -> Path | None:
+        """Return the path of `images/<name>.png`; None if it does not exist or a link leads out of the folder."""
         folder = self.path / "images"
         path = folder / f"{name}.png"
-        inside = path.resolve().is_relative_to(folder.resolve())  # a name, or a link, may point elsewhere
-        return path if inside and path.is_file() else None
+        return path if path.is_file() and path.resolve().is_relative_to(folder.resolve()) else None
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A job or run without metrics."""
+
+    name: str  # of its folder, or its overrides if it has none
+    status: str  # failed, interrupted, running or waiting
+    error: str | None
+    overrides: str
+    log: str | None = None  # relative to the sweep's folder
+
+
+@dataclass
+class Collection:
+    """The runs that were found."""
+
+    finished: list[Record] = field(default_factory=list)
+    unfinished: list[Unfinished] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)  # command lines of the sweeps
+
+
+@settings
+class EvaluationFile:
+    """The content of evaluation.json that later commands read."""
+
+    schema_version: Literal[1]
+    metrics_version: str  # of the protocol
+    weights: str  # SHA-256 of the checkpoint that was measured
+    settings: dict[str, Any]
+    metrics: dict[str, float]
+    seconds: dict[str, float] = field(default_factory=dict)  # wall time of each part, by name
+    extra_metrics: list[Metric] = field(default_factory=list)  # catalogue entries, of metrics from outside the package
+
+
+def collect(folders: Iterable[Path]) -> Collection:
+    """Return all runs in folders of sweeps and runs; a run that is found twice counts once.
+
+    Raises:
+        UserError: If a file of a run is damaged, or there is no run at all.
+    """
+    found, seen = Collection(), set[Path]()
+    for folder in folders:
+        for path, job in [(folder, None)] if is_run(folder) else _jobs(folder, found.commands):
+            if path is None or path.resolve() not in seen:
+                _add(found, path, job)
+            if path is not None:
+                seen.add(path.resolve())
+    if not found.finished and not found.unfinished:
+        raise UserError("compare: there is no run in the folders given")
+    return found
+
+
+def _jobs(folder: Path, commands: list[str]) -> Iterator[tuple[Path | None, SweepJob | None]]:
+    """Yield the run folder and the record of each job of a sweep; of a sweep without a record, every run folder."""
+    if not (folder / SWEEP_FILE).exists():
+        paths = [path.parent for path in folder.glob(f"*/{RESULT_FILE}")]
+        for path in sorted(paths, key=lambda path: (len(path.name.partition("_")[0]), path)):  # `2_ae` before `10_ae`
+            yield path, None
+        return
+    sweep = read_sweep(folder)
+    commands.append(sweep.command)
+    for job in sweep.jobs:
+        yield (folder / job.folder if job.folder else None), job
+
+
+def _add(found: Collection, path: Path | None, job: SweepJob | None) -> None:
+    """Add a run; it is finished only if both its sweep and its own result.json say so."""
+    status, error, overrides, log = FINISHED, None, "", None
+    if job is not None:
+        status, error, overrides, log = job.status, job.error, " ".join(job.overrides), job.log
+    name = path.name if path else overrides
+    if path and is_run(path):
+        result = read_result(path / RESULT_FILE)
+        if status == result.status == FINISHED:
+            found.finished.append(read_record(path))
+            return
+        status = status if status != FINISHED else result.status
+        error, overrides = error or result.error, overrides or result.command
+    found.unfinished.append(Unfinished(name, status, error, overrides, log))
 
 
 def read_record(path: Path) -> Record:
-    """The run in a folder.
+    """Return the finished run in a folder.
 
     Raises:
-        UserError: If one of its files is torn or of another schema version.
+        UserError: If a file of it is damaged or has another schema version.
     """
-    result = read_result(path / "result.json")
-    _check_result(path / "result.json", result)
+    result = read_result(path / RESULT_FILE)
     config = read_config(path / "config.yaml")
-    evaluation = _read_evaluation(path / "evaluation.json", result.weights)
-    asked = _group(config, "evaluation")
-    measured = evaluation["settings"] if evaluation else asked
-    samples, of_modes = measured.get("samples"), {measured.get("mode_samples"), asked.get("mode_samples")}
-    same = samples == asked.get("samples") and len(of_modes - {None}) < 2  # runs older than modes counted none
-    own = _measured_alike(result, evaluation, same)
-    figures = own | (evaluation["metrics"] if evaluation else {})
+    data, asked = ({} if not isinstance(node := config.get(name), dict) else node for name in ("data", "evaluation"))
+    evaluation = read_evaluation(path / "evaluation.json")
+    if evaluation and result.weights not in (None, evaluation.weights):
+        raise UserError(f"{path}: its evaluation is of other weights; run python -m aevq.evaluate run={path} again")
+    metrics = _merged(result, asked, evaluation)
+    mode_counts = [metrics[name] for name in metrics if name.startswith("samples/") and name.endswith("/mode_samples")]
+    sampled = any(name.startswith("samples/") for name in metrics)
     measurement = Measurement(
         data=result.data["name"],
         fingerprint=result.data["fingerprint"]["all"],
-        binarize=str(_group(config, "data").get("binarize", "none")),
-        metrics_version=evaluation["metrics_version"] if evaluation else result.metrics_version,
-        samples=samples if any(name.startswith("samples/") for name in figures) else None,
-        mode_samples=_mode_samples(figures),
+        binarize=str(data.get("binarize", "none")),
+        metrics_version=evaluation.metrics_version if evaluation else result.metrics_version,
+        samples=(evaluation.settings if evaluation else asked).get("samples") if sampled else None,
+        mode_samples=int(max(mode_counts)) if mode_counts else None,
     )
-    return Record(path, result, config, figures | _costs(result), measurement)
+    metrics["parameters"] = float(result.model["parameters"])
+    metrics |= {f"train/{name}": float(value) for name, value in result.train.items()}
+    metrics |= {f"seconds/{stage}": float(value) for stage, value in result.seconds.items()}
+    extra = validate(f"{path}: extra_metrics", result.extra_metrics, list[Metric])
+    return Record(path, result, config, metrics, measurement, extra + (evaluation.extra_metrics if evaluation else []))
 
 
-def _measured_alike(result: Result, evaluation: dict[str, Any] | None, same_samples: bool) -> dict[str, float]:
-    """The figures of result.json that may stand beside those of evaluation.json."""
+def _merged(result: Result, asked: Mapping[str, Any], evaluation: EvaluationFile | None) -> dict[str, float]:
+    """Return the metrics of the evaluation, and those of the run that were measured in the same way."""
     if evaluation is None:
         return dict(result.metrics)
-    if evaluation["metrics_version"] != result.metrics_version:
-        return {}
-    return {
-        name: value for name, value in result.metrics.items() if same_samples or name.split("/")[0] not in _OF_SAMPLES
-    }
+    if evaluation.metrics_version != result.metrics_version:
+        return dict(evaluation.metrics)
+    alike = all(evaluation.settings.get(key) == asked.get(key) for key in ("samples", "mode_samples"))
+    own = {name: value for name, value in result.metrics.items() if alike or not name.startswith(SAMPLED)}
+    return own | evaluation.metrics
 
 
-def _mode_samples(figures: dict[str, float]) -> int | None:
-    """How many samples the modes of any prior were counted on, most of all."""
-    counts = [int(v) for name, v in figures.items() if name.startswith("samples/") and name.endswith("/mode_samples")]
-    return max(counts, default=None)
-
-
-_OF_SAMPLES = ("samples", "floor")
-
-
-def _group(config: dict[str, Any], name: str) -> dict[str, Any]:
-    group = config.get(name)
-    return group if isinstance(group, dict) else {}
-
-
-def _check_result(path: Path, result: Result) -> None:
-    """Check that a finished run says what a report needs.
+def read_evaluation(path: Path) -> EvaluationFile | None:
+    """Return the content of evaluation.json; None if the run was not evaluated.
 
     Raises:
-        UserError: If something is missing or of another type.
+        UserError: If the file is damaged or has another schema version.
     """
-    for field, key, kind in _NEEDED:
-        check_value(f"{path}: {field}.{key}", getattr(result, field).get(key), kind)
+    return read_json(path, EvaluationFile) if path.exists() else None
 
 
-_NEEDED = (
-    ("model", "name", str),
-    ("model", "parameters", int),
-    ("data", "name", str),
-    ("data", "fingerprint", dict[str, str]),
-)
+def read_curves(path: Path) -> dict[str, list[tuple[int, float]]]:
+    """Return the curves of a metrics.csv: by name, `(step, value)` in the order of the steps.
 
-
-def _costs(result: Result) -> dict[str, float]:
-    costs = {"parameters": float(result.model["parameters"])}
-    costs |= {f"train/{name}": float(value) for name, value in result.train.items()}
-    return costs | {f"seconds/{stage}": float(value) for stage, value in result.seconds.items()}
-
-
-def _read_evaluation(path: Path, weights: str | None) -> dict[str, Any] | None:
-    """The content of evaluation.json; None where the run was not evaluated.
-
-    Args:
-        path: The file.
-        weights: SHA-256 of the run's weights, where it says so.
-
-    Raises:
-        UserError: If it is torn, was changed, is of another schema version, or measures other weights.
+    Rows that an interrupted run left incomplete are skipped. Without the file there are no curves.
     """
-    if not path.exists():
-        return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        version = content["schema_version"]
-        content["metrics"], content["metrics_version"], content["settings"]["samples"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a readable evaluation ({type(error).__name__}: {error})") from error
-    if version != SCHEMA_VERSION:
-        raise UserError(f"{path}: expected schema_version {SCHEMA_VERSION}, got {version!r}")
-    check_value(f"{path}: metrics", content["metrics"], dict[str, float])
-    check_value(f"{path}: metrics_version", content["metrics_version"], str | None)
-    check_value(f"{path}: settings.samples", content["settings"]["samples"], int)
-    if weights is not None and content.get("weights", weights) != weights:
-        raise UserError(f"{path}: it measures other weights than the run's; python -m aevq.evaluate measures these")
-    return content
-
-
-def read_curves(path: Path) -> Curves:
-    """Figures while training, from a metrics.csv: by name `(step, value)` in the order of the steps.
-
-    A row that a kill has torn is passed over; without the file there are no curves.
-    """
-    curves: Curves = defaultdict(list)
     if not path.is_file():
         return {}
+    curves: dict[str, list[tuple[int, float]]] = defaultdict(list)
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
         for row in csv.reader(file):
             try:
@@ -188,3 +204,26 @@ def read_curves(path: Path) -> Curves:
             except ValueError:
                 continue
     return {name: sorted(points) for name, points in curves.items()}
+
+
+def comparison_rows(result: Result, priors: Iterable[str]) -> list[dict[str, str | int | float | None]]:
+    """Return a row by column for each prior of a finished run, or one row if there is none; None for missing values.
+
+    The rate is the number of bits that an image's latent takes by the prior of the row: KL(q(z|x) ‖ N(0, I)) for a
+    posterior, the code length for codes.
+    """
+    get, train = result.metrics.get, result.train
+    return [
+        {
+            "model": result.model["name"],
+            "data": result.data["name"],
+            "seed": result.seed,
+            "prior": prior or None,
+            **{metric.name: get(metric.name) for metric in of_section("Reconstruction", headline=True)},
+            "rate_bits": get("rate/kl_bits" if prior == "standard_normal" else f"rate/{prior}_bits"),
+            **{f"samples/{m.short}": get(m.name_for(prior=prior)) for m in of_section("Samples", headline=True)},
+            "parameters": result.model["parameters"],
+            **{name: train.get(name) for name in ("seconds", "images_per_second")},
+        }
+        for prior in list(priors) or [""]
+    ]

@@ -1,38 +1,42 @@
-"""The tables of a comparison: which value stands in which cell, and how it is marked."""
+"""Tables of estimates, and their text as Markdown, as CSV and on a terminal; the HTML report renders the same tables.
+
+The studies in `experiments/` use them as well:
+
+    rows = [Row(("AE",), cells([0.005, 0.006])), Row(("VAE",), cells([0.009, None]))]   # Estimates instead of numbers
+    markdown(make_table(("model",), columns, rows))
+
+In Markdown the best value of a column is bold, and a value within the spread of the best is italic.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import csv
+import html
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
-from aevq.report.catalogue import BEST_RATE, BEST_SAMPLES, COSTS, HEADLINE, SAMPLES, Metric, cost_metric
-from aevq.report.statistics import Estimate, Mark, estimate, marks
+from rich import box
+from rich import table as rich_table
+from rich.text import Text
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from aevq.config.terminal import harmless
+from aevq.metrics.catalogue import Metric
+from aevq.report.statistics import Estimate, Mark, marks
 
-    from aevq.report.grouping import Group
-
-__all__ = ["Cell", "Row", "Table", "cost_table", "headline_table", "samples_table"]
-
-FLOOR = "real images"
+__all__ = [
+    *("Cell", "Row", "Table", "cells", "make_table"),
+    *("csv_text", "head_text", "markdown", "markdown_grid", "plain", "terminal_table"),
+]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One value.
+    """One value."""
 
-    Attributes:
-        value: None where the group has no such figure.
-        mark: Whether it is its column's best, or cannot be told from it.
-        note: What it is of, say the prior.
-        few: Whether it is of fewer runs than its group has.
-    """
-
-    value: Estimate | None
+    value: Estimate | None  # None if the row has no such metric
+    note: str = ""  # shown after the value, for example the prior or the number of runs
     mark: Mark = ""
-    note: str = ""
-    few: bool = False
 
     def __str__(self) -> str:
         return "–" if self.value is None else str(self.value)
@@ -40,95 +44,94 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A group, or a group and a prior.
+    """One row."""
 
-    Attributes:
-        label: Of the group; of a row that belongs to none, what it is.
-        group: Index of the group, which its colour follows; None for a reference.
-        prior: Name of the prior, where the table has one row for each.
-        cells: As many as the table has columns.
-    """
-
-    label: str
-    group: int | None
-    prior: str
+    labels: tuple[str, ...]  # its name, as many parts as the table has heads: `("VAE", "standard_normal")`
     cells: tuple[Cell, ...]
+    group: int | None = None  # index of the group of runs, which chooses the colour
 
 
 @dataclass(frozen=True)
 class Table:
-    """Columns that no group has a value in are left out."""
+    """A table whose values are marked."""
 
+    heads: tuple[str, ...]  # of the label columns
     columns: tuple[Metric, ...]
     rows: tuple[Row, ...]
+    references: tuple[Row, ...] = ()  # rows below that are not compared, for example real data
 
     def __bool__(self) -> bool:
         return bool(self.columns and self.rows)
 
 
-def headline_table(groups: Sequence[Group]) -> Table:
-    """The figures that a comparison is about, one row a group."""
-    return _table(HEADLINE, groups)
+def cells(values: Iterable[Estimate | None]) -> tuple[Cell, ...]:
+    """Return a cell without a note for each value."""
+    return tuple(Cell(value) for value in values)
 
 
-def cost_table(groups: Sequence[Group]) -> Table:
-    """Parameters, speed and the seconds of each stage, one row a group."""
-    stages = dict.fromkeys(name for group in groups for name in group.figures if name.startswith("seconds/"))
-    return _table((*COSTS, *(cost_metric(name.removeprefix("seconds/")) for name in stages)), groups)
-
-
-def _table(metrics: Sequence[Metric], groups: Sequence[Group]) -> Table:
-    rows = [
-        Row(group.label, i, "", tuple(_cell(group, metric) for metric in metrics)) for i, group in enumerate(groups)
-    ]
-    return _marked(metrics, rows, [])
-
-
-def samples_table(groups: Sequence[Group]) -> Table:
-    """Figures of samples, one row for each group and prior; below, real images in their place: what can be reached."""
-    rows = [
-        Row(group.label, i, prior, tuple(_at(group, f"samples/{prior}/{metric.name}") for metric in SAMPLES))
-        for i, group in enumerate(groups)
-        for prior in group.priors
-    ]
-    return _marked(SAMPLES, rows, _floor(groups) if rows else [])
-
-
-def _floor(groups: Sequence[Group]) -> list[Row]:
-    cells = []
-    for metric in SAMPLES:
-        name = f"floor/{metric.name}"
-        cells.append(Cell(estimate([run.figures[name] for g in groups for run in g.runs if name in run.figures])))
-    return [Row(FLOOR, None, "", tuple(cells))] if any(cell.value for cell in cells) else []
-
-
-def _cell(group: Group, metric: Metric) -> Cell:
-    if metric is BEST_SAMPLES:
-        prior = next(iter(group.priors), None)
-        return _at(group, f"samples/{prior}/fd", prior or "")
-    if metric is BEST_RATE:
-        return (
-            _at(group, group.rate, group.rate.removeprefix("rate/").removesuffix("_bits")) if group.rate else Cell(None)
-        )
-    return _at(group, metric.name)
-
-
-def _at(group: Group, name: str, note: str = "") -> Cell:
-    value = group.figures.get(name)
-    return Cell(value, "", note if value else "", value is not None and value.n < len(group.runs))
-
-
-def _marked(metrics: Sequence[Metric], rows: Sequence[Row], references: Sequence[Row]) -> Table:
-    """Leave out empty columns, and mark the values of the others; references are not in the running."""
-    kept = [i for i in range(len(metrics)) if any(row.cells[i].value for row in rows)]
-    columns = {i: marks([row.cells[i].value for row in rows], metrics[i].goal) for i in kept}
+def make_table(
+    heads: Sequence[str], columns: Sequence[Metric], rows: Sequence[Row], references: Sequence[Row] = ()
+) -> Table:
+    """Return a table with its values marked and without the columns that no row has a value in."""
+    kept = [i for i in range(len(columns)) if any(row.cells[i].value for row in rows)]
+    column_marks = {i: marks([row.cells[i].value for row in rows], columns[i].goal) for i in kept}
     marked = [
-        Row(row.label, row.group, row.prior, tuple(_with_mark(row.cells[i], columns[i][place]) for i in kept))
+        replace(row, cells=tuple(replace(row.cells[i], mark=column_marks[i][place]) for i in kept))
         for place, row in enumerate(rows)
     ]
-    below = [Row(row.label, row.group, row.prior, tuple(row.cells[i] for i in kept)) for row in references]
-    return Table(tuple(metrics[i] for i in kept), (*marked, *below))
+    below = [replace(row, cells=tuple(row.cells[i] for i in kept)) for row in references]
+    return Table(tuple(heads), tuple(columns[i] for i in kept), tuple(marked), tuple(below))
 
 
-def _with_mark(cell: Cell, mark: Mark) -> Cell:
-    return Cell(cell.value, mark, cell.note, cell.few)
+def head_text(column: Metric) -> str:
+    """Return title, unit and better direction: `PSNR, dB ↑`."""
+    return f"{column.label} {column.arrow}".rstrip()
+
+
+def markdown(table: Table) -> str:
+    """Return a table as Markdown."""
+    stars = {"best": "**", "within": "*", "": ""}
+
+    def text(cell: Cell) -> str:
+        star, note = stars[cell.mark], f" ({plain(cell.note)})" if cell.note else ""
+        return f"{star}{cell}{star}{note}"
+
+    lines = [[*map(plain, row.labels), *map(text, row.cells)] for row in (*table.rows, *table.references)]
+    return markdown_grid([*table.heads, *map(head_text, table.columns)], lines)
+
+
+def markdown_grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table of texts, which are not escaped."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows))
+
+
+def plain(text: str) -> str:
+    """Escape a name from outside, so that it opens no column, line or tag in Markdown."""
+    return html.escape(" ".join(text.split()), quote=False).replace("|", "\\|")
+
+
+def terminal_table(table: Table, titles: Sequence[str]) -> rich_table.Table:
+    """Return the columns with these titles for a terminal."""
+    shown = [i for i, column in enumerate(table.columns) if column.title in titles]
+    found = rich_table.Table(*table.heads, box=box.SIMPLE_HEAD)
+    for i in shown:
+        found.add_column(f"{table.columns[i].title} {table.columns[i].arrow}".rstrip(), justify="right")
+    styles = {"best": "bold", "within": "italic", "": ""}
+    for row in table.rows:
+        values = [Text(f"{c} {harmless(c.note)}".rstrip(), styles[c.mark]) for c in (row.cells[i] for i in shown)]
+        found.add_row(*(Text(harmless(label), overflow="fold") for label in row.labels), *values)
+    return found
+
+
+def csv_text(estimates: Iterable[tuple[str, str, Estimate]]) -> str:
+    """Return `group,metric,mean,std,n` for each group, metric name and estimate; std is empty for a single run.
+
+    A quote precedes a name that a spreadsheet would evaluate.
+    """
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["group", "metric", "mean", "std", "n"])
+    for group, name, value in estimates:
+        names = (f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text for text in (group, name))
+        writer.writerow([*names, repr(value.mean), "" if value.std is None else repr(value.std), value.n])
+    return file.getvalue()

@@ -1,158 +1,119 @@
-"""The W&B workspace of a project of runs, as code: which figures and pictures stand side by side.
+"""The W&B workspace of a project, as code: which metrics and images stand side by side.
 
-Curves are drawn over `trainer/global_step`. Runs stand in groups, sweep by sweep and setting by setting, so that a
-point or a curve is the mean over the seeds of a setting.
+Metrics, titles, units and sections come from the catalogue, priors from the group `prior` of the configuration. Curves
+are drawn over `trainer/global_step`. Runs are grouped by sweep and by setting, so that a point or a curve is the mean
+over the seeds of a setting.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from pkgutil import resolve_name
+from typing import Any
 
+import pytorch_lightning as pl
 import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
 from wandb_workspaces import expr
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from aevq.latents import CodeSpec, VectorSpec
+from aevq.metrics.catalogue import SECTIONS, Metric, Section, entry, find, of_section
+from aevq.priors.available import priors_for
 
 __all__ = ["specification", "workspace"]
 
+Priors = dict[str, list[str]]  # names of priors, by the first word of the metrics that are measured of them
+
 STEP = "trainer/global_step"
-CODE_PRIORS = ("uniform", "marginals", "pixelcnn")
-PRIORS = ("standard_normal", "fitted_normal", "mixture", *CODE_PRIORS)
-RUN_PRIORS = ("standard_normal", "mixture", "pixelcnn")  # those that the three models bring along
-OTHER_PICTURES = ("interpolations", "latent_space", "codebook_usage", "code_maps")
+OPEN = ("Reconstruction", "Samples", "Images")
+# Charts of one metric against another: x and y, by section.
+PAIRS: dict[Section, tuple[tuple[str, str], ...]] = {
+    "Samples": (("reconstruction/fd", "samples/<prior>/fd"), ("samples/<prior>/precision", "samples/<prior>/recall")),
+    "Likelihood and rate": (("rate/kl_bits", "reconstruction/mse"), ("rate/<prior>_bits", "reconstruction/mse")),
+    "Cost": (("cost/seconds", "reconstruction/mse"),),
+}
+OVER_TIME = ("val/reconstructions", "val/samples_standard_normal")
+OTHER_IMAGES = ("interpolations", "latent_space", "codebook_usage", "code_maps")
 
 
 def workspace(entity: str, project: str, name: str) -> ws.Workspace:
-    """The workspace.
-
-    Args:
-        entity: User or team that the project is of; empty where that is not known.
-        project: W&B project.
-        name: What the workspace is called.
-    """
-    sections = [
-        _section("Reconstruction", _reconstruction(), is_open=True),
-        _section("Sampling", _sampling(), is_open=True),
-        _section("Codebook", _codebook()),
-        _section("Likelihood and rate", _likelihood()),
-        _section("Training", _training()),
-        _section("Cost", _cost()),
-        _section("Pictures", _pictures(), is_open=True),
-        _section("Comparison", [wr.WeavePanelSummaryTable(table_name="comparison"), wr.RunComparer(diff_only="split")]),
-    ]
+    """Return the workspace of a W&B project; `entity` is the user or team that owns it, empty if it is not known."""
+    priors = _priors()
+    panels: dict[str, list[Any]] = {
+        section: [*_curves(section, priors), *_bars(section, priors), *_points(section, priors)] for section in SECTIONS
+    }
+    panels["Images"] = _images(priors["samples"])
+    panels["Comparison"] = [wr.WeavePanelSummaryTable(table_name="comparison"), wr.RunComparer(diff_only="split")]
+    for title, found in panels.items():
+        for i, panel in enumerate(found):  # the same ids each time
+            panel._id = hashlib.sha256(f"{title}/{i}".encode()).hexdigest()[:12]
     return ws.Workspace(
         entity=entity,
         project=project,
         name=name,
-        sections=sections,
+        sections=[ws.Section(name=title, panels=p, is_open=title in OPEN) for title, p in panels.items() if p],
         settings=ws.WorkspaceSettings(x_axis=STEP, max_runs=20),
         runset_settings=ws.RunsetSettings(groupby=[expr.Metric("Group"), expr.Config("setting")]),
     )
 
 
 def specification(board: ws.Workspace) -> str:
-    """A workspace as JSON text: the same one gives the same text."""
+    """Return a workspace as JSON text; equal workspaces give equal texts."""
     view = board._to_model().model_dump(mode="json", by_alias=True, exclude_none=True)
     return json.dumps(view, indent=2, ensure_ascii=False) + "\n"
 
 
-def _section(name: str, panels: list[Any], *, is_open: bool = False) -> ws.Section:
-    """A section, whose panels get ids that are the same each time."""
-    for number, panel in enumerate(panels):
-        panel._id = hashlib.sha256(f"{name}/{number}".encode()).hexdigest()[:12]
-    return ws.Section(name=name, panels=panels, is_open=is_open)
+def _priors() -> Priors:
+    vectors, codes = priors_for(VectorSpec(1)), priors_for(CodeSpec(2, 1, 1))
+    classes = {name: resolve_name(node["_target_"]) for name, node in (vectors | codes).items()}
+    trained = [name for name, found in classes.items() if issubclass(found, pl.LightningModule)]
+    return {"samples": list(classes), "rate": list(codes), "likelihood": list(codes), "prior": trained}
 
 
-def _reconstruction() -> list[Any]:
-    figures = ("mse", "fd", "sharpness", "ssim", "psnr")
-    return [_curves("MSE while training", "val/mse"), *(_bars(f"{f}, test", [f"reconstruction/{f}"]) for f in figures)]
+def _filled(metric: Metric, priors: Priors) -> list[Metric]:
+    """Return a metric for each prior that it is measured of."""
+    names = priors[metric.name.partition("/")[0]] if metric.words else [""]
+    return [found for prior in names if (found := metric.match(metric.name_for(prior=prior)))]
 
 
-def _sampling() -> list[Any]:
-    lower, higher = ("fd", "kd"), ("precision", "recall", "density", "coverage")
+def _curves(section: Section, priors: Priors) -> list[wr.LinePlot]:
+    metrics = [metric for metric in of_section(section, curve=True) if set(metric.words) <= {"prior"}]
+    filled = [each for metric in metrics for each in _filled(metric, priors)]
+    return [wr.LinePlot(title=each.label, x=STEP, y=[each.name], groupby_rangefunc="minmax") for each in filled]
+
+
+def _bars(section: Section, priors: Priors) -> list[wr.BarPlot]:
+    """Return a panel for each metric; those with the same unit and direction share one."""
+    together: dict[object, list[Metric]] = {}
+    for metric in of_section(section, curve=False, headline=True):
+        together.setdefault((metric.unit, metric.goal) if metric.unit else metric.name, []).append(metric)
+    bars = []
+    for metrics in together.values():
+        titles = ", ".join(dict.fromkeys(metric.title.replace("<prior>", "each prior") for metric in metrics))
+        unit = f", {metrics[0].unit}" if metrics[0].unit else ""
+        names = [each.name for metric in metrics for each in _filled(metric, priors)]
+        real = [f"real/{metric.short}" for metric in metrics if metric.name.startswith("samples/")]
+        title = f"{titles}{unit} {metrics[0].arrow}".rstrip()
+        bars.append(wr.BarPlot(title=title, metrics=[*names, *filter(find, real)]))
+    return bars
+
+
+def _points(section: Section, priors: Priors) -> list[wr.ScatterPlot]:
+    plots = []
+    for pair in PAIRS.get(section, ()):
+        xs, ys = (_filled(entry(name), priors) for name in pair)
+        for i in range(max(len(xs), len(ys))):
+            x, y = xs[i % len(xs)], ys[i % len(ys)]  # one of the two may be the same for all priors
+            prior = f", {y.name.split('/')[1]}" if y.name.startswith("samples/") else ""
+            plots.append(wr.ScatterPlot(title=f"{y.title} against {x.title}{prior}", x=x.name, y=y.name))
+    return plots
+
+
+def _images(priors: list[str]) -> list[wr.MediaBrowser]:
+    names = ("reconstructions", *(f"samples_{prior}" for prior in priors), *OTHER_IMAGES)
+    final = [f"final/{name}" for name in names]
     return [
-        *(_bars(f"{f}: lower is better", [*_of_each_prior(f), f"floor/{f}"]) for f in lower),
-        *(_bars(f"{f}: higher is better", _of_each_prior(f)) for f in higher),
-        *(_points(f"Reconstruction against {p}", "reconstruction/fd", f"samples/{p}/fd") for p in RUN_PRIORS),
-        *(
-            _points(f"Recall against precision, {p}", f"samples/{p}/precision", f"samples/{p}/recall")
-            for p in RUN_PRIORS
-        ),
+        *(wr.MediaBrowser(title=key, media_keys=[key], grid_x_axis="step", grid_y_axis="run") for key in OVER_TIME),
+        *(wr.MediaBrowser(title=key, media_keys=[key], gallery_axis="run", num_columns=3) for key in final),
     ]
-
-
-def _codebook() -> list[Any]:
-    return [
-        _curves("Perplexity while training", "val/codebook_perplexity"),
-        _curves("Usage while training", "val/codebook_usage"),
-        _bars("Perplexity, test", ["codebook/perplexity"]),
-        _bars("Usage, test", ["codebook/usage"]),
-    ]
-
-
-def _likelihood() -> list[Any]:
-    code_lengths = [f"rate/{prior}_bits" for prior in CODE_PRIORS]
-    bounds = [f"likelihood/{prior}_nll_bound" for prior in CODE_PRIORS]
-    return [
-        _points("Distortion against rate, VAE", "rate/kl_bits", "reconstruction/mse"),
-        _points("Distortion against rate, VQ-VAE", "rate/pixelcnn_bits", "reconstruction/mse"),
-        _bars("Rate, bits per image", ["rate/kl_bits", "rate/grid_bits", *code_lengths]),
-        _bars("Bounds of −log p(x), nats, binary images", ["likelihood/nll", *bounds]),
-        _bars("ELBO, nats, binary images", ["likelihood/elbo"]),
-        _bars("Active units", ["latent/active_units"]),
-        _curves("PixelCNN, bits per grid", "prior/pixelcnn/val_bits"),
-    ]
-
-
-def _training() -> list[Any]:
-    return [
-        _curves("Objective, nats", "train/objective"),
-        _curves("Objective, validation, nats", "val/objective"),
-        _curves("Distortion, nats", "train/distortion"),
-        _curves("KL, nats", "train/kl"),
-        _curves("Commitment, nats", "train/commitment"),
-        _curves("PixelCNN, nats per grid", "prior/pixelcnn/train_nats"),
-    ]
-
-
-def _cost() -> list[Any]:
-    return [
-        _curves("Images per second", "train/images_per_second"),
-        _bars("Images per second, mean", ["cost/images_per_second"]),
-        _bars("Seconds of training", ["cost/seconds"]),
-        _bars("Parameters", ["cost/parameters"]),
-        _points("MSE against seconds", "cost/seconds", "reconstruction/mse"),
-    ]
-
-
-def _pictures() -> list[Any]:
-    over_time = ("val/reconstructions", "val/samples_standard_normal")
-    final = ("reconstructions", *(f"samples_{prior}" for prior in PRIORS), *OTHER_PICTURES)
-    return [
-        *(wr.MediaBrowser(title=key, media_keys=[key], grid_x_axis="step", grid_y_axis="run") for key in over_time),
-        *(_gallery(f"final/{name}") for name in final),
-    ]
-
-
-def _gallery(key: str) -> wr.MediaBrowser:
-    return wr.MediaBrowser(title=key, media_keys=[key], gallery_axis="run", num_columns=3)
-
-
-def _of_each_prior(figure: str) -> list[str]:
-    return [f"samples/{prior}/{figure}" for prior in PRIORS]
-
-
-def _curves(title: str, name: str) -> wr.LinePlot:
-    return wr.LinePlot(title=title, x=STEP, y=[name], groupby_rangefunc="minmax")
-
-
-def _bars(title: str, names: Iterable[str]) -> wr.BarPlot:
-    return wr.BarPlot(title=title, metrics=list(names))
-
-
-def _points(title: str, x: str, y: str) -> wr.ScatterPlot:
-    return wr.ScatterPlot(title=title, x=x, y=y)

@@ -10,9 +10,10 @@ does not import torch.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from filelock import FileLock, Timeout
@@ -21,14 +22,6 @@ from pydantic import TypeAdapter, ValidationError
 from aevq.config.checks import argument_error
 from aevq.errors import UserError, did_you_mean
 from aevq.files import atomic_write
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-__all__ = [
-    *("claimed", "create_folder", "find_folder", "find_run", "find_sweep", "is_run", "is_sweep", "make_folder"),
-    *("CONFIG_FILE", "LATEST_SWEEP", "RESULT_FILE", "SWEEP_FILE", "read_config", "read_json", "write_json"),
-]
 
 CONFIG_FILE, RESULT_FILE, SWEEP_FILE = "config.yaml", "result.json", "sweep.json"
 LATEST, LATEST_SWEEP = "latest", "latest_sweep"
@@ -48,37 +41,31 @@ def is_sweep(path: Path) -> bool:
 
 
 def find_run(name: str, runs: Path, key: str = "run") -> Path:
-    """Return the folder of a run.
-
-    Args:
-        name: `latest`, the name of a folder in `runs`, or a path.
-        runs: Where runs are kept.
-        key: The option that named the run, for error messages.
+    """Return the folder of a run: `latest`, the name of a folder in `runs`, or a path.
 
     Raises:
-        UserError: If there is no such run.
+        UserError: If there is no such run; it starts with `key`, the option that named it.
     """
-    return _find(name, [runs], is_run, runs / LATEST, f"{key}: no run")
+    return _find(name, [runs], f"{key}: no run", is_run, runs / LATEST)
 
 
 def find_sweep(name: str, runs: Path, key: str = "sweep") -> Path:
     """Return the folder of a sweep: `latest`, the name of a folder in `<runs>/sweep`, or a path; else as `find_run`."""
-    return _find(name, [runs / "sweep"], is_sweep, runs / LATEST_SWEEP, f"{key}: no sweep")
+    return _find(name, [runs / "sweep"], f"{key}: no sweep", is_sweep, runs / LATEST_SWEEP)
 
 
 def find_folder(name: str, runs: Path, key: str = "compare") -> Path:
     """Return the folder of a run or a sweep, where `latest` is the latest sweep; else as `find_run`."""
     if name == LATEST:
         return find_sweep(name, runs, key)
-    places = [runs, runs / "sweep"]
-    return _find(
-        name, places, lambda path: is_run(path) or is_sweep(path), runs / LATEST_SWEEP, f"{key}: no run or sweep"
-    )
+    return _find(name, [runs, runs / "sweep"], f"{key}: no run or sweep", lambda path: is_run(path) or is_sweep(path))
 
 
-def _find(name: str, places: Sequence[Path], matches: Callable[[Path], bool], latest: Path, missing: str) -> Path:
+def _find(
+    name: str, places: list[Path], missing: str, matches: Callable[[Path], bool], latest: Path | None = None
+) -> Path:
     candidates = [Path(name), *(place / name for place in places)]
-    for path in [latest, *candidates] if name == LATEST else candidates:
+    for path in [latest, *candidates] if latest and name == LATEST else candidates:
         if matches(path):
             return path.resolve()
     known = [path for place in places for path in place.glob("*") if not path.is_symlink() and matches(path)]
@@ -89,11 +76,7 @@ def _find(name: str, places: Sequence[Path], matches: Callable[[Path], bool], la
 
 
 def create_folder(parent: Path, name: str) -> Path:
-    """Create a new run folder; a number is appended to `name` if it is taken.
-
-    Raises:
-        UserError: If the folder cannot be created.
-    """
+    """Create a new run folder; a number is appended to `name` if it is taken."""
     for attempt in range(1, 1000):
         with suppress(FileExistsError):
             return make_folder(parent / (name if attempt == 1 else f"{name}-{attempt}"), exist_ok=False)
@@ -101,12 +84,7 @@ def create_folder(parent: Path, name: str) -> Path:
 
 
 def make_folder(path: Path, exist_ok: bool = True) -> Path:
-    """Create a run folder and its subfolders.
-
-    Raises:
-        FileExistsError: If it exists and `exist_ok` is false.
-        UserError: If it cannot be created.
-    """
+    """Create a run folder and its subfolders; a `FileExistsError` if it exists and `exist_ok` is false."""
     try:
         path.mkdir(parents=True, exist_ok=exist_ok)
         for folder in ("checkpoints", "priors", "images"):
@@ -155,11 +133,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def read_json(path: Path, kind: type[T]) -> T:
-    """Return the content of a JSON file.
-
-    Args:
-        path: The file.
-        kind: A pydantic dataclass, or another type that pydantic can check.
+    """Return the content of a JSON file as a `kind`, a pydantic dataclass or another type that pydantic can check.
 
     Raises:
         UserError: If the file is missing, torn, or does not fit `kind`; the message is one line.
@@ -174,9 +148,5 @@ def read_json(path: Path, kind: type[T]) -> T:
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Write `values` to `path`, all or nothing.
-
-    Raises:
-        ValueError: If a number is NaN or infinite.
-    """
+    """Write `values` to `path`, all or nothing; a `ValueError` if a number is NaN or infinite."""
     atomic_write(path, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

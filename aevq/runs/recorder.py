@@ -9,8 +9,9 @@ import logging
 import sys
 import time
 import traceback
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from typing_extensions import override
@@ -22,28 +23,14 @@ from aevq.runs.folder import RESULT_FILE
 from aevq.runs.result import Result, write_result
 from aevq.runs.status import report_status
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-__all__ = ["Recorder"]
-
 log = logging.getLogger("aevq")
 
 
 class Recorder:
-    """Keeps `result.json` of one run up to date.
-
-    Args:
-        path: The run folder.
-        result: What is known at the start.
-        active: Whether this process writes; of each run one process does.
-    """
+    """Keeps `result.json` of the run in folder `path` up to date, if it is `active`: of each run one process is."""
 
     def __init__(self, path: Path, result: Result, active: bool) -> None:
-        self.path = path
-        self.result = result
-        self.active = active
+        self.path, self.result, self.active = path, result, active
 
     def save(self) -> None:
         """Write `result.json`."""
@@ -59,7 +46,9 @@ class Recorder:
             try:
                 yield
             except BaseException as error:
-                interrupted = _is_interrupt(error)
+                cause = error.__context__ if isinstance(error, SystemExit) else None  # Lightning makes it of Ctrl-C
+                stopped = isinstance(error, KeyboardInterrupt | SIGTERMException)
+                interrupted = stopped or isinstance(cause, KeyboardInterrupt)
                 self._record(error, interrupted)
                 if interrupted and not isinstance(error, Stopped):
                     raise KeyboardInterrupt from error
@@ -96,10 +85,10 @@ class Recorder:
 
     @contextmanager
     def _logging(self) -> Iterator[None]:
-        """Write everything that is logged to train.log, the other ranks to a file each."""
+        """Write the log to train.log, of the other ranks to a file each."""
         name = "train.log" if self.active else f"train.rank{rank()}.log"
         file = _LogFile(self.path / name, encoding="utf-8")
-        file.setFormatter(_Redacting("%(asctime)s %(levelname)-7s %(name)s  %(message)s"))
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s  %(message)s"))
         root = logging.getLogger()
         root.addHandler(file)
         try:
@@ -109,15 +98,12 @@ class Recorder:
             file.close()
 
 
-def _is_interrupt(error: BaseException) -> bool:
-    """Return whether Ctrl-C or SIGTERM caused an error; Lightning turns Ctrl-C into a SystemExit."""
-    if isinstance(error, KeyboardInterrupt | SIGTERMException):
-        return True
-    return isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt)
-
-
 class _LogFile(logging.FileHandler):
-    """A log file that ignores a full disk, instead of printing a traceback for each record."""
+    """A log file without known secrets. It ignores a full disk, instead of printing a traceback for each record."""
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
 
     @override
     def handleError(self, record: logging.LogRecord) -> None:
@@ -128,11 +114,3 @@ class _LogFile(logging.FileHandler):
     def close(self) -> None:
         with suppress(OSError):
             super().close()
-
-
-class _Redacting(logging.Formatter):
-    """Removes known secrets from log records."""
-
-    @override
-    def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))

@@ -1,4 +1,4 @@
-"""result.json: what was trained, on what, how far the run came, and its metrics.
+"""result.json: what was trained, on what, how far the run came, its metrics, and with which code and machine.
 
 `status` is `running` until the end, then `finished`, `failed` (with the error) or `interrupted`. Only the metrics of a
 finished run count.
@@ -6,9 +6,14 @@ finished run count.
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
+from contextlib import suppress
 from dataclasses import asdict, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final, Literal, NotRequired
+from typing import TYPE_CHECKING, Any, Final, Literal, NotRequired
 
 from pydantic.dataclasses import dataclass
 from typing_extensions import TypedDict
@@ -16,9 +21,12 @@ from typing_extensions import TypedDict
 from aevq.config.checks import STRICT
 from aevq.runs.folder import read_json, write_json
 
-__all__ = ["SCHEMA_VERSION", "DataSummary", "ModelSummary", "Result", "read_result", "write_result"]
+if TYPE_CHECKING:
+    import torch
 
 SCHEMA_VERSION: Final = 1
+CODE = ("aevq", "conf", "hydra_plugins", "pyproject.toml")
+PACKAGES = ("aevq", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy", "scikit-learn")
 
 
 class ModelSummary(TypedDict):
@@ -43,14 +51,8 @@ class Result:
     """The content of `result.json`.
 
     Attributes:
-        schema_version: Version of this layout.
-        name: Name of the run, which is the name of its folder.
-        status: running, finished, failed or interrupted.
-        model: What was trained.
-        data: What it was trained on.
-        seed: The run's seed.
-        command: The command line.
-        started: When the run started, ISO 8601 with time zone.
+        name: Name of the run and of its folder.
+        started: ISO 8601 with time zone.
         error: Why it failed or was interrupted.
         resumed: How often it was resumed.
         resumes: For each resume: when, by which command, and from which commit and versions.
@@ -60,7 +62,7 @@ class Result:
         train: Seconds, steps, epochs and images per second of the model's training.
         seconds: Wall time of each stage, by name.
         objective: Name and value of the metric that a sweep minimises.
-        metrics: All metrics by name.
+        extra_metrics: Catalogue entries (`aevq.metrics.catalogue.Metric`) of metrics from outside the package.
         metrics_version: Version of the measuring protocol; metrics of two versions are not comparable.
         weights: SHA-256 of the checkpoint that was measured.
     """
@@ -83,6 +85,7 @@ class Result:
     seconds: dict[str, float] = field(default_factory=dict)
     objective: dict[str, str | float] | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    extra_metrics: list[dict[str, Any]] = field(default_factory=list)
     metrics_version: str | None = None
     weights: str | None = None
 
@@ -98,9 +101,50 @@ def write_result(result: Result, path: Path) -> None:
 
 
 def read_result(path: Path) -> Result:
-    """Return the result in a file.
-
-    Raises:
-        UserError: If the file is missing, torn, or not a result of this schema version.
-    """
+    """Return the result in a file; a UserError if it is missing, torn, or not one of this schema version."""
     return read_json(path, Result)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that a result depends on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
+def git_state(root: Path | None = None) -> dict[str, str | bool] | None:
+    """Return the `commit` and whether the working tree is `dirty`, of this package's checkout; None outside of one."""
+    root = root or Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        changed = _git(root, "status", "--porcelain", "--untracked-files=no")
+        # Of untracked files only those count that could be imported or composed, not runs and data.
+        new = _git(root, "ls-files", "--others", "--exclude-standard", "--", *CODE)
+        return {"commit": commit, "dirty": bool(changed or new)}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+
+
+def device_name(device: torch.device) -> str:
+    """Return a device in words: the model of a GPU, or the processor with its number of threads."""
+    import torch  # takes seconds, and the launcher of a sweep does not need it
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type} ({platform.processor() or platform.machine()}, {torch.get_num_threads()} threads)"
+
+
+def command_line() -> str:
+    """Return the command as it was typed, as far as Python knows it."""
+    module = getattr(sys.modules["__main__"], "__spec__", None)
+    start = f"python -m {module.name}" if module else Path(sys.argv[0]).name
+    return " ".join([start, *sys.argv[1:]])

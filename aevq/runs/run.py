@@ -1,38 +1,28 @@
 """A run that is read from its folder: everything after training knows a run only by its folder.
 
-import aevq
-run = aevq.load("latest")
-run.sample(64, prior="mixture", seed=0)      # (64, 1, 28, 28) in [0, 1]
+aevq.load("latest").sample(64, prior="mixture", seed=0)      # (64, 1, 28, 28) in [0, 1]
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
 
 from aevq.config.instantiate import instantiate
-from aevq.data import MNISTDataModule
+from aevq.data import ImageDataModule
 from aevq.errors import UserError, did_you_mean
 from aevq.metrics.generate import encode_all, generate, interpolate, reconstruct_all
 from aevq.models import LatentModel
-from aevq.priors import load_prior
+from aevq.priors import Prior, load_prior
 from aevq.runs.folder import CONFIG_FILE, RESULT_FILE, claimed, find_run, is_run, read_config
 from aevq.runs.result import Result, read_result
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from contextlib import AbstractContextManager
-
-    from torch import Tensor
-
-    from aevq.priors import Prior
-
-__all__ = ["Run", "load"]
 
 
 class Run:
@@ -44,7 +34,6 @@ class Run:
             parts of aevq.
 
     Attributes:
-        path: The folder.
         checkpoints: Folder of `best.ckpt` and `last.ckpt`.
         priors: Folder of the fitted priors, `<name>.safetensors`.
         images: Folder of the plots and sample images.
@@ -59,11 +48,7 @@ class Run:
 
     @property
     def config(self) -> DictConfig:
-        """The run's own configuration, resolved.
-
-        Raises:
-            UserError: If the file is missing, torn, or not a mapping of plain values.
-        """
+        """The run's own configuration, resolved."""
         return OmegaConf.create(read_config(self.path / CONFIG_FILE))
 
     @property
@@ -87,13 +72,9 @@ class Run:
         return LatentModel.load_from_checkpoint(self.checkpoints / "best.ckpt", trust=self.trust).eval()
 
     @cached_property
-    def data(self) -> MNISTDataModule:
-        """The data that the run was trained on; `data.images("test")` is float32 `(N, C, H, W)` in [0, 1].
-
-        Raises:
-            UserError: If the data found are not those of the run.
-        """
-        data = instantiate(self.config.data, "data", MNISTDataModule, trust=self.trust)
+    def data(self) -> ImageDataModule:
+        """The data that the run was trained on; a UserError if those found are others."""
+        data = instantiate(self.config.data, "data", ImageDataModule, trust=self.trust)
         data.prepare()
         if data.fingerprint != self.result.data["fingerprint"]:
             raise UserError(f"{self.path.name}: the data found differ from those that it was trained on")
@@ -108,27 +89,15 @@ class Run:
         return sorted(path.stem for path in self.priors.glob("*.safetensors"))
 
     def default_prior(self) -> str:
-        """Return the last prior in the run's configuration that was fitted.
-
-        Raises:
-            UserError: If none was.
-        """
+        """Return the name of the last prior in the run's configuration that was fitted; a UserError if none was."""
         known = self.prior_names()
         if not known:
             raise UserError(f"{self.path}: the run has no fitted prior to sample from")
         return next((str(name) for name in reversed(list(self.config.prior)) if name in known), known[-1])
 
     def prior(self, name: str | None = None) -> Prior:
-        """Return a fitted prior.
-
-        Args:
-            name: Its name; by default `default_prior()`.
-
-        Raises:
-            UserError: If the run has no such prior.
-        """
-        known = self.prior_names()
-        name = name or self.default_prior()
+        """Return a fitted prior, by default `default_prior()`; a UserError if the run has no prior of this name."""
+        known, name = self.prior_names(), name or self.default_prior()
         if name not in known:
             raise UserError(f"prior: run {self.path.name} has no prior {name!r}; {did_you_mean(name, known)}")
         return load_prior(self.priors / f"{name}.safetensors", self.trust)
@@ -147,28 +116,22 @@ class Run:
         return reconstruct_all(self.model, x)
 
     def interpolate(self, a: Tensor, b: Tensor, steps: int = 8) -> Tensor:
-        """Return images on the path between the latents of `a` and `b`.
+        """Return images `(B, steps, C, H, W)` in [0, 1] on the path between the latents of images `a` and `b`.
 
         Args:
             a: Images `(B, C, H, W)` in [0, 1].
             b: As many images.
             steps: Images on each path, including the reconstructions of both ends.
-
-        Returns:
-            `(B, steps, C, H, W)` in [0, 1].
         """
         return interpolate(self.model, a, b, steps)
 
     def sample(self, n: int, prior: str | None = None, seed: int = 0) -> Tensor:
-        """Sample new images.
+        """Sample new images, `(n, C, H, W)` in [0, 1].
 
         Args:
             n: How many.
             prior: Name of the fitted prior that the latents are sampled from; by default `default_prior()`.
             seed: The same seed gives the same images.
-
-        Returns:
-            `(n, C, H, W)` in [0, 1].
         """
         return generate(self.model, self.prior(prior), n, seed)
 

@@ -22,20 +22,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-__all__ = [
-    "JOB_INDEX",
-    "JOB_SUFFIX",
-    "RUN_FOLDER",
-    "STATUS_FILE",
-    "SWEEP_FOLDER",
-    "TRUST_ONLY",
-    "read_status",
-    "report_status",
-]
-
-STATUS_FILE, TRUST_ONLY = "AEVQ_STATUS_FILE", "AEVQ_TRUST_ONLY"
+STATUS_FILE, TRUST_ONLY, RUN_FOLDER = "AEVQ_STATUS_FILE", "AEVQ_TRUST_ONLY", "AEVQ_RUN_FOLDER"
 SWEEP_FOLDER, JOB_INDEX, JOB_SUFFIX = "AEVQ_SWEEP_FOLDER", "AEVQ_JOB_INDEX", "AEVQ_JOB_SUFFIX"
-RUN_FOLDER = "AEVQ_RUN_FOLDER"
 SECONDS_BETWEEN_WRITES = 1.0
 
 _status: dict[str, Any] = {}
@@ -43,12 +31,7 @@ _last_write = 0.0
 
 
 def report_status(at_once: bool = True, **values: Any) -> None:
-    """Update the status of this job, if a launcher asked for one.
-
-    Args:
-        at_once: Write now; otherwise only if the last write was at least a second ago.
-        **values: Plain values, for example `stage="train"`, `step=100`.
-    """
+    """Update the status of this job, if a launcher asked for one: `at_once`, or if the last write was a second ago."""
     global _last_write
     path = os.environ.get(STATUS_FILE)
     if path is None or (not at_once and time.monotonic() - _last_write < SECONDS_BETWEEN_WRITES):

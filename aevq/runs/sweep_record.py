@@ -16,17 +16,13 @@ from pydantic.dataclasses import dataclass
 from aevq.config.checks import STRICT, Name
 from aevq.runs.folder import SWEEP_FILE, read_json, write_json
 
-__all__ = ["Sweep", "SweepJob", "differing", "read_sweep"]
-
 
 @dataclass(config=STRICT)
 class SweepJob:
     """One job of a sweep.
 
     Attributes:
-        index: Its number in the sweep.
         overrides: Its command line: what it changes in the configuration.
-        status: waiting, running, finished, failed or interrupted.
         folder: Name of its run folder in the sweep's folder; None before it has one.
         error: Why it failed or was interrupted.
         resumable: Whether it was ended from outside, so that it resumes from its last checkpoint.
@@ -52,11 +48,9 @@ class Sweep:
     """A sweep's record.
 
     Attributes:
-        schema_version: Version of this layout.
         command: The command line that started it.
-        started: When, ISO 8601 with time zone.
+        started: ISO 8601 with time zone.
         flags: Arguments that say where each job finds further yaml files: `--config-dir`, `hydra.searchpath`.
-        jobs: In order.
         path: The sweep's folder; not stored.
     """
 
@@ -83,11 +77,7 @@ class Sweep:
 
 
 def read_sweep(path: Path) -> Sweep:
-    """Return the record of the sweep in a folder.
-
-    Raises:
-        UserError: If the record is missing, torn, or not one of this schema version.
-    """
+    """Return the record of the sweep in a folder; a UserError if it is missing, torn, or of another schema version."""
     sweep = read_json(path / SWEEP_FILE, Sweep)
     sweep.path = path
     return sweep

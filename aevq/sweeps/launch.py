@@ -1,38 +1,39 @@
-"""Starts a new sweep, or a further batch of one: a sweeper such as Optuna asks for several batches."""
+"""Starts a sweep or a further batch of one, which a sweeper such as Optuna asks for; resumes a sweep.
 
-from __future__ import annotations
+To resume: `python -m aevq.train -m resume_sweep=latest`. sweep.json may come from another machine. So its jobs may name
+only classes that are trusted, and further folders of yaml files, which could name any class, are used only if they are
+given again on the command line.
+"""
 
+import argparse
+import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+import yaml
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from typing_extensions import override
 
-from aevq.errors import UserError
+from aevq.config.checks import validate
+from aevq.errors import UserError, did_you_mean
 from aevq.files import point_latest
-from aevq.runs.folder import LATEST_SWEEP, RESULT_FILE, SWEEP_FILE, claimed
-from aevq.runs.provenance import command_line
-from aevq.runs.result import read_result
+from aevq.runs.folder import CONFIG_FILE, LATEST_SWEEP, RESULT_FILE, SWEEP_FILE, claimed, find_sweep, read_config
+from aevq.runs.result import command_line, read_result
 from aevq.runs.sweep_record import Sweep, SweepJob, read_sweep
-from aevq.sweeps.pool import run_jobs
+from aevq.sweeps.pool import SECONDS_TO_SAVE, run_jobs
 from aevq.sweeps.slots import plan_slots
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-__all__ = ["RememberSweep", "launch_sweep"]
+N_JOBS, THREADS, SEARCH_PATH = "hydra.launcher.n_jobs", "hydra.launcher.threads", "hydra.searchpath"
+OPTIONS = ("resume_sweep", "paths.runs", "trust", N_JOBS, THREADS, SEARCH_PATH)
 
 
 class RememberSweep(Callback):
-    """Remembers which sweep this process runs: Hydra calls no hook at the end of a sweep in which a job failed.
+    """Remembers which sweep this process runs: Hydra calls no hook at the end of a sweep in which a job failed."""
 
-    Attributes:
-        folder: The sweep's folder; None if this process runs no sweep.
-    """
-
-    folder: ClassVar[Path | None] = None
+    folder: ClassVar[Path | None] = None  # of the sweep, if this process runs one
 
     @override
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -49,19 +50,16 @@ def launch_sweep(
     n_jobs: int | str,
     threads: int | str,
 ) -> list[float | None]:
-    """Run the jobs of a sweep, or of a further batch of it.
+    """Run the jobs of a sweep, or of a further batch of it; return their objectives, None for a job without one.
 
     Args:
         folder: The sweep's folder.
-        job_overrides: The command line of each job: what it changes in the configuration.
+        job_overrides: What the command line of each job changes in the configuration.
         first_index: Number of the first job in the sweep; 0 starts the sweep.
         flags: Arguments that say where each job finds further yaml files.
-        trainer: The `trainer` group of the jobs: its accelerator and number of devices.
-        n_jobs: Jobs at once, or `auto`.
-        threads: Threads of each job, or `auto`.
-
-    Returns:
-        The objective of each job; None if it has none or failed.
+        trainer: The `trainer` group of the jobs.
+        n_jobs: Jobs at once, or `auto`; see `plan_slots`.
+        threads: Threads per job, or `auto`.
 
     Raises:
         UserError: If the folder holds another sweep, or an option is bad.
@@ -81,10 +79,73 @@ def launch_sweep(
     sweep.jobs += jobs
     with claimed(folder, "sweep"):
         run_jobs(sweep, jobs, slots)
-    return [_objective(sweep, job) for job in jobs]
+    results = [folder / job.folder / RESULT_FILE if job.folder and job.status == "finished" else None for job in jobs]
+    return [read_result(path).objective_value if path else None for path in results]
 
 
-def _objective(sweep: Sweep, job: SweepJob) -> float | None:
-    if job.status != "finished" or job.folder is None:
-        return None
-    return read_result(sweep.path / job.folder / RESULT_FILE).objective_value
+def resume_sweep(arguments: Sequence[str]) -> None:
+    """Run the jobs of a sweep that have not finished: interrupted ones are resumed, others start anew.
+
+    Args:
+        arguments: `resume_sweep=<folder, name or latest>`, and optionally `-m`, `--config-dir …` and further `OPTIONS`.
+
+    Raises:
+        UserError: If there is no such sweep, another process runs it, its record does not look like one that aevq has
+            written, or an argument would start a different sweep.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("-m", "--multirun", action="store_true")
+    parser.add_argument("-cd", "--config-dir", action="append", default=[])
+    known, overrides = parser.parse_known_args(arguments)
+    typed = {name: value for name, _, value in (override.partition("=") for override in overrides)}
+    for name in typed:
+        if name not in OPTIONS:
+            raise UserError(f"resume_sweep: {name} would start a different sweep; {did_you_mean(name, OPTIONS)}")
+    flags = [part for folder in known.config_dir for part in ("--config-dir", folder)]
+    flags += [f"{SEARCH_PATH}={typed[SEARCH_PATH]}"] if SEARCH_PATH in typed else []
+    n_jobs, threads = (yaml.safe_load(typed.get(name, "auto")) for name in (N_JOBS, THREADS))
+    trust = validate("trust", yaml.safe_load(typed.get("trust", "[]")), list[str])
+    folder = find_sweep(typed["resume_sweep"], Path(typed.get("paths.runs", "runs")), "resume_sweep")
+    _check_record(read_sweep(folder), flags)
+    with claimed(folder, "resume_sweep"):
+        RememberSweep.folder, sweep = folder, read_sweep(folder)
+        for job in sweep.jobs:
+            _update(sweep, job)
+        left = [job for job in sweep.jobs if job.status != "finished"]
+        run_jobs(sweep, left, plan_slots(_trainer(sweep), n_jobs, threads, len(left)), trust)
+
+
+def _check_record(sweep: Sweep, flags: list[str]) -> None:
+    """Refuse a record that could run code: folders of yaml files not given again, flags, settings of Hydra, links."""
+    if sweep.flags != flags:
+        raise UserError(
+            f"{sweep.path}: the sweep was started with other yaml files, which may run any code; "
+            f"to use the same, add: {' '.join(sweep.flags) or 'none'}"
+        )
+    for job in sweep.jobs:
+        if job.folder and (sweep.path / job.folder).is_symlink():
+            raise UserError(f"{sweep.path}: the folder of job {job.index} is a link to another place; refused")
+        for typed in job.overrides:
+            key = typed.partition("=")[0]
+            if typed.startswith("-") or "hydra" in re.split(r"[+~@./:]", key) or "=" not in typed.lstrip("~"):
+                raise UserError(f"{sweep.path}: job {job.index} has {typed!r}, which aevq never writes; refused")
+
+
+def _update(sweep: Sweep, job: SweepJob) -> None:
+    """Update the entry of a job whose launcher was killed; the job itself was told to save and exit."""
+    if job.status != "running":
+        return
+    job.status = "interrupted"
+    found = sorted(sweep.path.glob(f"{job.index}_*/{RESULT_FILE}"), key=lambda path: path.stat().st_mtime)
+    if found:
+        with claimed(found[-1].parent, "resume_sweep", timeout=SECONDS_TO_SAVE):
+            status = read_result(found[-1]).status
+        job.folder, job.status = found[-1].parent.name, "interrupted" if status == "running" else status
+        job.resumable = job.status == "interrupted"
+
+
+def _trainer(sweep: Sweep) -> dict[str, Any]:
+    """Return the `trainer` group of the jobs; empty if none of them has started."""
+    paths = (sweep.path / job.folder / CONFIG_FILE for job in sweep.jobs if job.folder)
+    config = next((read_config(path) for path in paths if path.is_file()), {})
+    return validate("trainer", config.get("trainer", {}), dict[str, Any])

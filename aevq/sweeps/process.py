@@ -1,7 +1,5 @@
 """One job as a process of its own: how it is started, and what its end means."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import re
@@ -11,18 +9,13 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 from aevq.errors import INTERRUPTED, PREEMPTED, UserError
 from aevq.runs.folder import CONFIG_FILE, RESULT_FILE
 from aevq.runs.result import Result, read_result, write_result
 from aevq.runs.status import JOB_INDEX, JOB_SUFFIX, RUN_FOLDER, STATUS_FILE, SWEEP_FOLDER, TRUST_ONLY, read_status
-from aevq.runs.sweep_record import differing
-
-if TYPE_CHECKING:
-    from aevq.runs.sweep_record import Sweep, SweepJob
-
-__all__ = ["JobProcess"]
+from aevq.runs.sweep_record import Sweep, SweepJob, differing
 
 # A program that started the launcher as one of several processes may have set these. A job that inherited them would
 # take itself for one of those processes.
@@ -36,14 +29,7 @@ PR_SET_PDEATHSIG = 1
 
 @dataclass
 class JobProcess:
-    """A running job.
-
-    Attributes:
-        sweep: Its sweep.
-        job: Its entry in the sweep.
-        process: The process.
-        since: When it was started, by the monotonic clock.
-    """
+    """A running job: its sweep, its entry in the sweep, its process, and when it was started (monotonic clock)."""
 
     sweep: Sweep
     job: SweepJob
@@ -51,15 +37,11 @@ class JobProcess:
     since: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def start(cls, sweep: Sweep, job: SweepJob, environment: dict[str, str], trust: list[str] | None) -> JobProcess:
+    def start(cls, sweep: Sweep, job: SweepJob, environment: dict[str, str], trust: list[str] | None) -> Self:
         """Start a job: resume its run if that was interrupted, otherwise start a new run.
 
-        Args:
-            sweep: Its sweep.
-            job: Its entry in the sweep.
-            environment: Environment variables of its slot.
-            trust: Packages whose classes a job from a sweep.json may name; None for a job just typed, which may name
-                any.
+        Its environment is that of its slot. A job from a sweep.json may name only classes of the packages in `trust`;
+        `trust` is None for a job just typed, which may name any.
         """
         status = _status_file(sweep, job)
         status.parent.mkdir(exist_ok=True)
@@ -99,7 +81,7 @@ class JobProcess:
 
     @property
     def seconds(self) -> float:
-        """Wall time so far, in seconds."""
+        """Wall time so far."""
         return time.monotonic() - self.since
 
     def poll(self) -> bool:
@@ -111,7 +93,7 @@ class JobProcess:
         status = result.status if result is not None else None
         job.seconds = round(job.seconds + self.seconds, 1)
         if code == 0 and status == "finished":
-            job.status, job.error = "finished", None
+            job.status = "finished"
         elif status == "interrupted" or code in (INTERRUPTED, PREEMPTED):
             error = result.error if result is not None and status == "interrupted" else None
             job.status, job.error, job.resumable = "interrupted", error or "stopped by Ctrl-C or SIGTERM", True

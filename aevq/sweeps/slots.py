@@ -1,16 +1,10 @@
 """How many jobs run at once, and which threads and GPUs of this machine each of them gets."""
 
-from __future__ import annotations
-
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from aevq.errors import UserError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-__all__ = ["Slot", "check_options", "plan_slots"]
 
 Slot = dict[str, str]
 """A place for one job at a time: the environment variables that give it threads and GPUs."""
@@ -54,11 +48,7 @@ def plan_slots(trainer: Mapping[str, Any], n_jobs: int | str, threads: int | str
 
 
 def check_options(n_jobs: object, threads: object) -> None:
-    """Check the options of the launcher.
-
-    Raises:
-        UserError: If one of them is neither `auto` nor a positive integer.
-    """
+    """Raise a `UserError` if an option of the launcher is neither `auto` nor a positive integer."""
     for name, value in (("n_jobs", n_jobs), ("threads", threads)):
         if value != "auto" and not (type(value) is int and value > 0):
             raise UserError(f"hydra.launcher.{name}: should be auto or a positive integer, got {value!r}")

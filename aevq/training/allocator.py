@@ -5,13 +5,9 @@ block back to the system when it is freed, and the system then hands it out a pa
 faults a step of the conv VAE. Without them `aevq.train model=vae_conv` trains 1.1 to 1.2 times as many images a second.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import sys
-
-__all__ = ["keep_freed_memory"]
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 GIB, LARGEST_MMAP_THRESHOLD = 2**30, 2**25
@@ -21,8 +17,7 @@ USERS_OWN = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TOP_PAD
 def keep_freed_memory() -> bool:
     """Let this process keep up to 1 GiB of what it frees, in blocks of up to 32 MiB, for its next allocations.
 
-    Returns:
-        Whether it was done: not where the C library is another than glibc, nor where the environment sets it.
+    Return whether it was done: not where the C library is another than glibc, nor where the environment sets it.
     """
     if not sys.platform.startswith("linux") or any(name in os.environ for name in USERS_OWN):
         return False

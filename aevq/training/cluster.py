@@ -4,8 +4,6 @@ Both start the processes of a job themselves, and may start a job again: after a
 So the run folder has to be the same in all processes and at each start; it is named after the job.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -14,10 +12,7 @@ from typing import Any
 
 from aevq.errors import UserError
 
-__all__ = ["externally_launched", "job_name", "requeue"]
-
-# SLURM's names of allocations in which a person types commands.
-INTERACTIVE = ("bash", "interactive")
+INTERACTIVE = ("bash", "interactive")  # SLURM's names of allocations in which a person types commands
 
 
 def _slurm() -> bool:
@@ -33,8 +28,7 @@ def externally_launched() -> bool:
 def job_name(config: dict[str, Any]) -> str | None:
     """Return a name on which all processes of a job agree, at each start; None outside a scheduler.
 
-    Args:
-        config: The run's configuration: two commands of one job are two runs.
+    It depends on the run's configuration: two commands of one job are two runs.
 
     Raises:
         UserError: If torchrun was given no name for the job.
@@ -54,11 +48,7 @@ def job_name(config: dict[str, Any]) -> str | None:
 
 
 def requeue() -> str | None:
-    """Ask SLURM to put this job back into the queue.
-
-    Returns:
-        What went wrong; None where nothing did, or where this is not a batch job of SLURM.
-    """
+    """Ask SLURM, if this is a batch job of it, to put the job back into the queue; return what went wrong, if any."""
     if not _slurm():
         return None
     command = ["scontrol", "requeue", os.environ["SLURM_JOB_ID"]]

@@ -1,36 +1,28 @@
 """The two stages of a run that take time: training the model, and fitting its priors."""
 
-from __future__ import annotations
-
 import logging
 import os
 import warnings
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import Callback
 
 from aevq.config.rank import rank
 from aevq.files import load_plain
+from aevq.latents import LatentSet
+from aevq.models import LatentModel
 from aevq.nn.distributed import gather_objects
 from aevq.ops.finite import Diverged
 from aevq.priors import Prior, TrainedPrior, fitted_to, load_prior, save_prior
+from aevq.runs.run import Run
 from aevq.training.callbacks import Checkpoint, StopOnRequest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
-
-    from pytorch_lightning.callbacks import Callback
-
-    from aevq.latents import LatentSet
-    from aevq.models import LatentModel
-    from aevq.runs.run import Run
-    from aevq.training.parts import Parts
-    from aevq.training.trainer import Trainers
-
-__all__ = ["fit_model", "fit_priors", "model_trainer"]
+from aevq.training.parts import Parts
+from aevq.training.trainer import Trainers
 
 log = logging.getLogger("aevq")
 
@@ -45,10 +37,7 @@ def model_trainer(trainers: Trainers, callbacks: list[Callback], title: str) -> 
 def fit_model(trainer: pl.Trainer, parts: Parts, run: Run) -> None:
     """Train the model, or resume from `last.ckpt`, and leave it with the weights of the best validation.
 
-    Args:
-        trainer: By `model_trainer`.
-        parts: Of the run; its data are prepared.
-        run: Where the checkpoints are.
+    The data are prepared; the trainer is by `model_trainer`.
     """
     model, trainers = parts.model, parts.trainers
     _seed_noise(parts.config["seed"])
@@ -80,8 +69,8 @@ def fit_priors(
     Of several processes all train a `TrainedPrior`; any other prior is fitted by the first and read by the rest.
 
     Args:
-        priors: Priors by name; fitted in place.
-        latents: Latents of the best weights.
+        priors: By name; fitted in place.
+        latents: Of the best weights.
         run: Where the priors are saved.
         trainers: Makes the Trainer of a prior that is trained.
         trust: Packages whose classes a prior's file may name besides those of aevq.
@@ -123,7 +112,6 @@ def _train_prior(prior: TrainedPrior, latents: LatentSet, run: Run, trainers: Tr
 
 
 def _save_into(folder: Path, trainer: pl.Trainer) -> None:
-    """Let the callbacks of a Trainer that save checkpoints write into `folder`."""
     for callback in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning sets it, untyped
         if isinstance(callback, Checkpoint):
             callback.dirpath = str(folder)
@@ -161,8 +149,7 @@ def _naming_the_last_good(checkpoint: Path) -> Iterator[None]:
     except Diverged as error:
         hint = "there is no checkpoint yet"
         if checkpoint.is_file():
-            step = load_plain(checkpoint)["global_step"]
-            hint = f"the last good checkpoint is {checkpoint}, of step {step}"
+            hint = f"the last good checkpoint is {checkpoint}, of step {load_plain(checkpoint)['global_step']}"
         raise Diverged(f"{error}; {hint}") from error
 
 

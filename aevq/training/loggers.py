@@ -1,11 +1,10 @@
 """Where metrics go while a model trains: metrics.csv and TensorBoard; Weights & Biases is in `aevq.training.wandb`."""
 
-from __future__ import annotations
-
 import csv
 from abc import ABC
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from typing_extensions import override
@@ -13,13 +12,7 @@ from typing_extensions import override
 from aevq.config.checks import Configurable
 from aevq.errors import UserError
 from aevq.files import atomic_write
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from aevq.runs.result import Result
-
-__all__ = ["MetricsCSV", "RunLogger", "TensorBoard", "costs"]
+from aevq.runs.result import Result
 
 
 class RunLogger(Configurable, Logger, ABC):
@@ -29,30 +22,13 @@ class RunLogger(Configurable, Logger, ABC):
     """
 
     def start(self, run: Path, config: dict[str, Any], labels: Sequence[str]) -> None:
-        """Open the logger.
-
-        Args:
-            run: The run folder.
-            config: The run's configuration.
-            labels: Names of the model and of the data set.
-        """
+        """Open the logger for a run folder; `labels` are the names of the model and of the data set."""
 
     def forget(self, prefixes: tuple[str, ...], from_step: int) -> None:
-        """Drop the metrics that a resumed training will log again.
-
-        Args:
-            prefixes: Beginnings of the names of that training's metrics.
-            from_step: Its first step.
-        """
+        """Drop the metrics whose names begin so, from `from_step` on: a resumed training will log them again."""
 
     def publish(self, result: Result, priors: Iterable[str], images: Sequence[Path]) -> None:
-        """Show the metrics and the images, PNG files, of a finished run.
-
-        Args:
-            result: Of the run, after its evaluation.
-            priors: Names of its priors.
-            images: Of reconstructions, samples and latents.
-        """
+        """Show the metrics and the images, PNG files, of a finished run and its priors."""
 
     def finish(self, exit_code: int) -> None:
         """Close the logger; `exit_code` is not 0 where the run failed."""
@@ -69,15 +45,7 @@ class MetricsCSV(RunLogger):
     def __init__(self) -> None:
         super().__init__()
 
-    @property
-    @override
-    def name(self) -> str:
-        return "csv"
-
-    @property
-    @override
-    def version(self) -> str:
-        return ""
+    name, version = "csv", ""
 
     @override
     def start(self, run: Path, config: dict[str, Any], labels: Sequence[str]) -> None:

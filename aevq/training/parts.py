@@ -1,11 +1,9 @@
 """The parts of a run: built from its configuration, and so checked, before any data are read or any file is written."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import pytorch_lightning as pl
 import torch
@@ -15,25 +13,24 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from aevq.config.checks import Name, PositiveInt, Seed, Text, argument_error
 from aevq.config.instantiate import EVERYTHING, instantiate
 from aevq.config.rank import rank
-from aevq.data import MNISTDataModule
+from aevq.data import ImageDataModule
 from aevq.errors import UserError, expect
 from aevq.metrics.protocol import EvaluationSettings
 from aevq.models import LatentModel
 from aevq.priors import Prior
-from aevq.report.plots.run import PictureSettings
+from aevq.report.plots import PlotSettings
 from aevq.training.loggers import RunLogger
 from aevq.training.trainer import Trainers
 
-__all__ = ["Parts", "RunConfig", "build_parts", "to_plain"]
+T = TypeVar("T")
 
 # Set by SLURM, by hand or by torchrun where there are several machines.
 CLUSTER_VARIABLES = ("SLURM_JOB_ID", "MASTER_ADDR", "TORCHELASTIC_RUN_ID")
 
 
-class Paths(BaseModel):
-    """`paths`."""
-
+class _Paths(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
+
     runs: Text
 
 
@@ -44,10 +41,10 @@ class RunConfig(BaseModel):
 
     data: dict[str, Any]
     model: dict[str, Any]
-    prior: dict[Name, dict[str, Any]]
+    prior: dict[Name, Any]
     trainer: dict[str, Any]
-    logger: dict[Name, dict[str, Any]]
-    callbacks: dict[Name, dict[str, Any]]
+    logger: dict[Name, Any]
+    callbacks: dict[Name, Any]
     evaluation: dict[str, Any]
     pictures: dict[str, Any]
     seed: Seed
@@ -60,7 +57,7 @@ class RunConfig(BaseModel):
     notes: str | None
     matmul_precision: Literal["highest", "high", "medium"]
     show_traceback: bool
-    paths: Paths
+    paths: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -70,22 +67,22 @@ class Parts:
     Attributes:
         config: The whole configuration, plain values.
         data: Not read yet.
-        model: Untrained.
-        priors: Not fitted, by name.
+        model: Not trained.
+        priors: By name, not fitted.
         callbacks: Of the model's training.
-        trainers: Makes the Trainers; holds the loggers, which are not started.
+        trainers: With the loggers, which are not started.
         evaluation: What is measured at the end.
         plots: What is drawn at the end.
     """
 
     config: dict[str, Any]
-    data: MNISTDataModule
+    data: ImageDataModule
     model: LatentModel
     priors: dict[str, Prior]
     callbacks: list[pl.Callback]
     trainers: Trainers
     evaluation: EvaluationSettings
-    plots: PictureSettings
+    plots: PlotSettings
 
 
 def to_plain(config: DictConfig) -> dict[str, Any]:
@@ -103,47 +100,43 @@ def build_parts(config: dict[str, Any], trust: Iterable[str] = EVERYTHING) -> Pa
 
     Args:
         config: The whole configuration, plain values.
-        trust: Packages whose classes it may name besides those of aevq; a new run is the user's own.
+        trust: Packages whose classes it may name besides those of aevq.
 
     Raises:
         UserError: At the first key that is unknown, missing or wrong, and if parts do not fit together.
     """
-    try:
-        RunConfig(**config)
-    except ValidationError as error:
-        raise argument_error(error, RunConfig.model_fields) from error
+    checked: list[tuple[str, type[BaseModel], Any]] = [("", RunConfig, config), ("paths", _Paths, config.get("paths"))]
+    for owner, keys, values in checked:
+        try:
+            keys.model_validate(values)
+        except ValidationError as error:
+            raise argument_error(error, keys.model_fields, owner) from error
     torch.set_float32_matmul_precision(config["matmul_precision"])
     trainers = Trainers(config["trainer"])
-    data = instantiate(config["data"], "data", MNISTDataModule, trust=trust)
+    data = instantiate(config["data"], "data", ImageDataModule, trust=trust)
     pl.seed_everything(config["seed"], verbose=False)
     model = instantiate(config["model"], "model", LatentModel, trust=trust)
-    parts = Parts(
-        config,
-        data,
-        model,
-        {
-            name: instantiate(node, f"prior.{name}", Prior, trust=trust, spec=model.latent_spec)
-            for name, node in config["prior"].items()
-        },
-        [instantiate(n, f"callbacks.{name}", pl.Callback, trust=trust) for name, n in config["callbacks"].items()],
-        trainers,
-        instantiate(config["evaluation"], "evaluation", EvaluationSettings, trust=trust),
-        instantiate(config["pictures"], "pictures", PictureSettings, trust=trust),
-    )
+    priors = _each(config, "prior", Prior, trust, spec=model.latent_spec)
+    callbacks = list(_each(config, "callbacks", pl.Callback, trust).values())
+    evaluation = instantiate(config["evaluation"], "evaluation", EvaluationSettings, trust=trust)
+    plots = instantiate(config["pictures"], "pictures", PlotSettings, trust=trust)
     if rank() == 0 and not config["trainer"].get("fast_dev_run"):
-        trainers.loggers += [
-            instantiate(node, f"logger.{name}", RunLogger, trust=trust) for name, node in config["logger"].items()
-        ]
+        trainers.loggers += _each(config, "logger", RunLogger, trust).values()
+    parts = Parts(config, data, model, priors, callbacks, trainers, evaluation, plots)
     _check_together(parts)
     return parts
 
 
-def _check_together(parts: Parts) -> None:
-    """Check what only several parts together show; no data are read.
+def _each(config: dict[str, Any], group: str, kind: type[T], trust: Iterable[str], **arguments: Any) -> dict[str, T]:
+    """Build all parts of a group that holds several, by name."""
+    return {
+        name: instantiate(node, f"{group}.{name}", kind, trust=trust, **arguments)
+        for name, node in config[group].items()
+    }
 
-    Raises:
-        UserError: If they do not fit; it names the key to change.
-    """
+
+def _check_together(parts: Parts) -> None:
+    """Check what only several parts together show; no data are read."""
     _check_devices(parts.config["trainer"])
     data, model = parts.data, parts.model
     if model.likelihood.for_binary_images and parts.config["data"].get("binarize", "none") == "none":
@@ -162,10 +155,9 @@ def _check_together(parts: Parts) -> None:
         expect(prior.num_classes in (None, data.num_classes), f"prior.{name}.num_classes", wanted, prior.num_classes)
 
 
-def _check_images(model: LatentModel, data: MNISTDataModule) -> None:
+def _check_images(model: LatentModel, data: ImageDataModule) -> None:
     """Check that the model accepts the data's images, with two black ones."""
-    shape = tuple(data.image_shape)
-    training = model.training
+    shape, training = tuple(data.image_shape), model.training
     model.eval()
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():

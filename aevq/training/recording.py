@@ -1,54 +1,46 @@
-"""What a run writes beside its checkpoints, priors and images: config.yaml, result.json, train.log, the loggers."""
-
-from __future__ import annotations
+"""A new run's folder, and what is written into it beside checkpoints, priors and images."""
 
 import logging
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytorch_lightning as pl
 from omegaconf import OmegaConf
 
-from aevq.config.checks import to_config
 from aevq.config.rank import rank
 from aevq.config.secrets import redact
 from aevq.errors import UserError, did_you_mean
 from aevq.files import atomic_write
 from aevq.metrics.protocol import metrics_version
 from aevq.runs.folder import CONFIG_FILE, is_run
-from aevq.runs.provenance import command_line, device_name, git_state, versions
 from aevq.runs.recorder import Recorder
-from aevq.runs.result import Result
+from aevq.runs.result import Result, command_line, device_name, git_state, versions
+from aevq.runs.run import Run
 from aevq.runs.status import RUN_FOLDER, report_status
 from aevq.training.callbacks import Throughput
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from aevq.runs.run import Run
-    from aevq.training.loggers import RunLogger
-    from aevq.training.parts import Parts
-
-__all__ = ["record_metrics", "record_training", "recording"]
+from aevq.training.loggers import RunLogger
+from aevq.training.parts import Parts
 
 log = logging.getLogger("aevq")
 
 
 @contextmanager
 def recording(parts: Parts, run: Run) -> Iterator[Recorder]:
-    """Record a run from its start to its end; one that has a result already is resumed.
+    """Record a run from its start to its end: config.yaml, result.json, train.log, loggers.
 
-    Args:
-        parts: Of the run; its data are prepared.
-        run: Its folder.
+    A run that has a result already is resumed. The data are prepared.
 
     Raises:
         UserError: If another process is writing into the folder, or the run was trained on other data.
     """
-    active, config = rank() == 0, _stored_config(parts)
-    loggers = parts.trainers.loggers if active else []
+    active = rank() == 0
+    # What makes this run again: with the data really used, others where the embedded images stand in.
+    data = parts.config["data"] | {"name": parts.data.name}
+    config = _redacted(parts.config | {"data": data, "resume": None})
     with run.claimed() if active else nullcontext():
         result = _resumed_result(parts, run) if is_run(run.path) else _first_result(parts, run)
         recorder = Recorder(run.path, result, active)
@@ -61,7 +53,7 @@ def recording(parts: Parts, run: Run) -> Iterator[Recorder]:
                 if active:
                     atomic_write(run.path / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.create(config)))
                     _remove_outdated(run)
-                for logger in loggers:
+                for logger in parts.trainers.loggers if active else []:
                     logger.start(run.path, config, (type(parts.model).__name__.lower(), parts.data.name))
                     started.append(logger)
                 yield recorder
@@ -81,20 +73,14 @@ def record_training(result: Result, trainer: pl.Trainer, callbacks: list[pl.Call
             result.train |= {"seconds": callback.seconds, "images_per_second": callback.images_per_second}
 
 
-def record_metrics(result: Result, metrics: dict[str, float], run: Run, objective: str) -> None:
+def record_metrics(result: Result, metrics: dict[str, float], run: Run, parts: Parts) -> None:
     """Record the metrics, what they were measured of, and the one that a sweep minimises."""
+    objective = parts.config["objective"]
+    result.extra_metrics = [asdict(metric) for metric in parts.evaluation.extra_metrics]
     result.metrics, result.metrics_version, result.weights = metrics, metrics_version(), run.weights_sha256
     result.objective = {"name": objective, "value": metrics[objective]} if objective in metrics else None
     if result.objective is None:
         log.warning("objective: the run has no metric %r; %s", objective, did_you_mean(objective, metrics))
-
-
-def _stored_config(parts: Parts) -> dict[str, Any]:
-    """Return the configuration that makes this run again: with the data really used, and without known secrets."""
-    data = parts.config["data"]
-    if parts.data.name != data.get("name", parts.data.name):  # the embedded images stand in
-        data = to_config(parts.data)
-    return _redacted(parts.config | {"data": data, "resume": None})
 
 
 def _redacted(value: Any) -> Any:
@@ -113,18 +99,15 @@ def _remove_outdated(run: Run) -> None:
 
 
 def _first_result(parts: Parts, run: Run) -> Result:
-    data, model = parts.data, parts.model
+    data, model, target = parts.data, parts.model, parts.config["model"]["_target_"]
+    parameters = sum(p.numel() for p in model.parameters())
     summary: dict[str, Any] = {"name": data.name, "fingerprint": data.fingerprint, "sizes": data.sizes}
     if data.leave_out is not None:
         summary["left_out"] = data.leave_out
     return Result(
         name=run.path.name,
         status="running",
-        model={
-            "name": type(model).__name__,
-            "target": parts.config["model"]["_target_"],
-            "parameters": sum(p.numel() for p in model.parameters()),
-        },
+        model={"name": type(model).__name__, "target": target, "parameters": parameters},
         data=summary,  # type: ignore[arg-type]  # checked by pydantic
         seed=parts.config["seed"],
         **_provenance(),

@@ -5,25 +5,19 @@ SIGUSR2). Ctrl-C is one too; a second Ctrl-C ends the process at once. A process
 `PREEMPTED`, so whoever started it knows that it saved its state and can be resumed.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import signal
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from types import FrameType
+from typing import Any
 
 from aevq.config.rank import rank
 from aevq.errors import Stopped
 from aevq.training.cluster import requeue
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import FrameType
-
-__all__ = ["STOP_SIGNALS", "StopRequest", "stoppable"]
 
 log = logging.getLogger("aevq")
 

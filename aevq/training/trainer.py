@@ -1,7 +1,5 @@
 """Lightning Trainers of a run: the same device, precision and loggers for every stage."""
 
-from __future__ import annotations
-
 import inspect
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -20,8 +18,6 @@ from aevq.training.callbacks import AtomicCheckpointIO, CheckpointContent, Exact
 from aevq.training.lightning_internals import disable_signal_handlers
 from aevq.training.loggers import RunLogger
 from aevq.training.stop import StopRequest
-
-__all__ = ["Trainers"]
 
 TARGET = "pytorch_lightning.Trainer"
 SET_BY_AEVQ = ("logger", "callbacks", "plugins", "default_root_dir", "enable_checkpointing", "model_registry")
@@ -56,13 +52,7 @@ class TrainerArguments(BaseModel):
 
 @dataclass
 class Trainers:
-    """Makes the Trainers of a run.
-
-    Attributes:
-        arguments: The `trainer` group, plain values.
-        stop: Whether this process was asked to stop.
-        loggers: Shared by the stages.
-    """
+    """Makes the Trainers of a run, of the arguments in its `trainer` group; they share the loggers."""
 
     arguments: dict[str, Any]
     stop: StopRequest = field(default_factory=StopRequest)
@@ -80,7 +70,7 @@ class Trainers:
             title: What the progress bar says.
             callbacks: Further callbacks.
             content: Plain values that each checkpoint holds.
-            **changes: Arguments of Lightning's Trainer that differ from the configuration.
+            **changes: Arguments that differ from the configuration.
 
         Raises:
             UserError: If Lightning refuses an argument.
@@ -133,7 +123,7 @@ def _ddp() -> DDPStrategy:
     The buffers are those of the codebook, which all ranks move alike. To send them at each step takes time, and would
     hide it if they differed.
     """
+    newer, older = "forward_sync_buffers", "broadcast_buffers"  # torch has renamed it
     known = inspect.signature(DistributedDataParallel.__init__).parameters
-    newer, older = "forward_sync_buffers", "broadcast_buffers"
     options: dict[str, Any] = {newer if newer in known else older: False}
     return DDPStrategy(**options)

@@ -1,14 +1,12 @@
 """Weights & Biases: one W&B run for each run folder, online where that works, else offline."""
 
-from __future__ import annotations
-
 import logging
 import os
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import requests
 from pydantic import Strict
@@ -18,15 +16,9 @@ from typing_extensions import override
 from aevq.config.checks import Text
 from aevq.errors import UserError
 from aevq.files import atomic_write
-from aevq.report.rows import COLUMNS, comparison_rows
+from aevq.report.records import comparison_rows
+from aevq.runs.result import Result
 from aevq.training.loggers import RunLogger, costs
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from aevq.runs.result import Result
-
-__all__ = ["Wandb", "logged_in"]
 
 log = logging.getLogger("aevq")
 
@@ -56,8 +48,7 @@ class Wandb(RunLogger, WandbLogger):
         notes: str | None = None,
     ) -> None:
         super().__init__(project=project)
-        self.project, self.mode, self.group = project, mode, group
-        self.tags, self.notes = tags, notes
+        self.project, self.mode, self.group, self.tags, self.notes = project, mode, group, tags, notes
         self._run: Any = None
 
     @property
@@ -117,7 +108,8 @@ class Wandb(RunLogger, WandbLogger):
     @override
     def publish(self, result: Result, priors: Iterable[str], images: Sequence[Path]) -> None:
         self.experiment.summary.update(result.metrics | costs(result))
-        self.log_table("comparison", list(COLUMNS), comparison_rows(result, priors))
+        rows = comparison_rows(result, priors)
+        self.log_table("comparison", list(rows[0]), [list(row.values()) for row in rows])
         for path in images:
             self.log_image(f"final/{path.stem}", [str(path)])
 
@@ -134,7 +126,7 @@ class Wandb(RunLogger, WandbLogger):
 
 
 def logged_in() -> bool:
-    """Whether a key is configured, in the environment or in netrc."""
+    """Return whether a key is configured, in the environment or in netrc."""
     import wandb
 
     if os.environ.get("WANDB_API_KEY"):

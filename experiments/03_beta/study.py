@@ -1,45 +1,39 @@
-"""Study 3: the distortion-rate curve of β, with the VQ-VAE's points on the same axes."""
+"""Study 3: the distortion-rate curve of β, with the points of VQ-VAEs on the same axes."""
 
 from pathlib import Path
 
-from aevq.report.catalogue import Metric
-from experiments.lab.figures import Panel, Point, Series, draw
-from experiments.lab.results import Results, has_results, read_results
-from experiments.lab.study import EXPERIMENTS, Study
-from experiments.lab.tables import table
+from experiments.common.plots import Panel, Point, Series, draw
+from experiments.common.results import Results, has_results, read_results
+from experiments.common.study import EXPERIMENTS, Study
+from experiments.common.tables import table, uncompared
 
-COLUMNS = (
-    Metric("rate/kl_bits", "rate, bits"),
-    Metric("reconstruction/mse", "MSE", "lower"),
-    Metric("reconstruction/sharpness", "sharpness", "one"),
-    Metric("latent/active_units", "active units"),
-    Metric("samples/standard_normal/fd", "fd, z ~ N(0, I)", "lower"),
-    Metric("samples/standard_normal/coverage", "coverage", "higher"),
-)
 MSE, FD = "reconstruction/mse", "samples/standard_normal/fd"
+COLUMNS = (
+    uncompared("rate/kl_bits"),
+    MSE,
+    "reconstruction/sharpness",
+    "latent/active_units",
+    FD,
+    "samples/standard_normal/coverage",
+)
 
 
 def tables(results: Results) -> dict[str, str]:
-    """One row a β."""
-    return {"beta": table(results, "β", COLUMNS, {f"{beta:g}": (label, "") for beta, label in _by_beta(results)})}
+    """Return the table with one row for each β."""
+    return {"beta": table(results, "β", COLUMNS, {f"{beta:g}": label for beta, label in _by_beta(results)})}
 
 
 def _by_beta(results: Results) -> list[tuple[float, str]]:
-    return sorted((float(results.of(label)[0].settings["model.beta"]), label) for label in results.labels)
+    return sorted((float(results.settings(label)["model.beta"]), label) for label in results.labels)
 
 
-def figures(results: Results, folder: Path) -> None:
-    """Distortion and samples against rate."""
+def plots(results: Results, folder: Path) -> None:
+    """Draw distortion and samples against rate."""
+    rate = "rate, bits per image"
     draw(
         folder / "beta.png",
-        Panel("rate, bits per image", "reconstruction MSE", [_vae(results, MSE), *_codes()], log_x=True),
-        Panel(
-            "rate, bits per image (at the points: β)",
-            "fd of samples from N(0, I)",
-            [_vae(results, FD)],
-            log_x=True,
-            log_y=True,
-        ),
+        Panel(rate, "reconstruction MSE", [_vae(results, MSE), *_codes()], log="x"),
+        Panel(f"{rate} (labels: β)", "FD of samples from N(0, I)", [_vae(results, FD)], log="xy"),
     )
 
 
@@ -49,11 +43,11 @@ def _vae(results: Results, name: str) -> Series:
         for beta, label in _by_beta(results)
         if (rate := results.get(label, "rate/kl_bits")) and (height := results.get(label, name))
     ]
-    return Series("VAE, by β = 0.03 to 10: KL", points)
+    return Series("VAE, β = 0.03 to 10: KL", points)
 
 
 def _codes() -> list[Series]:
-    """The VQ-VAEs of studies 1 and 4, where these are there, by the code length of their PixelCNN."""
+    """Return the VQ-VAEs of studies 1 and 4, where these have results, by the code length of their PixelCNN."""
     points = []
     for folder in (EXPERIMENTS / name for name in ("01_ae_vae_vqvae", "04_codebook")):
         if not has_results(folder):
@@ -62,8 +56,8 @@ def _codes() -> list[Series]:
         for label in others.labels:
             rate, mse = others.get(label, "rate/pixelcnn_bits"), others.get(label, MSE)
             if rate and mse:
-                points.append(Point(rate, mse, f"K = {others.of(label)[0].settings.get('model.num_codes', 256)}"))
+                points.append(Point(rate, mse, f"K = {others.settings(label).get('model.num_codes', 256)}"))
     return [Series("VQ-VAE, by K: PixelCNN's code length", points, joined=False)]
 
 
-STUDY = Study(sweeps=[["experiment=beta"]], tables=tables, figures=figures)
+STUDY = Study(sweeps=[["experiment=beta"]], tables=tables, plots=plots)

@@ -1,66 +1,48 @@
-"""Study 4: how many codes, of how many dimensions, moved by what rule; where collapse begins, and what cures it."""
+"""Study 4: how many codes, of how many dimensions, with which update; where collapse starts, and what prevents it."""
 
 from pathlib import Path
 
-from aevq.report.catalogue import Metric
-from experiments.lab.figures import Panel, Point, Series, draw
-from experiments.lab.results import Results
-from experiments.lab.study import Study
-from experiments.lab.tables import table
+from experiments.common.plots import Panel, Point, Series, draw
+from experiments.common.results import Results
+from experiments.common.study import Study
+from experiments.common.tables import table
 
-MSE, PERPLEXITY, USAGE = "reconstruction/mse", "codebook/perplexity", "codebook/usage"
-CODEBOOK = (
-    Metric(PERPLEXITY, "perplexity", "higher"),
-    Metric(USAGE, "share of codes in use", "higher"),
-    Metric(MSE, "MSE", "lower"),
-    Metric("reconstruction/fd", "fd of reconstructions", "lower"),
-)
-RATE = (
-    Metric(MSE, "MSE", "lower"),
-    Metric("rate/grid_bits", "codes as they are, bits"),
-    Metric("rate/pixelcnn_bits", "PixelCNN, bits", "lower"),
-    Metric("samples/pixelcnn/fd", "fd of samples", "lower"),
-)
+MSE, PERPLEXITY = "reconstruction/mse", "codebook/perplexity"
+CODEBOOK = (PERPLEXITY, "codebook/usage", MSE, "reconstruction/fd")
+RATE = (MSE, "rate/grid_bits", "rate/pixelcnn_bits", "samples/pixelcnn/fd")
 SIZES, DIMS, COLLAPSING = (64, 256, 1024), (4, 16, 64), 512
-ALONE = (8, 16, 32, 64, 256, 512, 1024)  # codes that nothing restarts
+WITHOUT_RESTARTS = (8, 16, 32, 64, 256, 512, 1024)
 UPDATES = {"EMAUpdate": "moving averages", "GradientUpdate": "gradient"}
 
 
 def tables(results: Results) -> dict[str, str]:
-    """Sizes, where collapse begins, cures and rates."""
-    sizes = {f"K = {k}, D = {d}": (_size(results, k, d), "") for k in SIZES for d in DIMS}
-    alone = {f"K = {k}": (_alone(results, k), "") for k in ALONE}
-    cures = {_cure(results, label): (label, "") for label in results.where(model__num_codes=COLLAPSING)}
-    rates = {f"K = {results.of(label)[0].settings['model.num_codes']}": (label, "") for label in _with_prior(results)}
+    """Return the tables of sizes, of where collapse starts, of what prevents it, and of rates."""
+    sizes = {f"K = {k}, D = {d}": _label(results, k, d) for k in SIZES for d in DIMS}
+    onset = {f"K = {k}": _label(results, k, restarts=False) for k in WITHOUT_RESTARTS}
+    cures = {_cure(results, label): label for label in results.where(model__num_codes=COLLAPSING)}
+    rates = {f"K = {results.settings(label)['model.num_codes']}": label for label in _with_prior(results)}
     return {
         "sizes": table(results, "", CODEBOOK, sizes),
-        "onset": table(results, "D = 16, no restarts", CODEBOOK, alone),
-        "cures": table(results, "K = 512, D = 16", CODEBOOK, dict(sorted(cures.items(), key=lambda item: item[0]))),
+        "onset": table(results, "D = 16, no restarts", CODEBOOK, onset),
+        "cures": table(results, "K = 512, D = 16", CODEBOOK, dict(sorted(cures.items()))),
         "rates": table(results, "D = 16, two residual blocks in the decoder", RATE, rates),
     }
 
 
-def _size(results: Results, num_codes: int, code_dim: int) -> str:
-    return next(label for label in _by_defaults(results, num_codes, code_dim) if _restarts(results, label))
-
-
-def _alone(results: Results, num_codes: int) -> str:
-    return next(label for label in _by_defaults(results, num_codes, 16) if not _restarts(results, label))
-
-
-def _by_defaults(results: Results, num_codes: int, code_dim: int) -> list[str]:
-    """Codebooks moved by averages from the centres of a k-means, without a PixelCNN."""
+def _label(results: Results, num_codes: int, code_dim: int = 16, restarts: bool = True) -> str:
+    """Return the group with moving averages, a k-means start and no PixelCNN."""
     found = results.where(
         model__num_codes=num_codes,
         model__code_dim=code_dim,
         model__codebook_init="kmeans",
         model__codebook_update___target_="aevq.nn.EMAUpdate",
     )
-    return [label for label in found if label not in _with_prior(results)]
+    with_prior = _with_prior(results)
+    return next(label for label in found if label not in with_prior and _restarts(results, label) == restarts)
 
 
 def _restarts(results: Results, label: str) -> bool:
-    return bool(results.of(label)[0].settings["model.restart.threshold"])
+    return bool(results.settings(label)["model.restart.threshold"])
 
 
 def _with_prior(results: Results) -> list[str]:
@@ -68,25 +50,27 @@ def _with_prior(results: Results) -> list[str]:
 
 
 def _cure(results: Results, label: str) -> str:
-    settings = results.of(label)[0].settings
+    settings = results.settings(label)
     update = UPDATES[settings["model.codebook_update._target_"].rpartition(".")[2]]
     restarts = "restarts" if _restarts(results, label) else "no restarts"
     return f"{update}, {settings['model.codebook_init']}, {restarts}"
 
 
-def figures(results: Results, folder: Path) -> None:
-    """Perplexity and error against K."""
-    series = {
-        name: [
-            *(Series(f"D = {d}", [_point(results, k, _size(results, k, d), name) for k in SIZES]) for d in DIMS),
-            Series("D = 16, no restarts", [_point(results, k, _alone(results, k), name) for k in ALONE]),
+def plots(results: Results, folder: Path) -> None:
+    """Draw perplexity and error against K."""
+    groups = {f"D = {d}": {k: _label(results, k, d) for k in SIZES} for d in DIMS}
+    groups["D = 16, no restarts"] = {k: _label(results, k, restarts=False) for k in WITHOUT_RESTARTS}
+
+    def series(name: str) -> list[Series]:
+        return [
+            Series(title, [_point(results, k, label, name) for k, label in each.items()])
+            for title, each in groups.items()
         ]
-        for name in (PERPLEXITY, MSE)
-    }
+
     draw(
         folder / "codebook.png",
-        Panel("codes K", "perplexity", series[PERPLEXITY], log_x=True, log_y=True),
-        Panel("codes K", "reconstruction MSE", series[MSE], log_x=True),
+        Panel("codes K", "perplexity", series(PERPLEXITY), log="xy"),
+        Panel("codes K", "reconstruction MSE", series(MSE), log="x"),
     )
 
 
@@ -99,5 +83,5 @@ def _point(results: Results, num_codes: int, label: str, name: str) -> Point:
 STUDY = Study(
     sweeps=[[f"experiment={name}"] for name in ("codebook", "collapse", "rate", "collapse_onset")],
     tables=tables,
-    figures=figures,
+    plots=plots,
 )

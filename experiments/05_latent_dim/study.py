@@ -1,62 +1,50 @@
-"""Study 5: how many numbers a digit needs: PCA, AE, VAE."""
+"""Study 5: how many dimensions a digit needs: PCA, AE, VAE."""
 
 from pathlib import Path
 
-from aevq.report.catalogue import Metric
-from experiments.lab.figures import Panel, Point, Series, draw
-from experiments.lab.results import Results
-from experiments.lab.study import Study
-from experiments.lab.tables import table
+from experiments.common.plots import Panel, Point, Series, draw
+from experiments.common.results import Results
+from experiments.common.study import Study
+from experiments.common.tables import table, uncompared
 
+MSE, N01, MIXTURE = "reconstruction/mse", "samples/standard_normal/fd", "samples/mixture/fd"
 COLUMNS = (
-    Metric("pca/mse", "PCA, MSE"),
-    Metric("reconstruction/mse", "MSE", "lower"),
-    Metric("reconstruction/sharpness", "sharpness", "one"),
-    Metric("latent/active_units", "active units"),
-    Metric("rate/kl_bits", "KL, bits"),
-    Metric("samples/standard_normal/fd", "fd, z ~ N(0, I)", "lower"),
-    Metric("samples/mixture/fd", "fd, a mixture of 10", "lower"),
-    Metric("probe/latent/linear", "linear probe", "higher"),
-    Metric("probe/latent/knn", "5-NN probe", "higher"),
+    uncompared("pca/mse"),
+    *(MSE, "reconstruction/sharpness", "latent/active_units"),
+    uncompared("rate/kl_bits"),
+    *(N01, MIXTURE, "probe/latent/linear", "probe/latent/knn"),
 )
 MODELS = ("AE", "VAE")
 
 
 def tables(results: Results) -> dict[str, str]:
-    """One row a dimension."""
-    return {
-        model.lower(): table(results, "D", COLUMNS, {str(d): (label, "") for d, label in _by_dim(results, model)})
-        for model in MODELS
-    }
+    """Return a table for each model, with one row for each dimension."""
+    rows = {model: {str(d): label for d, label in _by_dim(results, model)} for model in MODELS}
+    return {model.lower(): table(results, "D", COLUMNS, rows[model]) for model in MODELS}
 
 
 def _by_dim(results: Results, model: str) -> list[tuple[int, str]]:
-    return sorted((int(results.of(label)[0].settings["model.latent_dim"]), label) for label in results.where(model))
+    return sorted((int(results.settings(label)["model.latent_dim"]), label) for label in results.where(model))
 
 
-def figures(results: Results, folder: Path) -> None:
-    """Error, samples and active units against the dimension."""
-    pca = Series("PCA", _points(results, "AE", "pca/mse"))
-    errors = [_series(results, model, "reconstruction/mse", model) for model in MODELS]
+def plots(results: Results, folder: Path) -> None:
+    """Draw error and samples against the dimension."""
+    errors = [_series(results, "PCA", "AE", "pca/mse"), *(_series(results, model, model, MSE) for model in MODELS)]
     samples = [
-        _series(results, "AE", "samples/standard_normal/fd", "AE, z ~ N(0, I)"),
-        _series(results, "AE", "samples/mixture/fd", "mixture over the codes of an AE"),
-        _series(results, "VAE", "samples/standard_normal/fd", "VAE, z ~ N(0, I)"),
+        _series(results, "AE, z ~ N(0, I)", "AE", N01),
+        _series(results, "mixture over the codes of an AE", "AE", MIXTURE),
+        _series(results, "VAE, z ~ N(0, I)", "VAE", N01),
     ]
     draw(
         folder / "latent_dim.png",
-        Panel("latent dimension D", "reconstruction MSE", [pca, *errors], log_x=True, log_y=True),
-        Panel("latent dimension D", "fd of samples", samples, log_x=True, log_y=True),
+        Panel("latent dimension D", "reconstruction MSE", errors, log="xy"),
+        Panel("latent dimension D", "FD of samples", samples, log="xy"),
     )
 
 
-def _series(results: Results, model: str, name: str, title: str) -> Series:
-    return Series(title, _points(results, model, name))
-
-
-def _points(results: Results, model: str, name: str) -> list[Point]:
+def _series(results: Results, title: str, model: str, name: str) -> Series:
     found = ((d, results.get(label, name)) for d, label in _by_dim(results, model))
-    return [Point(float(d), height) for d, height in found if height]
+    return Series(title, [Point(float(d), height) for d, height in found if height])
 
 
 STUDY = Study(
@@ -65,5 +53,5 @@ STUDY = Study(
         ["experiment=latent_dim", "model=ae", "model.latent_dim=256", "evaluation.probes=true"],
     ],
     tables=tables,
-    figures=figures,
+    plots=plots,
 )

@@ -1,12 +1,12 @@
-"""Study 6: how many nats a binary digit costs, beside what was published."""
+"""Study 6: how many nats a binary digit costs, beside published results."""
 
 import math
 
-from aevq.report.catalogue import Metric
-from aevq.report.text import markdown_grid
-from experiments.lab.results import Results
-from experiments.lab.study import Picture, Study
-from experiments.lab.tables import table
+from aevq.metrics.catalogue import BEST_RATE
+from aevq.report.tables import markdown_grid
+from experiments.common.results import Results
+from experiments.common.study import RunImage, Study
+from experiments.common.tables import table, uncompared
 
 PUBLISHED = {  # nats, source
     "VAE 784-200-200-50, 3,280 epochs": (86.76, "Burda et al. 2016, arXiv:1509.00519"),
@@ -17,34 +17,29 @@ PUBLISHED = {  # nats, source
 }
 MODELS = {"VAE 784-512-512-50": "VAE", "VQ-VAE, 7×7 of 8 codes, PixelCNN": "VQVAE"}
 COLUMNS = (
-    Metric("likelihood/nll|likelihood/pixelcnn_nll_bound", "−log p(x) ≤, nats", "lower"),
-    Metric("likelihood/elbo", "ELBO, nats"),
-    Metric("loss/distortion", "distortion, nats"),
-    Metric("rate/kl_bits|rate/pixelcnn_bits", "rate, bits"),
-    Metric("parameters", "parameters"),
-    Metric("minutes", "minutes"),
+    *("likelihood/nll", "likelihood/pixelcnn_nll_bound", "likelihood/elbo"),
+    *(uncompared(each) for each in ("loss/distortion", BEST_RATE, "parameters", "minutes")),
 )
 
 
 def tables(results: Results) -> dict[str, str]:
-    """Ours, and what was published."""
-    ours = {title: (label, "") for title, label in MODELS.items()}
+    """Return the tables of our results and of published ones."""
     published = [
         [title, f"{nats:.2f}", f"{nats / (784 * math.log(2)):.3f}", source]
         for title, (nats, source) in PUBLISHED.items()
     ]
     return {
-        "likelihood": table(results, "10,000 binary test images", COLUMNS, ours),
-        "published": markdown_grid(["published", "nats", "bits a pixel", "source"], published),
+        "likelihood": table(results, "10,000 binary test images", COLUMNS, MODELS),
+        "published": markdown_grid(["published", "nats", "bits per pixel", "source"], published),
     }
 
 
 STUDY = Study(
     sweeps=[["experiment=binary"], ["experiment=binary_codes"]],
-    evaluation=["priors=[]", "memorisation=false", "probes=false"],  # the bound is what is left
+    evaluation=["priors=[]", "memorisation=false", "probes=false"],  # what remains is the bound
     tables=tables,
-    pictures={
-        "vae.png": Picture("VAE", "strips/samples_standard_normal.png"),
-        "vqvae.png": Picture("VQVAE", "strips/samples_pixelcnn.png"),
+    images={
+        "vae.png": RunImage("VAE", "strips/samples_standard_normal.png"),
+        "vqvae.png": RunImage("VQVAE", "strips/samples_pixelcnn.png"),
     },
 )

@@ -1,11 +1,12 @@
-"""Study 7: does an image of a digit that was left out of training stand out?"""
+"""Study 7: is an image of a digit that was left out of training recognised as unusual?"""
 
 import statistics
+from collections.abc import Sequence
 
 from aevq.report.statistics import Estimate, estimate
-from aevq.report.text import markdown_grid
-from experiments.lab.results import Results, Row
-from experiments.lab.study import Study
+from aevq.report.tables import markdown_grid
+from experiments.common.results import Results, Row
+from experiments.common.study import Study
 
 SCORES = {
     "AE, reconstruction error": ("AE", "reconstruction_error"),
@@ -18,7 +19,7 @@ DIGITS = range(10)
 
 
 def tables(results: Results) -> dict[str, str]:
-    """One row a score, one column a digit; the last is the mean over the digits."""
+    """Return a table with one row for each score and one column for each digit; the last column is their mean."""
     rows = [
         [title, *(_short(_auroc(results, *score, [digit])) for digit in DIGITS), str(_auroc(results, *score, DIGITS))]
         for title, score in SCORES.items()
@@ -30,8 +31,8 @@ def _short(value: Estimate | None) -> str:
     return "–" if value is None else f"{value.mean:.2f} {'' if value.std is None else f'± {value.std:.2f}'}".rstrip()
 
 
-def _auroc(results: Results, model: str, score: str, digits: range | list[int]) -> Estimate | None:
-    """The mean over digits, seed by seed; None where a digit is missing."""
+def _auroc(results: Results, model: str, score: str, digits: Sequence[int]) -> Estimate | None:
+    """Return the mean over digits, over the seeds that have all of them."""
     rows = [row for label in results.where(model) for row in results.of(label)]
     means = [
         _mean([row for row in rows if row.seed == seed], f"anomaly/{score}/auroc", digits) for seed in results.seeds
@@ -39,8 +40,8 @@ def _auroc(results: Results, model: str, score: str, digits: range | list[int]) 
     return estimate([mean for mean in means if mean is not None])
 
 
-def _mean(rows: list[Row], name: str, digits: range | list[int]) -> float | None:
-    found = {int(row.settings["data.leave_out"]): row.figures[name] for row in rows if name in row.figures}
+def _mean(rows: list[Row], name: str, digits: Sequence[int]) -> float | None:
+    found = {int(row.settings["data.leave_out"]): row.metrics[name] for row in rows if name in row.metrics}
     return statistics.mean(found[digit] for digit in digits) if found.keys() >= set(digits) else None
 
 

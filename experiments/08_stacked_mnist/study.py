@@ -1,48 +1,31 @@
 """Study 8: three digits as colour channels: how many of the 1,000 modes does each model and prior sample?"""
 
-from aevq.report.catalogue import Metric
-from experiments.lab.results import Results
-from experiments.lab.study import Picture, Study
-from experiments.lab.tables import sample_rows, table
+from aevq.metrics.catalogue import BEST_RATE
+from experiments.common.results import Results
+from experiments.common.study import RunImage, Study
+from experiments.common.tables import samples_table, table, uncompared
 
-MODELS = {"AE": ("AE", ""), "VAE": ("VAE", ""), "VQ-VAE": ("VQVAE", "")}
+MODELS = {"AE": "AE", "VAE": "VAE", "VQ-VAE": "VQVAE"}
 RECONSTRUCTION = (
-    Metric("reconstruction/mse", "MSE", "lower"),
-    Metric("pca/mse", "PCA's MSE"),
-    Metric("reconstruction/sharpness", "sharpness", "one"),
-    Metric("reconstruction/fd", "fd", "lower"),
-    Metric("rate/kl_bits|rate/pixelcnn_bits", "rate, bits"),
-    Metric("codebook/perplexity", "perplexity"),
-    Metric("parameters", "parameters"),
-    Metric("minutes", "minutes"),
+    "reconstruction/mse",
+    uncompared("pca/mse"),
+    *("reconstruction/sharpness", "reconstruction/fd"),
+    *(uncompared(each) for each in (BEST_RATE, "codebook/perplexity", "parameters", "minutes")),
 )
-SAMPLES = (
-    Metric("modes", "modes of 1,000", "higher"),
-    Metric("mode_kl", "KL of the modes to uniform, nats", "lower"),
-    Metric("fd", "fd", "lower"),
-    Metric("precision", "precision", "higher"),
-    Metric("recall", "recall", "higher"),
-    Metric("coverage", "coverage", "higher"),
-)
+SAMPLES = ("modes", "mode_kl", "fd", "precision", "recall", "coverage")
 
 
 def tables(results: Results) -> dict[str, str]:
-    """Reconstruction, and samples of every model and prior."""
-    sampled = sample_rows(results, MODELS)
+    """Return the tables of reconstruction, and of samples of every model and prior."""
     return {
         "reconstruction": table(results, "26,000 test images", RECONSTRUCTION, MODELS),
-        "samples": table(results, "samples", SAMPLES, sampled, {"real images": ("AE", "floor/")}),
+        "samples": samples_table(results, "samples", SAMPLES, MODELS),
     }
 
 
+SAMPLED = {"ae": ("standard_normal", "mixture100"), "vae": ("standard_normal", "mixture100"), "vqvae": ("pixelcnn",)}
 STUDY = Study(
-    sweeps=[["experiment=stacked"]],
+    sweeps=[["experiment=stacked_ae,stacked_vae,stacked_vqvae", "seed=1,2,3"]],
     tables=tables,
-    pictures={
-        "ae_standard_normal.png": Picture("AE", "strips/samples_standard_normal.png"),
-        "ae_mixture100.png": Picture("AE", "strips/samples_mixture100.png"),
-        "vae_standard_normal.png": Picture("VAE", "strips/samples_standard_normal.png"),
-        "vae_mixture100.png": Picture("VAE", "strips/samples_mixture100.png"),
-        "vqvae_pixelcnn.png": Picture("VQVAE", "strips/samples_pixelcnn.png"),
-    },
+    images={f"{m}_{p}.png": RunImage(m.upper(), f"strips/samples_{p}.png") for m, ps in SAMPLED.items() for p in ps},
 )

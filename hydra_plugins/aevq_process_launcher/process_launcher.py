@@ -1,7 +1,7 @@
 """`hydra/launcher=process`: each job of a sweep is a process of its own, in run mode.
 
-So a job may use several devices, and a crashed or killed job does not affect the others. The work is done by
-`aevq.sweeps`; Hydra imports this file for every command, so it imports next to nothing itself.
+So a job may use several devices, and a crashed or killed job does not affect the others. `aevq.sweeps` does the work;
+Hydra imports this file for every command, so it imports next to nothing itself.
 """
 
 # No `from __future__ import annotations`: Hydra executes this file in a way in which dataclasses cannot look them up.
@@ -19,16 +19,11 @@ from omegaconf import DictConfig
 
 @dataclass
 class ProcessLauncherConf:
-    """Configuration of the launcher.
-
-    Attributes:
-        n_jobs: Jobs at once; auto: one per GPU, or one per core.
-        threads: Threads of each job; auto: the cores divided by the jobs at once.
-    """
+    """Configuration of the launcher."""
 
     _target_: str = "hydra_plugins.aevq_process_launcher.process_launcher.ProcessLauncher"
-    n_jobs: Any = "auto"
-    threads: Any = "auto"
+    n_jobs: Any = "auto"  # jobs at once; auto: one per GPU, or one per core
+    threads: Any = "auto"  # threads of each job; auto: the cores divided by the jobs at once
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="process", node=ProcessLauncherConf, provider="aevq")
@@ -42,19 +37,13 @@ class ProcessLauncher(Launcher):
 
         check_options(n_jobs, threads)  # before Hydra creates the sweep's folder
         self.n_jobs, self.threads = n_jobs, threads
-        self.config: DictConfig
-        self.hydra_context: HydraContext
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what Hydra gives; the task function is not needed, as each job calls it in its own process."""
         self.config, self.hydra_context = config, hydra_context
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run the jobs to their ends.
-
-        Returns:
-            The value of each job's `objective`; None if it failed, which the sweep's record explains.
-        """
+        """Run the jobs to their ends; return their values of `objective`, None for a job that failed."""
         from aevq.sweeps.launch import launch_sweep
 
         hydra = self.config.hydra

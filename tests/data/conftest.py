@@ -12,16 +12,8 @@ import pytest
 import requests
 from requests.adapters import BaseAdapter
 
-from aevq.data import MNISTDataModule, mirrors
-from aevq.data.embedded import embedded_digits
-from helpers.small_data import NAMES, file_entries, small_contents, zipped
-
-MIRRORS = ["https://first.test/mnist/", "https://second.test/mnist/"]
-
-
-@pytest.fixture(scope="session")
-def digits():
-    return embedded_digits()
+from aevq.data import MNISTDataModule, download
+from helpers.small_data import small_contents, small_source, zipped
 
 
 @pytest.fixture(scope="session")
@@ -31,26 +23,13 @@ def contents() -> dict[str, bytes]:
 
 
 @pytest.fixture
-def make(tmp_path, contents):
-    """Builds the small data set's module; arguments as in the yaml."""
+def make(tmp_path, contents, monkeypatch):
+    """Return a function that makes the data module of the small data set."""
 
-    def build(hashes=("sha256",), **changes):
-        arguments = {
-            "name": "mnist",
-            "root": str(tmp_path / "data"),
-            "folder": "MNIST",
-            "files": file_entries(contents, *hashes),
-            "mirrors": MIRRORS,
-            "timeout": 1.0,
-            "fallback": "embedded",
-            "val_size": 10,
-            "split_seed": 0,
-            "batch_size": 8,
-            "eval_batch_size": 16,
-            "binarize": "none",
-            "seed": 1,
-        }
-        return MNISTDataModule(**{**arguments, **changes})
+    def build(source=None, **changes):
+        monkeypatch.setitem(download.SOURCES, "mnist", source or small_source(contents))
+        arguments = {"val_size": 10, "batch_size": 8, "eval_batch_size": 16, "seed": 1, "timeout": 1.0}
+        return MNISTDataModule(**{"root": str(tmp_path / "data"), **arguments, **changes})
 
     return build
 
@@ -83,18 +62,18 @@ class Web(BaseAdapter):
         self.pages |= {f"{mirror}{name}.gz": zipped(raw) for name, raw in contents.items()}
 
     def down(self, mirror: str) -> None:
-        self.pages |= {f"{mirror}{name}.gz": requests.ConnectionError("down") for name in NAMES}
+        self.pages |= {f"{mirror}{name}.gz": requests.ConnectionError("down") for name in download.FILES}
 
 
 @pytest.fixture
 def web(monkeypatch):
-    """The internet, in memory; the session is the real one, only its https adapter is exchanged."""
-    table, real = Web(), mirrors.https_session
+    """The internet, in memory; the session is the real one, only its https adapter is replaced."""
+    table, real = Web(), download.https_session
 
     def session():
         made = real()
         made.mount("https://", table)
         return made
 
-    monkeypatch.setattr(mirrors, "https_session", session)
+    monkeypatch.setattr(download, "https_session", session)
     return table

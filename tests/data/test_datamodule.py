@@ -1,21 +1,32 @@
 from __future__ import annotations
 
+import inspect
+import json
+import sys
+from pkgutil import resolve_name
 from types import SimpleNamespace
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
-from aevq.data import MNISTDataModule
+from aevq.config.checks import to_config
+from aevq.config.command_line import config_root
+from aevq.config.instantiate import instantiate
+from aevq.data import ImageDataModule, MNISTDataModule, Split
 from aevq.errors import UserError
+from helpers.small_data import MIRRORS
 
-MIRROR = "https://first.test/mnist/"
+
+def build(config, trust=()):
+    return instantiate(config, "data", ImageDataModule, trust=trust)
 
 
 @pytest.fixture
 def ready(make, web, contents):
-    web.serve(MIRROR, contents)
+    web.serve(MIRRORS[0], contents)
     return make
 
 
@@ -26,7 +37,7 @@ def gather(loader):
 
 def test_batches_are_what_models_expect(ready):
     module = ready(batch_size=8)
-    assert module.image_shape == (1, 28, 28)
+    assert (module.image_shape, module.num_classes) == ((1, 28, 28), 10)
     module.setup("fit")
     batches = list(module.train_dataloader())
     assert len(batches) == 50 // 8
@@ -49,12 +60,12 @@ def test_evaluation_sees_the_same_images_in_any_batch_size(ready, binarize, eval
     assert module.evaluated_sha256 == reference.evaluated_sha256
 
 
-def test_dynamic_binarisation_is_redrawn_in_training_and_repeats_with_the_seed(ready):
+def test_dynamic_binarization_is_redrawn_in_training_and_repeats_with_the_seed(ready):
     def epochs(seed):
         loader = ready(binarize="dynamic", seed=seed, batch_size=50).train_dataloader()
         return [next(iter(loader)) for _ in range(2)]
 
-    def sums(batches):  # a class's pixels on: independent of the order of the images
+    def sums(batches):  # sums over the images of one class do not depend on their order
         return [x[y == 7].sum(0) for x, y in batches]
 
     first, second = sums(epochs(1))
@@ -63,7 +74,7 @@ def test_dynamic_binarisation_is_redrawn_in_training_and_repeats_with_the_seed(r
     assert all(torch.equal(a, b) for (a, _), (b, _) in zip(epochs(1), epochs(1), strict=True))
 
 
-def test_the_runs_seed_orders_the_batches_and_does_not_touch_the_splits(ready):
+def test_the_seed_of_the_run_orders_the_batches_and_does_not_change_the_splits(ready):
     one, two = ready(seed=1), ready(seed=2)
     assert one.fingerprint == two.fingerprint
     assert one.evaluated_sha256 == two.evaluated_sha256
@@ -98,62 +109,201 @@ def test_a_batch_larger_than_the_data_is_refused(ready):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"batch_size": 0}, r"data\.batch_size: expected an integer ≥ 1, got 0"),
-        ({"batch_size": True}, r"data\.batch_size: expected an integer"),
-        ({"eval_batch_size": 1.5}, r"data\.eval_batch_size: expected an integer"),
-        ({"val_size": -1}, r"data\.val_size"),
-        ({"split_seed": "a"}, r"data\.split_seed"),
-        ({"seed": None}, r"data\.seed: expected an integer ≥ 0 and < 2\^32, got None"),
-        ({"binarize": "dynamik"}, r"data\.binarize: expected one of none, threshold, dynamic, got 'dynamik'"),
-        ({"fallback": "maybe"}, r"data\.fallback: expected one of embedded, error"),
-        ({"name": "fashion_mnist"}, r"data\.fallback: expected error for fashion_mnist"),
-        ({"name": ""}, r"data\.name"),
-        ({"root": 3}, r"data\.root"),
-        ({"timeout": 0}, r"data\.timeout"),
-        ({"mirrors": ["http://plain.test/"]}, r"data\.mirrors: expected a list of https:// addresses"),
-        ({"mirrors": "https://one.test/"}, r"data\.mirrors"),
-        ({"files": {"train_images": {}}}, r"data\.files: expected the keys train_images, train_labels"),
-        ({"files": {}, "fallback": "error"}, r"data\.files: expected four files"),
-        ({"hashes": ()}, r"data\.files\.train_images: expected sha256 or sha256_gz"),
+        ({"batch_size": 0}, "batch_size: should be greater than 0, got 0"),
+        ({"batch_size": True}, "batch_size: should be a valid integer, got True"),
+        ({"eval_batch_size": 1.5}, "eval_batch_size: should be a valid integer"),
+        ({"val_size": -1}, "val_size"),
+        ({"split_seed": "a"}, "split_seed"),
+        ({"seed": None}, "seed: should be a valid integer, got None"),
+        ({"binarize": "dynamik"}, "binarize: .*, got 'dynamik'; did you mean 'dynamic'"),
+        ({"fallback": "maybe"}, "fallback: should be 'embedded' or 'error'"),
+        ({"name": "fashion_mnist", "fallback": "embedded"}, "fallback: expected error for fashion_mnist"),
+        ({"name": "minst"}, "name: expected one of mnist, fashion_mnist, kmnist, mnist5k, got 'minst'"),
+        ({"name": "../x"}, "name"),
+        ({"root": 3}, "root"),
+        ({"timeout": 0}, "timeout"),
+        ({"leave_out": 10}, "leave_out: expected a class below 10, got 10"),
+        ({"image_shape": [3, 28, 28]}, r"image_shape: expected \[1, 28, 28\], got \[3, 28, 28\]"),
+        ({"mirrors": []}, "mirrors: no such argument"),
     ],
 )
 def test_bad_arguments_are_named_before_anything_is_read(make, web, tmp_path, changes, message):
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=f"^MNISTDataModule\\.{message}"):
         make(**changes)
     assert not web.asked
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("entry", "message"),
-    [
-        ({"name": "a"}, "name, shape and optionally"),
-        ({"name": "a", "shape": [3], "md5": "x"}, "name, shape and optionally"),
-        ({"name": "a", "shape": [60, 28]}, r"train_images\.shape: expected 3 positive integers"),
-        ({"name": "a", "shape": [60, 28, 28], "sha256": "short"}, r"sha256: expected 64 hex digits"),
-    ],
-)
-def test_bad_file_entries_are_named(make, entry, message):
-    files = dict.fromkeys(("train_images", "train_labels", "test_images", "test_labels"), entry)
-    with pytest.raises(UserError, match=rf"data\.files\.train_images.*{message}|{message}"):
-        make(files=files)
-
-
-def composed(name, conf):
-    with initialize_config_dir(str(conf), version_base="1.3"):
-        return instantiate(compose("train", [f"data={name}", "seed=3"]).data)
-
-
-@pytest.mark.parametrize("name", ["mnist", "mnist5k", "fashion_mnist", "kmnist"])
-def test_every_yaml_builds_its_module(name, pytestconfig):
-    module = composed(name, pytestconfig.rootpath / "conf")
-    assert isinstance(module, MNISTDataModule)
-    assert (module.requested_name, module.seed, module.image_shape) == (name, 3, (1, 28, 28))
-
-
-def test_mnist5k_asks_nobody_and_warns_of_nothing(web, pytestconfig, caplog):
-    module = composed("mnist5k", pytestconfig.rootpath / "conf")
+def test_mnist5k_downloads_nothing_and_warns_of_nothing(web, caplog):
+    module = MNISTDataModule("mnist5k")
+    assert module.train_size == 4000
     module.prepare()
     assert module.sizes == {"train": 4000, "val": 500, "test": 500}
     assert not web.asked
     assert not caplog.records
+
+
+def test_a_class_left_out_of_the_training_is_in_the_test_set(ready):
+    module = ready(leave_out=3)
+    assert 3 not in module.labels("train")
+    assert 3 in module.labels("test")
+
+
+def test_the_stated_train_size_is_the_real_one():
+    assert MNISTDataModule("kmnist").train_size == 55_000
+    assert MNISTDataModule(val_size=60_000).train_size == 0
+
+
+class Mean(pl.LightningModule):
+    """Predicts one image for all."""
+
+    def __init__(self, shape):
+        super().__init__()
+        self.image = torch.nn.Parameter(torch.zeros(shape))
+
+    def training_step(self, batch, batch_idx):
+        return (batch[0] - self.image).square().mean()
+
+    def validation_step(self, batch, batch_idx):
+        assert batch[0].shape[1:] == self.image.shape
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=1.0)
+
+
+def fit(data) -> Mean:
+    model = Mean(data.image_shape)
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    pl.Trainer(max_steps=3, accelerator="cpu", enable_checkpointing=False, **quiet).fit(model, data)
+    return model
+
+
+def test_a_plain_trainer_trains_on_it():
+    assert fit(MNISTDataModule("mnist5k")).image.sum() > 0
+
+
+def composed(name: str, *overrides: str):
+    with initialize_config_dir(str(config_root()), version_base="1.3"):
+        return compose("train", [f"data={name}", *overrides])
+
+
+def defaults_of(cls: type) -> dict:
+    """Return the defaults of the arguments of a class and its bases, as a yaml writes them."""
+    found = {}
+    for base in reversed(cls.__mro__):
+        if issubclass(base, ImageDataModule) and "__init__" in vars(base):
+            found |= {
+                p.name: p.default for p in inspect.signature(base).parameters.values() if p.default is not p.empty
+            }
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
+
+
+@pytest.mark.parametrize("name", [path.stem for path in (config_root() / "data").glob("[!_]*.yaml")])
+def test_a_yaml_and_the_constructor_have_the_same_defaults(name):
+    node = OmegaConf.to_container(composed(name, "seed=0").data, resolve=True)
+    cls = resolve_name(node.pop("_target_"))
+    assert node.pop("_convert_") == "all"
+    assert node == defaults_of(cls) | {"name": name}
+    assert cls(name).name == name
+
+
+def test_the_used_configuration_builds_the_data_really_used(tmp_path):
+    missing = build(composed("mnist", f"data.root={tmp_path}", "data.download=false", "data.split_seed=2").data)
+    missing.prepare()
+    again = build(to_config(missing) | {"name": missing.name})
+    assert again.name == "mnist5k"
+    assert again.fingerprint == missing.fingerprint
+
+
+def test_full_mnist_has_the_splits_of_the_studies(pytestconfig):
+    root = pytestconfig.rootpath.parent / "shared"
+    if not (root / "MNIST" / "raw").is_dir():
+        pytest.skip(f"there is no MNIST in {root}")
+    study = json.loads((pytestconfig.rootpath / "experiments/01_ae_vae_vqvae/results.json").read_text())
+    known = next(run for run in find_fingerprints(study))
+    assert MNISTDataModule(root=str(root), download=False, fallback="error").fingerprint == known
+
+
+def find_fingerprints(node):
+    if isinstance(node, dict):
+        if "fingerprint" in node:
+            yield node["fingerprint"]
+        for value in node.values():
+            yield from find_fingerprints(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from find_fingerprints(value)
+
+
+# A data set from outside of the package
+
+PYTHON = """
+import torch
+from aevq.data import ImageDataModule, Split
+
+class Stripes(ImageDataModule):
+    def read(self):
+        rows = torch.arange(16)[:, None] * torch.tensor([1, 2, 3])
+        image = torch.where(rows % 2 == 0, 255, 0).T[..., None].expand(3, 16, 20).byte()
+        labels = torch.arange(60) % 4
+        images = image * (labels[:, None, None, None] > 0).byte()
+        return Split(images[:50], labels[:50]), Split(images[50:], labels[50:])
+"""
+YAML = """
+defaults: [_base, _self_]
+_target_: striped.stripes.Stripes
+name: stripes
+image_shape: [3, 16, 20]
+num_classes: 4
+val_size: 10
+batch_size: 8
+"""
+
+
+def test_one_python_file_and_one_yaml_add_a_data_set(tmp_path, monkeypatch):
+    for path, text in (("striped/stripes.py", PYTHON), ("conf/data/stripes.yaml", YAML)):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    config = composed("stripes", f"hydra.searchpath=[file://{tmp_path}/conf]", "model=ae")
+    assert config.model.image_shape == [3, 16, 20]
+    with pytest.raises(UserError, match="refused"):
+        build(config.data)
+    data = build(config.data, trust=("striped.",))
+    assert isinstance(data, ImageDataModule)
+    assert (data.name, data.train_size, data.num_classes) == ("stripes", 40, 4)
+    assert fit(data).image.shape == (3, 16, 20)
+    assert data.images("test").shape == (10, 3, 16, 20)
+    assert data.digits("val").shape == (10, 1)
+    assert to_config(data)["_target_"] == "striped.stripes.Stripes"
+    monkeypatch.delitem(sys.modules, "striped.stripes")
+
+
+class Given(ImageDataModule):
+    """Returns what it was given."""
+
+    train = test = None
+
+    def read(self):
+        return self.train, self.test
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (torch.zeros(8, 4, 4), torch.zeros(8).long(), "given: train images: expected uint8, got torch.float32"),
+        (
+            torch.zeros(8, 4, 5).byte(),
+            torch.zeros(8).long(),
+            r"images: expected shape \(N, 1, 4, 4\), got \(8, 1, 4, 5\)",
+        ),
+        (torch.zeros(8, 4, 4).byte(), torch.zeros(7).long(), r"labels: expected shape \(8,\), got \(7,\)"),
+        (torch.zeros(8, 4, 4).byte(), torch.full((8,), 3), r"labels: expected in \[0, 3\), got \(3, 3\)"),
+        (torch.zeros(0, 4, 4).byte(), torch.zeros(0).long(), "images: expected at least one"),
+    ],
+)
+def test_what_a_data_set_returns_is_checked(images, labels, message):
+    data = Given("given", image_shape=(1, 4, 4), num_classes=3, val_size=2)
+    data.train = data.test = Split(images, labels)
+    with pytest.raises(UserError, match=message):
+        data.prepare()

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aevq.data.loader import DeviceLoader
+from aevq.data.loader import DeviceLoader, mix
 from aevq.errors import UserError
 
 sizes = st.integers(1, 40)
@@ -27,6 +29,11 @@ def test_order_is_a_pure_function_of_seed_and_epoch():
     assert rows(train_loader(seed=6)) != epochs[0]
     second.set_epoch(1)
     assert rows(second) == epochs[1]
+
+
+def test_the_order_is_the_same_everywhere():
+    """If this fails, no earlier run can be repeated."""
+    assert rows(train_loader()) == [[8, 7, 5], [4, 6, 9], [0, 3, 2], [1]]
 
 
 def test_it_leaves_the_global_generator_alone():
@@ -62,13 +69,13 @@ def test_in_training_all_ranks_get_equally_many(n, batch_size, world_size):
 
 
 @given(sizes, st.integers(1, 8), st.integers(1, 4))
-def test_in_evaluation_every_row_is_given_out(n, batch_size, world_size):
+def test_in_evaluation_every_row_is_yielded(n, batch_size, world_size):
     ranks = [rows(train_loader(n, batch_size, rank=r, world_size=world_size, shuffle=False)) for r in range(world_size)]
     assert sorted(row for batches in ranks for batch in batches for row in batch) == list(range(n))
 
 
 @pytest.mark.parametrize("taken", range(9))
-def test_resume_goes_on_where_it_stopped(taken):
+def test_resume_continues_where_it_stopped(taken):
     whole = train_loader()
     stream = [batch for _ in range(4) for batch in rows(whole)]
     interrupted = train_loader()
@@ -131,7 +138,7 @@ def test_several_tensors_stay_together():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"batch_size": 0}, "batch_size: expected an integer ≥ 1, got 0"),
+        ({"batch_size": 0}, "batch_size: should be greater than 0, got 0"),
         ({"rank": 2, "world_size": 2}, r"rank: expected in \[0, 2\), got 2"),
     ],
 )
@@ -143,3 +150,14 @@ def test_bad_arguments(changes, message):
 def test_unequal_lengths_are_refused():
     with pytest.raises(UserError, match="equal lengths"):
         DeviceLoader((torch.arange(3), torch.arange(4)), 2)
+
+
+def test_mixed_seeds_of_neighbours_differ_in_their_lower_halves():
+    seeds = [mix(seed, epoch) & 0xFFFFFFFF for seed, epoch in product(range(40), range(40))]
+    assert len(set(seeds)) == len(seeds)
+
+
+def test_a_mixed_seed_depends_on_order_and_number_and_is_the_same_everywhere():
+    assert len({mix(1, 2), mix(2, 1), mix(1), mix(1, 2, 0), mix(0, 1, 2)}) == 5
+    assert mix(1, 2, 3) == 4906264314479254948
+    assert 0 <= mix(2**63, 5) < 2**63

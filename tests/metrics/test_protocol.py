@@ -8,31 +8,25 @@ from functools import partial
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
+from aevq.config.checks import to_config
+from aevq.config.command_line import config_root
 from aevq.data import MNISTDataModule, StackedMNISTDataModule
 from aevq.errors import UserError
 from aevq.latents import CodeSpec, LatentSet
-from aevq.metrics import Reference, features_of
+from aevq.metrics.catalogue import Metric
 from aevq.metrics.generate import encode_splits
-from aevq.metrics.protocol import EvaluationSettings, Evaluator
+from aevq.metrics.protocol import EvaluationSettings, run_protocol
+from aevq.metrics.samples import features_of
+from aevq.metrics.subject import Measure, Subject
 from aevq.models import VAE, VQVAE
 from aevq.nn import MLP, Bernoulli, Conv, EMAUpdate, Gaussian, GradientUpdate
 from aevq.nn.feature_net import FeatureNet, load_feature_net
 from aevq.priors import FittedNormal, Marginals, StandardNormal, Uniform
 
-DIGITS = {
-    "root": "data",
-    "folder": "MNIST",
-    "files": {},
-    "mirrors": [],
-    "timeout": 1.0,
-    "fallback": "embedded",
-    "val_size": 500,
-    "split_seed": 0,
-    "batch_size": 100,
-    "eval_batch_size": 500,
-    "seed": 0,
-}
+DIGITS = {"batch_size": 100, "eval_batch_size": 500}
 
 
 def digits5k(binarize="none", leave_out=None):
@@ -48,7 +42,7 @@ SETTINGS = EvaluationSettings(
 def _untrained_features(monkeypatch):
     torch.manual_seed(0)
     net = FeatureNet().eval().requires_grad_(False)
-    monkeypatch.setattr("aevq.metrics.protocol.load_feature_net", lambda: net)
+    monkeypatch.setattr("aevq.metrics.subject.load_feature_net", lambda: net)
 
 
 def evaluate(model, priors, data, settings=SETTINGS):
@@ -57,7 +51,7 @@ def evaluate(model, priors, data, settings=SETTINGS):
     fitted = {name: prior(model.latent_spec) for name, prior in priors.items()}
     for prior in fitted.values():
         prior.fit(latents)
-    return Evaluator(model, fitted, data, latents, settings).run()
+    return run_protocol(Subject(model, fitted, data, latents, settings))
 
 
 VECTORS = {"standard_normal": StandardNormal, "fitted_normal": FittedNormal}
@@ -70,14 +64,14 @@ ABSENT = {
 
 
 @pytest.mark.parametrize("name", ["ae", "vae", "vqvae"])
-def test_a_figure_that_a_model_does_not_have_is_absent(name, make_model):
+def test_a_metric_that_a_model_does_not_have_is_absent(name, make_model):
     model = make_model(name)
     priors = CODES if isinstance(model.latent_spec, CodeSpec) else VECTORS
     metrics = evaluate(model, priors, digits5k()).metrics
-    assert not [figure for figure in metrics if figure.startswith(ABSENT[name])]
+    assert not [metric for metric in metrics if metric.startswith(ABSENT[name])]
     for prior in priors:
         assert {f"samples/{prior}/{f}" for f in ("fd", "kd", "precision", "recall", "coverage")} <= set(metrics)
-    assert {"floor/fd", "reconstruction/fd", "reconstruction/sharpness", "reconstruction/mse"} <= set(metrics)
+    assert {"real/fd", "reconstruction/fd", "reconstruction/sharpness", "reconstruction/mse"} <= set(metrics)
 
 
 def test_the_kl_of_the_dimensions_adds_up_to_that_of_the_image(make_model):
@@ -87,16 +81,14 @@ def test_the_kl_of_the_dimensions_adds_up_to_that_of_the_image(make_model):
     assert sum(kl) == pytest.approx(metrics["loss/kl"], rel=1e-4)
 
 
-def test_no_more_samples_than_there_are_images_to_hold_them_against(make_model, monkeypatch):
+def test_no_more_samples_than_there_are_images_to_compare_them_with(make_model, monkeypatch):
     drawn = []
-    monkeypatch.setattr(
-        "aevq.metrics.protocol.generate", lambda m, p, n, s: drawn.append(n) or torch.rand(n, 1, 28, 28)
-    )
+    monkeypatch.setattr("aevq.metrics.samples.generate", lambda m, p, n, s: drawn.append(n) or torch.rand(n, 1, 28, 28))
     evaluate(make_model("ae"), {"standard_normal": StandardNormal}, digits5k(), replace(SETTINGS, samples=10_000))
     assert drawn == [500]
 
 
-def test_the_same_call_gives_the_same_figures(make_model):
+def test_the_same_call_gives_the_same_metrics(make_model):
     first, second = (evaluate(make_model_seeded(make_model, "vae"), VECTORS, digits5k()) for _ in range(2))
     assert first.metrics == second.metrics
     assert set(first.seconds) == set(second.seconds)
@@ -148,28 +140,19 @@ def test_the_bound_of_a_vqvae_is_one_against_full_enumeration():
         prior.log_prob(grids[i : i + 1]) - model.likelihood.nll(x, outputs[i].expand(50, 1, 4, 2)) for i in range(4)
     ]
     exact = -torch.stack(joint).logsumexp(0)
-    bound = model.terms(x).distortion - prior.log_prob(codes)
+    bound = model.loss_terms(x).distortion - prior.log_prob(codes)
     assert (bound >= exact - 1e-4).all()
     assert (bound > exact + 1e-3).any()
 
 
 @pytest.mark.parametrize("memorisation", [False, True])
-def test_the_images_that_samples_are_held_against_are_of_every_class(memorisation, make_model):
+def test_the_images_that_samples_are_compared_with_are_of_every_class(memorisation, make_model, monkeypatch):
     """The embedded images are sorted by class: their first sixty are zeros."""
+    monkeypatch.setattr("aevq.metrics.subject.load_feature_net", load_feature_net)
     data = digits5k()
     data.prepare()
-    chosen = {}
-
-    def remember(test, train, all_train):
-        chosen.update(test=test, train=train)
-        return Reference(test, train, all_train)
-
-    evaluator = Evaluator(make_model("ae").eval(), {}, data, None, replace(SETTINGS, memorisation=memorisation))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("aevq.metrics.protocol.Reference", remember)
-        patch.setattr("aevq.metrics.protocol.load_feature_net", load_feature_net)
-        evaluator.parts()["floor"]()
-    for split, features in {"val": chosen["test"], "train": chosen["train"]}.items():
+    subject = Subject(make_model("ae").eval(), {}, data, None, replace(SETTINGS, memorisation=memorisation))
+    for split, features in {"val": subject.reference.test, "train": subject.reference.train}.items():
         assert len(features) == SETTINGS.samples
         distances, rows = torch.cdist(features, features_of(load_feature_net(), data.images(split))).min(1)
         assert distances.max() < 0.1
@@ -186,7 +169,10 @@ def test_a_digit_left_out_is_scored_as_an_anomaly(make_model):
         assert not [n for n in evaluate(model, priors, digits5k()).metrics if n.startswith("anomaly/")]
     assert set(auroc["ae"]) == {"reconstruction_error"}
     assert set(auroc["vae"]) == {"reconstruction_error", "elbo"}
-    assert set(auroc["vqvae"]) == {"reconstruction_error", "marginals_code_length"}  # uniform codes tell nothing
+    assert set(auroc["vqvae"]) == {
+        "reconstruction_error",
+        "marginals_code_length",
+    }  # all uniform codes have the same length
     assert all(0 <= value <= 1 for scores in auroc.values() for value in scores.values())
 
 
@@ -198,24 +184,24 @@ def stacks5k():
 def test_of_stacked_digits_modes_are_counted_too_beside_those_of_the_real_images():
     model = stacked_vqvae()
     metrics = evaluate(model, CODES, stacks5k(), replace(SETTINGS, mode_samples=100)).metrics
-    for prior in ("samples/uniform", "samples/marginals", "floor"):
+    for prior in ("samples/uniform", "samples/marginals", "real"):
         assert 1 <= metrics[f"{prior}/modes"] <= 100
         assert 0 < metrics[f"{prior}/mode_kl"] <= math.log(1000)
         assert metrics[f"{prior}/mode_samples"] == 100
-    assert {"floor/fd", "reconstruction/fd", "samples/marginals/coverage"} <= set(metrics)
+    assert {"real/fd", "reconstruction/fd", "samples/marginals/coverage"} <= set(metrics)
     without = evaluate(model, {}, stacks5k(), replace(SETTINGS, mode_samples=0)).metrics
     assert not [name for name in without if "mode" in name.split("/")[-1]]
-    assert without["floor/fd"] == metrics["floor/fd"]
+    assert without["real/fd"] == metrics["real/fd"]
 
 
 def test_modes_are_counted_on_no_more_samples_than_there_are_real_images():
     metrics = evaluate(stacked_vqvae(), {"uniform": Uniform}, stacks5k(), SETTINGS).metrics
-    assert metrics["samples/uniform/mode_samples"] == metrics["floor/mode_samples"] == 120
+    assert metrics["samples/uniform/mode_samples"] == metrics["real/mode_samples"] == 120
 
 
-def test_probes_of_stacked_digits_ask_for_each_channels_digit():
+def test_probes_of_stacked_digits_predict_each_channels_digit():
     metrics = evaluate(stacked_vae(), {}, stacks5k(), replace(SETTINGS, samples=0, probes=True)).metrics
-    assert 0.3 < metrics["probe/pixels/linear"] <= 1  # of 1,000 classes, 300 images would tell nothing
+    assert 0.3 < metrics["probe/pixels/linear"] <= 1  # 300 images of 1,000 classes would not be enough
     assert metrics["pca/mse"] > 0
 
 
@@ -232,13 +218,55 @@ def stacked_vae():
     return VAE((3, 28, 28), 4, MLP([32], "silu"), **parts, likelihood=Gaussian(0.3))
 
 
-def test_without_samples_nothing_of_them_is_measured(make_model):
+def test_without_samples_no_metric_of_samples_is_measured(make_model):
     metrics = evaluate(make_model("ae"), VECTORS, digits5k(), replace(SETTINGS, samples=0)).metrics
-    assert not [name for name in metrics if name.startswith(("samples/", "floor/")) or name.endswith("/fd")]
+    assert not [name for name in metrics if name.startswith(("samples/", "real/")) or name.endswith("/fd")]
     assert "reconstruction/mse" in metrics
 
 
-@pytest.mark.parametrize("bad", [{"split": "train"}, {"samples": 3}, {"importance_samples": -1}])
-def test_bad_settings_are_named(bad):
-    with pytest.raises(UserError, match=next(iter(bad))):
-        EvaluationSettings(**vars(SETTINGS) | bad)
+BAD = {"split": "train", "samples": 3, "importance_samples": -1, "probes": 1, "sample": 10, "extra": {"a": 3}}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_settings_are_named(name):
+    with pytest.raises(UserError, match=rf"^EvaluationSettings\.{name}: "):
+        EvaluationSettings(**{name: BAD[name]})
+
+
+def test_the_settings_of_a_run_are_those_of_the_protocol_but_for_what_takes_long():
+    with initialize_config_dir(str(config_root()), version_base="1.3"):
+        node = OmegaConf.to_container(compose("train").evaluation)
+    less = {"importance_samples": 0, "memorisation": False, "probes": False}
+    assert node == to_config(EvaluationSettings()) | less
+
+
+class Brightness(Measure):
+    metrics = (Metric("samples/<prior>/brightness", "brightness", "mean pixel", unit="of 1"),)
+
+    def __init__(self, name: str = "samples/{}/brightness") -> None:
+        self.name = name
+
+    def __call__(self, subject: Subject) -> dict[str, float]:
+        return {self.name.format(prior): float(subject.x.mean()) for prior in subject.priors}
+
+
+def test_a_metric_from_outside_is_measured_last_and_timed(make_model):
+    settings = replace(SETTINGS, extra={"light": Brightness()})
+    evaluation = evaluate(make_model("ae"), VECTORS, digits5k(), settings)
+    assert list(evaluation.metrics)[-2:] == ["samples/standard_normal/brightness", "samples/fitted_normal/brightness"]
+    assert "light" in evaluation.seconds
+    assert settings.extra_metrics == Brightness.metrics
+
+
+@pytest.mark.parametrize("name", ["samples/{}/fd", "brightness"])
+def test_a_metric_from_outside_returns_what_its_entries_describe(name, make_model):
+    with pytest.raises(UserError, match=r"evaluation.extra.light: returned .*which its `metrics` do not describe"):
+        evaluate(make_model("ae"), VECTORS, digits5k(), replace(SETTINGS, extra={"light": Brightness(name)}))
+
+
+def test_a_metric_from_outside_replaces_none_of_aevq():
+    class Better(Brightness):
+        metrics = (Metric("reconstruction/mse", "MSE", "always 0"),)
+
+    with pytest.raises(UserError, match="mse measures reconstruction/mse, which is already a metric of aevq"):
+        EvaluationSettings(extra={"mse": Better()})

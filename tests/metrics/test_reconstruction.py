@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
-from aevq.metrics import reconstruction_metrics
+from aevq.metrics.reconstruction import pca_mse, reconstruction_metrics
 
 
 def test_a_perfect_reconstruction(digits):
     metrics = reconstruction_metrics(digits, digits)
     assert metrics["reconstruction/mse"] == metrics["reconstruction/l1"] == 0
     assert metrics["reconstruction/psnr"] == math.inf
-    assert metrics["reconstruction/ssim"] == pytest.approx(1)
+    assert metrics["reconstruction/ssim"] == metrics["reconstruction/sharpness"] == pytest.approx(1)
 
 
-def test_figures_are_those_of_numpy_and_torchmetrics(digits):
+def test_metrics_are_those_of_numpy_and_torchmetrics(digits):
     x, x_hat = digits, (digits * 0.8 + 0.05).clamp(0, 1)
     metrics = reconstruction_metrics(x, x_hat)
     difference = x.numpy().astype(np.float64) - x_hat.numpy()
@@ -29,7 +29,7 @@ def test_cross_entropy_is_that_of_the_bernoulli_likelihood_on_the_same_means(dig
     assert reconstruction_metrics(digits, x_hat)["reconstruction/cross_entropy"] == pytest.approx(float(nats))
 
 
-def test_cross_entropy_is_finite_where_a_reconstruction_is_sure_and_wrong(digits):
+def test_cross_entropy_is_finite_if_a_reconstruction_is_certain_and_wrong(digits):
     assert math.isfinite(reconstruction_metrics(digits, (digits < 0.5).to(digits))["reconstruction/cross_entropy"])
 
 
@@ -40,9 +40,19 @@ def test_psnr_is_that_of_the_split_and_not_a_mean_over_images(digits):
     assert reconstruction_metrics(digits, x_hat)["reconstruction/psnr"] == pytest.approx(-10 * math.log10(mse))
 
 
-def test_more_noise_is_worse_in_every_figure(digits):
+def test_more_noise_is_worse_by_every_metric(digits):
     a, b = (reconstruction_metrics(digits, (digits + s).clamp(0, 1)) for s in (0.05, 0.3))
     assert a["reconstruction/mse"] < b["reconstruction/mse"]
     assert a["reconstruction/l1"] < b["reconstruction/l1"]
     assert a["reconstruction/psnr"] > b["reconstruction/psnr"]
     assert a["reconstruction/ssim"] > b["reconstruction/ssim"]
+
+
+def test_pca_is_that_of_scikit_learn(digits):
+    from sklearn.decomposition import PCA
+
+    train, x = digits[::2], digits[1::2]
+    pca = PCA(8, svd_solver="full").fit(train.flatten(1).double().numpy())
+    flat = x.flatten(1).double().numpy()
+    expected = ((pca.inverse_transform(pca.transform(flat)) - flat) ** 2).mean()
+    assert pca_mse(train, x, 8) == pytest.approx(expected)

@@ -1,4 +1,4 @@
-"""Laws that every model keeps."""
+"""Laws that hold for every model."""
 
 from dataclasses import fields
 
@@ -8,11 +8,7 @@ import torch
 from aevq.latents import CodeSpec
 
 
-def double(values):
-    return {name: value.double() for name, value in values.items()}
-
-
-def test_latents_are_what_the_spec_says_and_decode_to_images(model, digits):
+def test_latents_fit_the_spec_and_decode_to_images(model, digits):
     x, spec = digits[:6], model.eval().latent_spec
     z = model.encode(x)
     assert z.shape == (6, *spec.shape)
@@ -27,12 +23,12 @@ def test_latents_are_what_the_spec_says_and_decode_to_images(model, digits):
     assert model.embed(z).is_floating_point()
 
 
-def test_terms_are_one_number_per_image_and_the_batch_size_changes_none(model, digits):
+def test_a_loss_term_is_a_number_per_image_and_does_not_depend_on_the_batch_size(model, digits):
     model.eval().double()
     x = digits[:8].double()
     for repeats in (1, 2):
         torch.manual_seed(0)
-        terms = model.terms(x.repeat(repeats, 1, 1, 1))
+        terms = model.loss_terms(x.repeat(repeats, 1, 1, 1))
         values = {field.name: getattr(terms, field.name)[:8] for field in fields(terms)}
         if repeats == 1:
             once = values
@@ -41,7 +37,7 @@ def test_terms_are_one_number_per_image_and_the_batch_size_changes_none(model, d
         torch.testing.assert_close(value, once[name])
 
 
-def test_encoding_has_no_randomness_and_leaves_the_model_alone(model, digits):
+def test_encoding_is_deterministic_and_does_not_change_the_model(model, digits):
     model.eval()
     before = {name: v.clone() for name, v in model.state_dict().items() if torch.is_tensor(v)}
     assert model.encode(digits[:5]).equal(model.encode(digits[:5]))
@@ -51,8 +47,8 @@ def test_encoding_has_no_randomness_and_leaves_the_model_alone(model, digits):
 def test_a_few_steps_on_one_batch_lower_the_objective(model, digits):
     x, losses = digits[::20], []
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=3e-3)
-    for _ in range(60):  # a VQ-VAE of few channels learns the grey of strokes first
-        loss = model.terms(x).objective.mean()
+    for _ in range(60):  # a VQ-VAE with few channels needs many steps until it draws strokes
+        loss = model.loss_terms(x).objective.mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -62,8 +58,8 @@ def test_a_few_steps_on_one_batch_lower_the_objective(model, digits):
 
 @pytest.mark.parametrize(("name", "expected"), [("ae", 1732.45), ("vae", 1743.68), ("vqvae", 393.56)])
 def test_the_first_loss_is_the_golden_one(name, expected, make_model, digits):
-    """A change of any formula, initialisation or image shows here; it is then explained, not just updated."""
+    """A change of a formula, an initialisation or an image shows here; explain it before updating the number."""
     torch.manual_seed(0)
     model = make_model(name).eval()
     torch.manual_seed(0)
-    assert model.terms(digits).objective.mean().item() == pytest.approx(expected, abs=0.1)
+    assert model.loss_terms(digits).objective.mean().item() == pytest.approx(expected, abs=0.1)

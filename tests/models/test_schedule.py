@@ -6,7 +6,7 @@ from aevq.models.schedule import WarmupCosine
 from aevq.ops.schedule import warmup_cosine_factor
 
 
-def test_it_rises_linearly_and_falls_along_half_a_cosine():
+def test_the_factor_rises_linearly_and_falls_along_half_a_cosine():
     factors = [warmup_cosine_factor(step, 100, warmup=0.1, final=0.0) for step in range(101)]
     assert factors[:10] == pytest.approx([(step + 1) / 11 for step in range(10)])
     assert factors[10] == 1.0
@@ -15,9 +15,9 @@ def test_it_rises_linearly_and_falls_along_half_a_cosine():
     assert max(factors) == 1.0
 
 
-def test_it_ends_at_its_final_factor_and_stays_there():
-    assert warmup_cosine_factor(100, 100, 0.0, 0.2) == pytest.approx(0.2)
-    assert warmup_cosine_factor(500, 100, 0.0, 0.2) == pytest.approx(0.2)
+@pytest.mark.parametrize("step", [100, 500])
+def test_it_ends_at_its_final_factor_and_stays_there(step):
+    assert warmup_cosine_factor(step, 100, 0.0, 0.2) == pytest.approx(0.2)
 
 
 def test_it_drives_an_optimizer():
@@ -31,7 +31,7 @@ def test_it_drives_an_optimizer():
     assert rates == pytest.approx([2 * warmup_cosine_factor(step, 10, 0.0, 0.0) for step in range(10)])
 
 
-@pytest.mark.parametrize(("warmup", "final"), [(1.0, 0.0), (-0.1, 0.0), (0.1, 1.5)])
-def test_parts_outside_their_range_are_refused(warmup, final):
-    with pytest.raises(UserError, match=r"model\.schedule"):
-        WarmupCosine(warmup, final)
+@pytest.mark.parametrize("bad", [{"warmup": 1.0}, {"warmup": -0.1}, {"final": 1.5}])
+def test_an_argument_outside_its_range_is_refused(bad):
+    with pytest.raises(UserError, match=rf"^WarmupCosine\.{next(iter(bad))}: should be (less|greater) than"):
+        WarmupCosine(**bad)

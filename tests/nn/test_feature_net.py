@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from aevq.data.embedded import embedded_digits
+from aevq.data import embedded_digits
 from aevq.errors import UserError
 from aevq.nn.feature_net import WEIGHTS, load_feature_net
 

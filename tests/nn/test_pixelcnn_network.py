@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import itertools
-
 import pytest
 import torch
 
@@ -63,51 +61,10 @@ def test_the_gradient_is_causal_too():
     assert (gradient[0] != 0).any(dim=-1).flatten().tolist() == [True] * 9 + [False] * 7
 
 
-@pytest.mark.parametrize("labels", [None, torch.tensor([1])])
-def test_probabilities_of_all_grids_sum_to_one(labels):
-    net = network(num_codes=3, num_classes=None if labels is None else 2)
-    grids = torch.tensor(list(itertools.product(range(3), repeat=4))).view(-1, 2, 2)
-    labels = None if labels is None else labels.expand(len(grids))
-    with torch.no_grad():
-        log_p = net(grids, labels).log_softmax(1).gather(1, grids[:, None]).sum((1, 2, 3))
-    assert log_p.exp().sum().item() == pytest.approx(1, abs=1e-12)
-    assert log_p.std() > 0.01
-
-
-def test_classes_differ():
-    net = network(num_classes=3)
-    codes = torch.zeros(2, 3, 3, dtype=torch.int64)
-    logits = net(codes, torch.tensor([0, 2]))
-    assert logits.shape == (2, 5, 3, 3)
-    assert (logits[0] != logits[1]).all()
-
-
 def test_any_grid_fits_the_same_weights():
     net = network()
     wide = torch.randint(5, (2, 4, 9))
     torch.testing.assert_close(net(wide)[:, :, :2], net(wide[:, :2]))
-
-
-def test_dropout_acts_in_training_only():
-    net = network(dropout=0.5)
-    codes = torch.randint(5, (1, 4, 4))
-    assert torch.equal(net(codes), net(codes))
-    net.train()
-    assert not torch.equal(net(codes), net(codes))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "name"),
-    [
-        ({"kernel": 4}, "kernel"),
-        ({"layers": 0}, "layers"),
-        ({"dropout": 1.0}, "dropout"),
-        ({"channels": 0}, "channels"),
-    ],
-)
-def test_bad_arguments_are_named(arguments, name):
-    with pytest.raises(UserError, match=f"^{name}: expected"):
-        network(**arguments)
 
 
 @pytest.mark.parametrize(("num_classes", "labels"), [(None, torch.tensor([1])), (3, None)])

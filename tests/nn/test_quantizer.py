@@ -48,7 +48,7 @@ def test_moving_averages_follow_the_formula():
     torch.testing.assert_close(q.codebook.detach()[unused], start[unused])
 
 
-def test_a_code_that_is_never_used_stays_where_it_was():
+def test_a_code_that_is_never_used_does_not_move():
     q = quantizer(num_codes=2).float()
     q.start(torch.tensor([[0.0, 0, 0], [100.0, 100, 100]]))
     for _ in range(20_000):
@@ -68,7 +68,7 @@ def test_two_half_batches_before_a_step_move_it_like_the_whole_one():
     torch.testing.assert_close(whole.codebook, halves.codebook, atol=1e-6, rtol=0)
 
 
-def test_by_gradient_the_codebook_learns_only_from_its_own_term():
+def test_a_codebook_that_is_trained_by_gradient_learns_only_from_its_own_term():
     q, z = quantizer(GradientUpdate()), torch.randn(6, 3, dtype=torch.float64, requires_grad=True)
     out = q(z)
     (out.z_q.sum() + out.commitment_loss.sum()).backward()
@@ -89,7 +89,7 @@ def test_dead_codes_move_onto_vectors_of_the_batch():
     torch.testing.assert_close(q.update.sums[1:], q.codebook.detach()[1:])
 
 
-def test_restarts_come_only_every_so_many_steps():
+def test_restarts_happen_only_at_the_interval():
     q = quantizer(restart=DeadCodeRestart(0.5, every=3), num_codes=4)
     q.start(torch.tensor([[0.0, 0, 0], [50, 50, 50], [60, 60, 60], [70, 70, 70]]).double())
     moved = []
@@ -117,13 +117,15 @@ def test_the_state_round_trips_with_the_step_count():
     assert other.codebook.equal(q.codebook)
 
 
-@pytest.mark.parametrize(("arguments", "name"), [((0, 3), "num_codes"), ((4, 0), "code_dim")])
-def test_sizes_that_are_not_positive_are_refused(arguments, name):
-    with pytest.raises(UserError, match=rf"model\.{name}: expected an integer ≥ 1, got 0"):
-        VectorQuantizer(*arguments, EMAUpdate(0.9))
-
-
-@pytest.mark.parametrize("decay", [-0.1, 1.0])
-def test_a_decay_outside_its_range_is_refused(decay):
-    with pytest.raises(UserError, match="decay"):
-        EMAUpdate(decay)
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: EMAUpdate(-0.1), r"EMAUpdate\.decay: should be greater than or equal to 0, got -0\.1"),
+        (lambda: EMAUpdate(1.0), r"EMAUpdate\.decay: should be less than 1, got 1\.0"),
+        (lambda: DeadCodeRestart(0.5, 0), r"DeadCodeRestart\.every: should be greater than 0, got 0"),
+        (lambda: DeadCodeRestart(treshold=0.5), r"DeadCodeRestart\.treshold: no such argument; did you mean 'thresh"),
+    ],
+)
+def test_bad_arguments_are_named(make, message):
+    with pytest.raises(UserError, match=f"^{message}"):
+        make()

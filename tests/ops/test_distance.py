@@ -12,7 +12,7 @@ def random_moments(seed, dim=6):
     return Moments(torch.randn(dim, generator=generator, dtype=torch.float64), a @ a.T)
 
 
-def test_moments_are_those_of_numpy(digits):
+def test_moments_equal_those_of_numpy(digits):
     features = digits.flatten(1)[:, 300:320]
     found = moments(features)
     np.testing.assert_allclose(found.mean, features.double().mean(0))
@@ -60,7 +60,7 @@ def test_the_kernel_distance_is_that_of_a_double_loop():
     assert kernel_distance(a, b, subset=5, subsets=1, seed=0) == pytest.approx(expected.item())
 
 
-def test_the_kernel_distance_is_unbiased_and_tells_two_distributions_apart():
+def test_the_kernel_distance_is_unbiased_and_separates_two_distributions():
     a, b, c = torch.randn(4000, 4), torch.randn(4000, 4), torch.randn(4000, 4) + 0.5
     same, other = (kernel_distance(a, s, subset=500, subsets=20, seed=0) for s in (b, c))
     assert abs(same) < 0.02

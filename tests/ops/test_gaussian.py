@@ -8,7 +8,7 @@ def moments(batch=3, dim=5):
     return torch.randn(batch, dim, dtype=torch.float64), torch.randn(batch, dim, dtype=torch.float64)
 
 
-def test_kl_is_that_of_torch_distributions():
+def test_kl_equals_that_of_torch_distributions():
     mu, log_var = moments()
     expected = kl_divergence(Normal(mu, (0.5 * log_var).exp()), Normal(0.0, 1.0))
     torch.testing.assert_close(kl_standard_normal(mu, log_var), expected)
@@ -47,7 +47,7 @@ def test_the_same_generator_seed_draws_the_same_noise():
     assert not draws[0].equal(draws[2])
 
 
-def test_free_bits_leave_a_cheap_dimension_alone_and_a_dear_one_as_it_is():
+def test_free_bits_raise_a_small_kl_to_the_minimum_and_keep_a_large_one():
     kl = torch.tensor([[0.1, 3.0], [0.3, 5.0]])
     torch.testing.assert_close(free_bits(kl, 0.0), kl.sum(1))
     torch.testing.assert_close(free_bits(kl, 0.5), torch.full((2,), 0.5 + 4.0))

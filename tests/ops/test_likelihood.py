@@ -26,7 +26,7 @@ def test_each_nll_is_that_of_torch_distributions(batch):
         torch.testing.assert_close(nll, -log_prob.flatten(1).sum(1))
 
 
-def test_an_nll_is_one_number_per_image_and_batches_do_not_matter(batch):
+def test_an_nll_is_one_number_per_image_and_does_not_depend_on_the_batch(batch):
     x, output = batch
     zero = torch.zeros((), dtype=torch.float64)
     for nll in (gaussian_nll, laplace_nll):

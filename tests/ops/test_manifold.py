@@ -62,7 +62,7 @@ def test_swapping_the_sets_swaps_precision_and_recall():
     assert there.precision > there.recall
 
 
-def test_chunks_change_nothing(monkeypatch):
+def test_the_result_does_not_depend_on_the_chunks(monkeypatch):
     real, samples = clusters(300, FOUR), clusters(250, FOUR, seed=1)
     whole = manifold_scores(real, samples, 5)
     monkeypatch.setattr("aevq.ops.manifold.CHUNK", 7)
@@ -75,5 +75,5 @@ def test_the_nearest_distance_is_that_of_a_full_search():
 
 
 def test_too_few_vectors_are_refused():
-    with pytest.raises(UserError, match=r"^k: expected less than"):
+    with pytest.raises(UserError, match=r"^k: expected less than 5, the size of the smaller set, got 5"):
         manifold_scores(torch.randn(5, 2), torch.randn(50, 2), 5)

@@ -1,4 +1,4 @@
-"""Under autocast the networks are bfloat16, and what is made of their outputs is not."""
+"""Under autocast the networks compute in bfloat16; losses and nearest codes are computed in float32."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aevq.ops.quantize import nearest_code
 BF16 = torch.autocast("cpu", torch.bfloat16)
 
 
-def test_half_precision_is_widened_and_the_rest_left_alone():
+def test_half_precision_becomes_float32_and_other_types_stay():
     x = torch.rand(3)
     assert at_least_float32(x) is x
     assert at_least_float32(x.double()).dtype == torch.float64
@@ -34,7 +34,7 @@ def test_a_likelihood_is_that_of_the_same_outputs_in_float32(likelihood, digits)
 def test_codes_are_the_nearest_in_float32():
     quantizer = VectorQuantizer(64, 8, EMAUpdate(0.9)).train()
     with torch.no_grad():
-        quantizer.codebook.div_(100).add_(1)  # codes that bfloat16 cannot tell apart
+        quantizer.codebook.div_(100).add_(1)  # codes that are equal in bfloat16
     z_e = 1 + torch.randn(500, 8) / 100
     with BF16:
         quantized = quantizer(z_e)
@@ -46,8 +46,8 @@ def test_codes_are_the_nearest_in_float32():
 def test_the_terms_of_every_model_are_float32(model, digits):
     model.eval()
     with BF16:
-        terms = model.terms(digits[:20]).by_name()
+        terms = model.loss_terms(digits[:20]).by_name()
     for name, value in terms.items():
         assert value.dtype == torch.float32, name
-    exact = model.terms(digits[:20]).by_name()
+    exact = model.loss_terms(digits[:20]).by_name()
     torch.testing.assert_close(terms["distortion"], exact["distortion"], rtol=0.05, atol=0.0)

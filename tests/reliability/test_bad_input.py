@@ -1,4 +1,4 @@
-"""Wrong command lines, hundreds of them: one clear line that names the key, before anything is read or written."""
+"""Hundreds of wrong command lines: one clear line that names the key, before anything is read or written."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 from aevq.train import main
 from helpers.bad_input import Case, cases
 
-QUICK = 60  # of them in the quick suite
+QUICK = 60  # number of them in the quick suite
 AS_PROCESSES = 12
 
 
 def some(count: int) -> set[int]:
-    """Indices spread over all cases."""
+    """Return indices that are spread over all cases."""
     step = len(cases()) // count
     return set(range(0, count * step, step))
 
@@ -48,7 +48,7 @@ def test_one_clear_line_before_anything_is_read_or_written(case, command, tmp_pa
     def read(*_):
         raise AssertionError("the data were read")
 
-    monkeypatch.setattr("aevq.data.datamodule.splits_or_embedded", read)
+    monkeypatch.setattr("aevq.data.MNISTDataModule.make_splits", read)
     code, out, err = command(main, *case.arguments)
     check_the_line(case, code, err)
     assert out == ""

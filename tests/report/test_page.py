@@ -1,14 +1,17 @@
-"""The page: what comes from files is inert, nothing is loaded, what has no content is left out."""
+"""The page: texts from files are escaped, nothing is loaded, parts without content are left out."""
 
+import io
 import json
 import re
+from base64 import b64decode
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from aevq.report.page import render
-from aevq.report.write import compare_folders
+from aevq.report.comparison import compare_folders
+from aevq.report.page import load_picture, render
 from helpers.run_folders import evaluate_by_hand, make_run, sweep_of
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -17,7 +20,7 @@ SAMPLED = {
     "reconstruction/fd": 0.5,
     "samples/standard_normal/fd": 3.0,
     "samples/standard_normal/kd": 0.1,
-    "floor/fd": 0.12,
+    "real/fd": 0.12,
     "rate/kl_bits": 36.0,
 }
 
@@ -39,7 +42,7 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         if self.rows and self.rows[-1]:
-            self.rows[-1][-1] += data.strip() + " "
+            self.rows[-1][-1] += data.strip().strip("●■◆▲▼") + " "
 
 
 def page_of(folder, allow_mixed=False):
@@ -80,7 +83,7 @@ def test_nothing_is_loaded_from_anywhere(three_models):
 
 def test_parts_without_content_are_left_out(tmp_path, three_models):
     full = page_of(three_models)
-    for part in ("figures", "reconstructions", "samples", "trade-offs", "training", "latents", "cost", "again"):
+    for part in ("metrics", "reconstructions", "samples", "trade-offs", "training", "latents", "cost", "reproduce"):
         assert f'id="{part}"' in full
     assert 'id="unfinished"' not in full
     assert "AE has no rate" in full
@@ -102,7 +105,7 @@ def test_a_failed_run_is_listed_and_in_no_other_table(three_models):
 
 def test_mixed_data_carry_a_warning(three_models):
     make_run(three_models / "x", "VAE", 3, SAMPLED, fingerprint="0" * 64)
-    assert "These figures are not comparable" in page_of(three_models, allow_mixed=True)
+    assert "These metrics are not comparable" in page_of(three_models, allow_mixed=True)
 
 
 def test_originals_are_shown_once_and_strips_stay_as_they_are(three_models):
@@ -112,23 +115,13 @@ def test_originals_are_shown_once_and_strips_stay_as_they_are(three_models):
     assert {strip["width"] for strip in strips if strip["alt"] == "originals"} == {"560"}
 
 
-def test_a_run_without_strips_shows_its_titled_pictures(three_models):
-    for strip in three_models.glob("*/images/strips/*.png"):
-        strip.unlink()
-    for name in ("reconstructions", "samples_standard_normal"):
-        Image.new("RGB", (300, 60)).save(three_models / "ae1" / "images" / f"{name}.png")
-    html = page_of(three_models)
-    assert 'id="reconstructions"' in html
-    assert 'class="bare"' not in html
-
-
-def test_cells_show_the_mean_and_the_floor_comes_last(three_models):
+def test_cells_show_the_mean_and_real_data_come_last(three_models):
     evaluate_by_hand(three_models / "vae2", SAMPLED | {"reconstruction/mse": 0.02})
     rows = Page(page_of(three_models)).rows
-    headline = next(row for row in rows if row[0].startswith("VAE"))
+    headline = next(row for row in rows if row[0].strip() == "VAE")
     assert "0.015" in headline[1]
-    floor = next(row for row in rows if row[0].startswith("real images"))
-    assert floor[2].strip() == "0.12"
+    reference = next(row for row in rows if row[0].startswith("real data"))
+    assert reference[2].strip() == "0.12"
 
 
 def test_a_resumed_run_says_so_with_every_commit(tmp_path):
@@ -140,3 +133,43 @@ def test_a_resumed_run_says_so_with_every_commit(tmp_path):
     html = page_of(tmp_path)
     assert f"{'a' * 40}, {'b' * 40} with local changes" in html
     assert "a (1x)" in html
+
+
+def test_metrics_from_outside_the_package_have_their_own_titles(three_models):
+    extra = [
+        {"name": "reconstruction/lpips", "title": "LPIPS", "about": "a distance", "goal": "lower", "unit": "u"},
+        {"name": "samples/<prior>/is", "title": "IS", "about": "inception score", "goal": "higher"},
+    ]
+    for seed in (1, 2):
+        path = three_models / f"vae{seed}" / "result.json"
+        result = json.loads(path.read_text())
+        result.pop("sha256", None)
+        result["metrics"] |= {"reconstruction/lpips": 0.25, "samples/standard_normal/is": 9.5}
+        path.write_text(json.dumps(result | {"extra_metrics": extra}))
+    rows = Page(page_of(three_models)).rows
+    heads = [" ".join(head.split()) for row in rows for head in row]
+    assert "LPIPS ↓ u" in heads
+    assert "IS ↑" in heads
+    assert any("0.25" in cell for row in rows for cell in row)
+
+
+@pytest.mark.parametrize("content", [b"", b"<svg onload=alert(1)>", b"\x89PNG\r\n\x1a\nbroken"])
+def test_a_file_that_is_not_a_png_is_left_out(content, tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(content)
+    assert load_picture(path, "a", 0) is None
+
+
+def test_strips_are_embedded_unchanged_and_plots_get_smaller(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (300, 300, 3), np.uint8)
+    for folder in ("strips", "images"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(pixels).save(tmp_path / folder / "a.png")
+    strip, plot = (load_picture(tmp_path / folder / "a.png", "a", 0) for folder in ("strips", "images"))
+    raw = (tmp_path / "strips" / "a.png").read_bytes()
+    assert b64decode(strip.source.partition(",")[2]) == raw
+    assert strip.strip
+    assert not plot.strip
+    smaller = b64decode(plot.source.partition(",")[2])
+    assert len(smaller) < len(raw)
+    assert Image.open(io.BytesIO(smaller)).size == (300, 300)

@@ -34,7 +34,7 @@ def test_one_value_has_no_spread_and_none_is_no_estimate():
         (2.5, math.nan, "2.5"),
     ],
 )
-def test_figures_are_printed_to_the_place_of_their_spread(mean, std, text):
+def test_estimates_are_printed_to_the_place_of_their_spread(mean, std, text):
     assert str(Estimate(mean, std, 3)) == text
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import aevq
-from aevq.report.rows import COLUMNS
+from aevq.report.records import comparison_rows
 from aevq.report.workspace import specification, workspace
 from aevq.train import main as train_main
 from helpers.small_runs import QUICK, SMALL
@@ -18,8 +18,12 @@ from helpers.small_runs import QUICK, SMALL
 GOLDEN = Path(__file__).parent / "golden" / "dashboard.json"
 BINARY = ["model/likelihood=bernoulli", "data.binarize=threshold"]
 VAE_LIKELIHOOD = ["evaluation.importance_samples=2", "evaluation.likelihood_images=5"]
+VECTORS = [
+    "prior=[standard_normal,fitted_normal,mixture,mixture100]",
+    *("prior.mixture100.num_components=3", "prior.mixture100.max_iter=5"),
+]
 EVERY_PRIOR = {
-    "ae": ["prior=[standard_normal,fitted_normal,mixture]", *SMALL["ae"]],
+    "ae": [*VECTORS, *SMALL["ae"], "evaluation.probes=true"],
     "vae": [*SMALL["vae"], *BINARY, *VAE_LIKELIHOOD],
     "vqvae": ["prior=[uniform,marginals,pixelcnn]", *SMALL["vqvae"], *BINARY],
 }
@@ -73,7 +77,7 @@ def board():
 
 
 def names_in(panel):
-    """Every metric and every picture that a panel shows."""
+    """Every metric and every image that a panel shows."""
     if panel.__class__.__name__ == "WeavePanelSummaryTable":
         return {panel.table_name}
     keys = ("x", "y", "metrics", "media_keys")
@@ -122,7 +126,7 @@ def test_runs_are_tagged_and_have_a_job_type(runs):
         assert run.first["project"] == "aevq"
 
 
-def test_the_summary_holds_the_runs_figures(runs):
+def test_the_summary_holds_the_runs_metrics(runs):
     for run in runs.values():
         result, summary = run.run.result, run.seen["summary"]
         assert {name: summary[name] for name in result.metrics} == pytest.approx(result.metrics)
@@ -132,8 +136,8 @@ def test_the_summary_holds_the_runs_figures(runs):
 
 def test_the_table_has_one_row_for_each_prior(runs):
     for name, run in runs.items():
-        assert run.table["columns"] == list(COLUMNS)
-        rows = [dict(zip(COLUMNS, row, strict=True)) for row in run.table["data"]]
+        assert run.table["columns"] == list(comparison_rows(run.run.result, [])[0])
+        rows = [dict(zip(run.table["columns"], row, strict=True)) for row in run.table["data"]]
         assert sorted(row["prior"] for row in rows) == sorted(run.run.prior_names())
         metrics = run.run.result.metrics
         for row in rows:
@@ -142,7 +146,7 @@ def test_the_table_has_one_row_for_each_prior(runs):
             assert (row["rate_bits"] is None) == (name == "ae")
 
 
-def test_the_pictures_are_beside_the_run(runs):
+def test_the_images_are_beside_the_run(runs):
     for run in runs.values():
         media = run.folder / "files" / "media" / "images"
         final = {path.name.rsplit("_", 2)[0] for path in (media / "final").glob("*.png")}

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# A real SLURM of one node on this machine, for tests: Debian's packages slurm-wlm and munge, as root, no systemd.
+# A real SLURM cluster of one node on this machine, for tests. Needs Debian's packages slurm-wlm and munge, and root.
 #
-#   tests/slurm/cluster.sh start FOLDER     starts munged, slurmctld and slurmd with all their files in FOLDER
-#   tests/slurm/cluster.sh stop FOLDER      stops them
+#   tests/slurm/cluster.sh start FOLDER     start munged, slurmctld and slurmd with all their files in FOLDER
+#   tests/slurm/cluster.sh stop FOLDER      stop them
 #
-# Then SLURM_CONF=FOLDER/slurm.conf makes sinfo, sbatch, srun and scontrol talk to it. Exit code 3: it cannot be here.
+# Set SLURM_CONF=FOLDER/slurm.conf for sinfo, sbatch, srun and scontrol. Exit code 3: SLURM cannot run here.
 set -euo pipefail
 
 command=${1:?start or stop}
@@ -19,7 +19,7 @@ stop() {
 }
 
 start() {
-    [ "$(id -u)" = 0 ] || cannot "SLURM's daemons have to be started by root"
+    [ "$(id -u)" = 0 ] || cannot "only root can start the daemons of SLURM"
     for program in munged slurmctld slurmd sbatch srun scontrol; do
         command -v "$program" >/dev/null || cannot "$program is not installed (Debian: apt-get install slurm-wlm munge)"
     done
@@ -39,8 +39,8 @@ start() {
     host=$(hostname)
     memory=$(awk '/MemTotal/ {print int($2 / 1024 * 0.9)}' /proc/meminfo)
     port=$((20000 + RANDOM % 20000))
-    # Four CPUs, whatever there are, so that a job of two tasks and another fit. A job that is put back
-    # into the queue would wait for its credential to expire, by default two minutes.
+    # Four CPUs, whatever the machine has, so that a job of two tasks and another one fit. A requeued job waits
+    # until its credential expires, by default two minutes.
     cat >"$folder/slurm.conf" <<CONF
 ClusterName=test
 SlurmctldHost=$host(127.0.0.1)
@@ -87,5 +87,5 @@ CONF
 case $command in
     start) start ;;
     stop) stop ;;
-    *) echo "start or stop, not $command" >&2; exit 2 ;;
+    *) echo "expected start or stop, got $command" >&2; exit 2 ;;
 esac

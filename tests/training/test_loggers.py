@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from aevq.report.plots.grids import save_grid
+from aevq.report.plots import save_grid
 from aevq.training.loggers import MetricsCSV, TensorBoard
 from helpers.run_folders import make_result
 

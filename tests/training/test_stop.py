@@ -98,7 +98,7 @@ def test_a_run_that_cannot_save_when_it_is_stopped_fails(command, signalled, mon
 
 
 def test_outside_a_training_a_signal_stops_the_run_at_once(command, monkeypatch):
-    monkeypatch.setattr("aevq.report.plots.run.draw_run", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr("aevq.report.plots.draw_run", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     code, _, _ = command(train_main, *SMALL_VAE)
     assert code == PREEMPTED
     assert aevq.load("latest").result.status == "interrupted"

@@ -1,5 +1,5 @@
 "use strict";
-// Click on a column's head: best first, then the other way round; cells without a value stay below.
+// Clicks on the head of a column sort its rows: best first, then reversed. Cells without a value stay below.
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => {
@@ -13,14 +13,14 @@ for (const table of document.querySelectorAll("table.sortable")) {
       const body = table.tBodies[0];
       const value = (row) => row.cells[column].dataset.value;
       const order = (a, b) => (head.dataset.kind === "text" ? a.localeCompare(b) : Number(a) - Number(b));
-      const rows = [...body.rows].filter((row) => !row.classList.contains("floor"));
-      const floor = [...body.rows].filter((row) => row.classList.contains("floor"));
+      const rows = [...body.rows].filter((row) => !row.classList.contains("reference"));
+      const reference = [...body.rows].filter((row) => row.classList.contains("reference"));
       rows.sort((a, b) => {
         const [x, y] = [value(a), value(b)];
         if (x === "" || y === "") return (x === "") - (y === "");
         return up ? order(x, y) : order(y, x);
       });
-      body.append(...rows, ...floor);
+      body.append(...rows, ...reference);
     });
   });
 }

@@ -1,7 +1,5 @@
 """Checkpoints that can be moved, that are complete, and that hold no weight which is not finite."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 from typing import Any
@@ -14,8 +12,6 @@ from typing_extensions import override
 
 from aevq.files import atomic_write, load_plain
 from aevq.ops.finite import check_finite_weights
-
-__all__ = ["AtomicCheckpointIO", "Checkpoint", "CheckpointContent"]
 
 
 class Checkpoint(ModelCheckpoint):
@@ -37,11 +33,7 @@ class Checkpoint(ModelCheckpoint):
 
 
 class CheckpointContent(Callback):
-    """Checks the weights that are saved and adds plain values to each checkpoint.
-
-    Args:
-        content: What is added, by key.
-    """
+    """Checks the weights that are saved and adds the plain values `content` to each checkpoint."""
 
     def __init__(self, content: dict[str, Any]) -> None:
         self.content = content

@@ -4,53 +4,34 @@ Lightning's own bars restart with every epoch, and a training may have 140 short
 terminal, a line is printed at every tenth of the training.
 """
 
-from __future__ import annotations
-
 import time
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from typing_extensions import override
 
 from aevq.runs.status import report_status
 
-__all__ = ["StepProgress"]
+REFRESH_EVERY = 20  # steps: a bar that is redrawn at every step slows a small network down
 
 
 class StepProgress(ProgressBar):
-    """Shows steps, seconds, and the last metrics logged with `prog_bar=True`.
+    """Shows steps, seconds, and the last metrics logged with `prog_bar=True`; `title` says what is trained."""
 
-    Args:
-        title: What is being trained.
-        refresh_every: Steps between two updates: a bar that is redrawn at every step slows a small network down.
-    """
-
-    def __init__(self, title: str, refresh_every: int = 20) -> None:
+    def __init__(self, title: str) -> None:
         super().__init__()
         self.title = title
-        self.refresh_every = refresh_every
         self._console = Console()
         self._progress: Progress | None = None
         self._enabled = True
         self._tenths_printed = 0
 
     @override
-    def disable(self) -> None:
+    def disable(self) -> None:  # Lightning calls it on all ranks but the first
         self._enabled = False
-
-    @override
-    def enable(self) -> None:
-        self._enabled = True
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -58,18 +39,11 @@ class StepProgress(ProgressBar):
         self._first_step, self._start = trainer.global_step, time.monotonic()
         if not self._enabled or not self._console.is_terminal:
             return
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("left"),
-            TextColumn("{task.fields[metrics]}"),
-            console=self._console,
-            expand=True,
-            refresh_per_second=4,
+        columns = (
+            *(TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn(), TimeElapsedColumn()),
+            *(TimeRemainingColumn(), TextColumn("left"), TextColumn("{task.fields[metrics]}")),
         )
+        self._progress = Progress(*columns, console=self._console, expand=True, refresh_per_second=4)
         self._progress.start()
         self._task = self._progress.add_task(
             f"[bold]{self.title}", total=self._total, completed=trainer.global_step, metrics=""
@@ -78,7 +52,7 @@ class StepProgress(ProgressBar):
     @override
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
         step = trainer.global_step
-        refresh = step % self.refresh_every == 0
+        refresh = step % REFRESH_EVERY == 0
         if refresh:
             self._report_status(trainer, step)
         if self._progress is not None and (refresh or step == self._total):

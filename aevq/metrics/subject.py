@@ -1,0 +1,136 @@
+"""What is measured: a model with its priors and data. And the base class of metrics from outside the package."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor
+
+from aevq.config.checks import Configurable
+from aevq.data import ImageDataModule, some_rows
+from aevq.latents import CodeSpec, LatentSet, LatentSpec
+from aevq.metrics.catalogue import Metric
+from aevq.metrics.generate import encode_all, reconstruct_all
+from aevq.metrics.likelihood import image_terms
+from aevq.metrics.samples import Reference, features_of
+from aevq.models import LatentModel
+from aevq.nn.feature_net import FeatureNet, load_feature_net
+from aevq.priors import Prior, code_length
+
+if TYPE_CHECKING:
+    from aevq.metrics.protocol import EvaluationSettings
+
+
+class Subject:
+    """A model on one split of its data. What several metrics need is computed when first used, and kept.
+
+    Args:
+        model: In eval mode.
+        priors: Fitted, by name.
+        data: Prepared; what the model was trained on.
+        latents: Of the train and validation splits, as the priors were fitted to them; None if there are no probes.
+        settings: How much to measure.
+
+    Attributes:
+        x: The images of the split, `(N, C, H, W)` in [0, 1], on the CPU.
+        labels: Their classes, int64 `(N,)`.
+    """
+
+    def __init__(
+        self,
+        model: LatentModel,
+        priors: dict[str, Prior],
+        data: ImageDataModule,
+        latents: LatentSet | None,
+        settings: EvaluationSettings,
+    ) -> None:
+        self.model, self.priors, self.data = model, priors, data
+        self.latents, self.settings = latents, settings
+        self.x, self.labels = data.images(settings.split), data.labels(settings.split)
+
+    @property
+    def spec(self) -> LatentSpec:
+        """What the latents are."""
+        return self.model.latent_spec
+
+    @property
+    def num_samples(self) -> int:
+        """Samples to compare with as many real images: the metrics of sets of two sizes are biased differently."""
+        return min(self.settings.samples, len(self.x))
+
+    @property
+    def num_mode_samples(self) -> int:
+        """Samples, and real images, to count modes on; 0 for single digits. The KL of fewer would be biased more."""
+        return min(self.settings.mode_samples, len(self.x)) if self.x.shape[1] > 1 else 0
+
+    @cached_property
+    def z(self) -> Tensor:
+        """The latents, `(N, *spec.shape)`."""
+        return encode_all(self.model, self.x)
+
+    @cached_property
+    def x_hat(self) -> Tensor:
+        """The reconstructions, `(N, C, H, W)` in [0, 1]."""
+        return reconstruct_all(self.model, self.x)
+
+    @cached_property
+    def loss_terms(self) -> dict[str, Tensor]:
+        """The loss terms of each image, `(N,)`, in nats."""
+        return image_terms(
+            lambda x: self.model.loss_terms(x.to(self.model.device)).by_name(), self.x, self.settings.seed
+        )
+
+    @cached_property
+    def code_lengths(self) -> dict[str, Tensor]:
+        """−log p(z) of each image's codes by each prior, `(N,)`, in nats; empty if the latents are vectors."""
+        if not isinstance(self.spec, CodeSpec):
+            return {}
+        with torch.inference_mode():
+            return {name: code_length(prior, self.z, self.labels) for name, prior in self.priors.items()}
+
+    @cached_property
+    def feature_net(self) -> FeatureNet:
+        """The network that distances between sets of images are computed in."""
+        return load_feature_net().to(self.model.device)
+
+    @cached_property
+    def features(self) -> Tensor:
+        """Features of the images of the split, `(N, F)`."""
+        return features_of(self.feature_net, self.x)
+
+    @cached_property
+    def reference(self) -> Reference:
+        """Features of the real images that samples are compared with."""
+        test, train = self.features[some_rows(self.settings.samples, len(self.x))], self.data.images("train")
+        rows = some_rows(len(test), len(train))
+        if not self.settings.memorisation:
+            return Reference(test, features_of(self.feature_net, train[rows]), None)
+        all_train = features_of(self.feature_net, train)
+        return Reference(test, all_train[rows], all_train)
+
+
+class Measure(Configurable, ABC):
+    """A metric, or several, from outside the package: one Python file and no yaml.
+
+        class Roughness(Measure):
+            metrics = (Metric("reconstruction/roughness", "roughness", "mean absolute Laplacian", "lower"),)
+
+            def __call__(self, subject):
+                return {"reconstruction/roughness": roughness(subject.x_hat)}
+
+        python -m aevq.train +evaluation.extra.roughness._target_=mypackage.roughness.Roughness
+
+    Arguments of the constructor, if there are any, are further keys of `evaluation.extra.roughness`.
+
+    Attributes:
+        metrics: What it measures. A run keeps these entries, and the report shows their titles, units and directions.
+    """
+
+    metrics: ClassVar[tuple[Metric, ...]]
+
+    @abstractmethod
+    def __call__(self, subject: Subject) -> dict[str, float]:
+        """Return the metrics by name. Under DDP every process calls it."""

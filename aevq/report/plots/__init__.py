@@ -1,1 +1,0 @@
-"""The PNGs of a run folder."""

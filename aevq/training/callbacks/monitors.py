@@ -1,0 +1,159 @@
+"""What a model's training shows while it runs: its speed, the use of its codebook, and panels of images."""
+
+import time
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
+from torch import Tensor
+from torchvision.utils import make_grid
+from typing_extensions import override
+
+from aevq.config.checks import Configurable, PositiveInt, Seed
+from aevq.latents import CodeSpec, VectorSpec
+from aevq.metrics.generate import generate
+from aevq.models import LatentModel
+from aevq.nn.distributed import all_reduce_sum
+from aevq.ops.quantize import code_counts, perplexity, usage
+from aevq.priors import StandardNormal
+
+COLUMNS = 10  # of a panel of samples
+
+
+class Throughput(Configurable, Callback):
+    """Counts images and seconds of training, without validations and checkpoints; logs images per second.
+
+    It reads the clock once in a window of steps: to read it at every step of a GPU would slow that down.
+
+    Attributes:
+        images: Images trained on so far, over all ranks.
+        seconds: Time spent on them.
+    """
+
+    def __init__(self) -> None:
+        self.images, self.seconds = 0, 0.0
+        self._window_images = 0
+        self._window_start: float | None = None
+
+    @property
+    def images_per_second(self) -> float:
+        """Mean over the whole training."""
+        return self.images / self.seconds if self.seconds > 0 else 0.0
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {"images": self.images, "seconds": self.seconds}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.images, self.seconds = state_dict["images"], state_dict["seconds"]
+
+    @override
+    def on_train_batch_start(self, *args: Any, **kwargs: Any) -> None:
+        if self._window_start is None:
+            self._window_start = time.perf_counter()
+
+    @override
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._window_images += len(batch[0]) * trainer.world_size
+        if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]  # untyped in Lightning
+            rate = self._close_window(pl_module.device)
+            for logger in trainer.loggers:
+                logger.log_metrics({"train/images_per_second": rate}, trainer.global_step - 1)
+
+    @override
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._close_window(pl_module.device)
+
+    @override
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._close_window(pl_module.device)
+
+    def _close_window(self, device: torch.device) -> float:
+        """Add the window to the totals and return its images per second."""
+        if self._window_start is None:
+            return 0.0
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds = time.perf_counter() - self._window_start
+        images, self._window_images, self._window_start = self._window_images, 0, None
+        self.images += images
+        self.seconds += seconds
+        return images / seconds
+
+
+class CodebookHealth(Configurable, Callback):
+    """Logs `val/codebook_perplexity` and `val/codebook_usage` of a model whose latents are codes."""
+
+    def __init__(self) -> None:
+        self._counts: Tensor | None = None
+
+    @torch.no_grad()
+    @override
+    def on_validation_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *args: Any, **kwargs: Any
+    ) -> None:
+        if isinstance(pl_module, LatentModel) and isinstance(spec := pl_module.latent_spec, CodeSpec):
+            counts = code_counts(pl_module.encode(batch[0]), spec.num_codes)
+            self._counts = counts if self._counts is None else self._counts + counts
+
+    @override
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._counts is None:
+            return
+        counts, self._counts = all_reduce_sum(self._counts), None
+        # The counts are those of all ranks already; `sync_dist` tells Lightning so.
+        pl_module.log("val/codebook_perplexity", perplexity(counts), prog_bar=True, sync_dist=True)
+        pl_module.log("val/codebook_usage", usage(counts), sync_dist=True)
+
+
+class ReconstructionPanel(Configurable, Callback):
+    """After each validation, shows the first `num_images` validation images above their reconstructions."""
+
+    def __init__(self, num_images: PositiveInt = 10) -> None:
+        self.num_images = num_images
+
+    @torch.no_grad()
+    @override
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if _is_shown(trainer) and isinstance(pl_module, LatentModel):
+            images = trainer.datamodule.images("val")  # type: ignore[attr-defined]  # Lightning sets it, untyped
+            x = images[: self.num_images].to(pl_module.device)
+            both = torch.cat([x, pl_module.reconstruct(x)])
+            _show(trainer, "val/reconstructions", make_grid(both, nrow=self.num_images, pad_value=0.5).cpu())
+
+
+class SamplePanel(Configurable, Callback):
+    """After each validation, shows the images of the same `num_images` z ~ N(0, I), drawn with `seed`.
+
+    For models whose latents are vectors: a prior over codes would have to be fitted first.
+    """
+
+    def __init__(self, num_images: PositiveInt = 20, seed: Seed = 0) -> None:
+        self.num_images, self.seed = num_images, seed
+
+    @override
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not (_is_shown(trainer) and isinstance(pl_module, LatentModel)):
+            return
+        if isinstance(spec := pl_module.latent_spec, VectorSpec):
+            images = generate(pl_module, StandardNormal(spec), self.num_images, self.seed)
+            _show(trainer, "val/samples_standard_normal", make_grid(images, nrow=COLUMNS, pad_value=0.5))
+
+
+def _is_shown(trainer: pl.Trainer) -> bool:
+    dashboards = any(isinstance(logger, WandbLogger | TensorBoardLogger) for logger in trainer.loggers)
+    return dashboards and trainer.is_global_zero and not trainer.sanity_checking
+
+
+def _show(trainer: pl.Trainer, name: str, panel: Tensor) -> None:
+    """Send a panel, `(3, H, W)` in [0, 1], to the dashboards."""
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            logger.log_image(name, [panel], step=trainer.global_step)
+        elif isinstance(logger, TensorBoardLogger):
+            logger.experiment.add_image(name, panel, trainer.global_step)

@@ -1,0 +1,149 @@
+"""Checkpoints from which a training continues exactly, whichever step they were written after; stops on request.
+
+Lightning restores weights, optimizer and counters. It does not restore the random numbers of each process, the sums of
+each since the last log, nor that a callback had ended the training. Its counters also say where in its loops a
+checkpoint was written, and some of these places resume wrongly: after an epoch's last batch it trains one more, or
+repeats an epoch. So the counters are rewritten to say the same everywhere: this many steps are complete, and this many
+batches of the epoch.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+from typing_extensions import override
+
+from aevq.nn.distributed import all_reduce_max, gather_objects
+from aevq.nn.running_means import RunningMeans
+from aevq.training.lightning_internals import can_stop_early, set_stop
+from aevq.training.stop import StopRequest
+
+log = logging.getLogger("aevq")
+
+EPOCHS, BATCHES = "epoch_progress", "epoch_loop.batch_progress"
+AGREE_EVERY = 10  # steps between two questions whether any rank was asked to stop
+
+
+class ExactResume(Callback):
+    """Adds to each checkpoint what Lightning leaves out, and restores it; the module's `train_means` too, if any."""
+
+    def __init__(self) -> None:
+        self._saved: dict[str, Any] = {}
+
+    @override
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        early = trainer.should_stop and trainer.global_step < trainer.estimated_stepping_batches
+        state: dict[str, Any] = {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
+        if isinstance(means := getattr(pl_module, "train_means", None), RunningMeans):
+            state["means"] = means.state_dict()
+        checkpoint["exact"] = {"ranks": gather_objects(state), "stop": early}
+        _set_counters(trainer, checkpoint["loops"]["fit_loop"])
+
+    @override
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self._saved = checkpoint.get("exact", {})
+
+    @override
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        saved, self._saved = self._saved, {}
+        if not saved:
+            return
+        ranks = saved["ranks"]
+        if len(ranks) != trainer.world_size:
+            log.warning("resumed by %d processes, started by %d: not exactly the same", trainer.world_size, len(ranks))
+            return
+        state = ranks[trainer.global_rank]
+        torch.set_rng_state(state["cpu"])
+        if len(state["cuda"]) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all(state["cuda"])
+        if isinstance(means := getattr(pl_module, "train_means", None), RunningMeans):
+            means.load_state_dict(state["means"], pl_module.device)
+        trainer.should_stop = saved["stop"]
+
+
+def _set_counters(trainer: pl.Trainer, loops: dict[str, Any]) -> None:
+    """Rewrite the counters as those of a training between two steps."""
+    loaders, batches = loops["state_dict"].get("combined_loader"), loops[BATCHES]["total"]
+    if not loaders or "position" not in loaders[0] or batches["completed"] != batches["ready"]:
+        return  # another loader than ours, or a checkpoint that another callback writes within a step
+    done, total, epochs = loaders[0]["position"], batches["processed"], loaders[0]["epoch"]
+    if done >= trainer.num_training_batches:  # `limit_train_batches` ends an epoch before the loader does
+        done, epochs = 0, epochs + 1
+        loaders[0].update(epoch=epochs, position=0)
+    started = epochs + (done > 0)
+    # Lightning counts an epoch as complete that the end of the training cuts short.
+    ended = trainer.global_step >= trainer.estimated_stepping_batches
+    if ended or (trainer.should_stop and can_stop_early(trainer)):
+        epochs = started
+    for part in ("total", "current"):
+        loops[EPOCHS][part] = {"ready": started, "started": started, "processed": epochs, "completed": epochs}
+        count = total if part == "total" else done
+        loops[BATCHES][part] = dict.fromkeys(("ready", "started", "processed", "completed"), count)
+    loops[BATCHES]["is_last_batch"] = False
+    # Where a validation is due after `total` batches, Lightning skips it on resuming and counts the step for loggers.
+    skipped = _validation_is_due(trainer, total, done)
+    loops["epoch_loop.state_dict"]["_batches_that_stepped"] = trainer.global_step - skipped
+
+
+def _validation_is_due(trainer: pl.Trainer, total: int, done: int) -> bool:
+    every, epochs = trainer.val_check_batch, trainer.check_val_every_n_epoch
+    if not trainer.enable_validation or every in (None, float("inf")):
+        return False
+    return (total if epochs is None else done) % every == 0
+
+
+class StopOnRequest(Callback):
+    """Stops and saves a training whose process was asked to stop.
+
+    A single process looks after each step. Of several processes any may have been asked, and all have to stop after the
+    same step, or some wait for ever: every ten steps they agree by one all_reduce.
+
+    Attributes:
+        path: The checkpoint that is written; to be set before the training starts.
+    """
+
+    path: Path
+
+    def __init__(self, stop: StopRequest) -> None:
+        self.stop = stop
+        self._step = 0
+
+    @override
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._step = trainer.global_step
+
+    @override
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any, **kwargs: Any) -> None:
+        step = trainer.global_step
+        if step == self._step:  # gradients that are still being accumulated are in no checkpoint
+            return
+        self._step = step
+        if trainer.world_size > 1:
+            if step % AGREE_EVERY:
+                return
+            signum = torch.tensor(self.stop.signum or 0, device=pl_module.device)
+            self.stop.signum = int(all_reduce_max(signum)) or None
+        if self.stop.signum is not None:
+            self.stop.accepted = True
+            set_stop(trainer, True)
+
+    @override
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        set_stop(trainer, False)  # a validation that is due belongs to the step; Lightning would stop within it
+
+    @override
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        set_stop(trainer, self.stop.accepted)
+
+    @override
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        if self.stop.accepted and isinstance(exception, SIGTERMException):
+            trainer.save_checkpoint(self.path)

@@ -1,1 +1,0 @@
-"""What the studies share: how their runs are made, collected, and put into tables and figures."""

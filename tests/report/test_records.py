@@ -1,0 +1,84 @@
+import pytest
+
+from aevq.errors import UserError
+from aevq.report.records import collect, comparison_rows
+from aevq.runs.result import Result
+from helpers.run_folders import make_run, sweep_of
+
+
+def rows(metrics, priors, train=None):
+    model = {"name": "VAE", "target": "aevq.models.VAE", "parameters": 7}
+    data = {"name": "mnist", "fingerprint": {}, "sizes": {}}
+    result = Result("a", "finished", model, data, 3, "", "", metrics=metrics, train=train or {})
+    return comparison_rows(result, priors)
+
+
+def test_a_row_for_each_prior_with_its_own_figures():
+    metrics = {"reconstruction/mse": 0.1, "samples/standard_normal/fd": 5.0, "samples/mixture/fd": 4.0}
+    first, second = rows(metrics, ["standard_normal", "mixture"], {"seconds": 9.0})
+    assert (first["prior"], first["samples/fd"]) == ("standard_normal", 5.0)
+    assert (second["prior"], second["samples/fd"]) == ("mixture", 4.0)
+    assert {row["reconstruction/mse"] for row in (first, second)} == {0.1}
+    assert (first["model"], first["data"], first["seed"]) == ("VAE", "mnist", 3)
+    assert (first["parameters"], first["seconds"]) == (7, 9.0)
+
+
+def test_what_a_run_lacks_is_none():
+    (row,) = rows({}, [])
+    known = {"model", "data", "seed", "parameters"}
+    assert {name for name, cell in row.items() if cell is not None} == known
+
+
+@pytest.mark.parametrize(
+    ("prior", "rate"), [("standard_normal", 30.0), ("mixture", None), ("uniform", 196.0), ("pixelcnn", 90.0)]
+)
+def test_the_rate_is_by_the_prior_of_the_row(prior, rate):
+    """KL(q(z|x) ‖ N(0, I)) is the rate by N(0, I) and by no other prior."""
+    metrics = {"rate/kl_bits": 30.0, "rate/uniform_bits": 196.0, "rate/pixelcnn_bits": 90.0, "rate/grid_bits": 196.0}
+    (row,) = rows(metrics, [prior])
+    assert row["rate_bits"] == rate
+
+
+def test_only_finished_runs_have_metrics(tmp_path):
+    for status in ("finished", "failed", "interrupted", "running"):
+        make_run(tmp_path / status, status=status, error="boom" if status == "failed" else None)
+    found = collect([tmp_path])
+    assert [run.path.name for run in found.finished] == ["finished"]
+    assert {(run.status, run.error) for run in found.unfinished} == {
+        ("failed", "boom"),
+        ("interrupted", None),
+        ("running", None),
+    }
+
+
+def test_the_jobs_of_a_sweep_are_those_of_its_record(tmp_path):
+    make_run(tmp_path / "0_a")
+    make_run(tmp_path / "1_b", status="running")
+    make_run(tmp_path / "2_c")
+    make_run(tmp_path / "unlisted", seed=9)
+    jobs = [("0_a", "finished", None), ("1_b", "failed", "killed by SIGKILL"), ("2_c", "failed", "exit code 1")]
+    sweep_of(tmp_path, [*jobs, (None, "failed", "no such key")])
+    found = collect([tmp_path])
+    assert [run.path.name for run in found.finished] == ["0_a"]
+    listed = [(job.name, job.status, job.error) for job in found.unfinished]
+    assert listed == [
+        ("1_b", "failed", "killed by SIGKILL"),
+        ("2_c", "failed", "exit code 1"),
+        ("seed=3", "failed", "no such key"),
+    ]
+    assert found.commands == ["python -m aevq.train -m seed=0,1"]
+
+
+def test_a_run_that_is_found_twice_counts_once_and_ten_comes_after_two(tmp_path):
+    for i in (10, 2):
+        make_run(tmp_path / f"{i}_a", seed=i)
+    (tmp_path / "latest").symlink_to("2_a")
+    found = collect([tmp_path, tmp_path / "2_a"])
+    assert [run.path.name for run in found.finished] == ["2_a", "10_a"]
+
+
+@pytest.mark.parametrize("content", ["{", '{"jobs": 3}', '{"jobs": [{}]}', "[]"])
+def test_a_damaged_sweep_is_named(content, tmp_path):
+    (tmp_path / "sweep.json").write_text(content)
+    with pytest.raises(UserError, match=r"sweep\.json"):
+        collect([tmp_path])

@@ -1,0 +1,105 @@
+"""The recipes of docs/recipes.md: a package outside the checkout, made of the code blocks of that page."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from helpers.small_runs import QUICK
+
+ROOT = Path(__file__).parents[1]
+SEARCH = "hydra.searchpath=[pkg://mypackage.conf]"
+ROUGHNESS = "+evaluation.extra.roughness._target_=mypackage.roughness.Roughness"
+LINEAR = ["model=linear", "model.latent_dim=4", "data=mirrored", "prior=[standard_normal,fitted_laplace]", ROUGHNESS]
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory) -> Path:
+    """The folder that holds `mypackage`."""
+    folder = tmp_path_factory.mktemp("outside")
+    blocks = re.findall(
+        r"^`(mypackage/[^`]+)`:\n\n```\w+\n(.*?)```", (ROOT / "docs/recipes.md").read_text(), re.M | re.S
+    )
+    assert len(blocks) == 9
+    for name, text in blocks:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    for inner in ("mypackage", "mypackage/conf"):
+        (folder / inner / "__init__.py").touch()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def call(package):
+    """Runs `python -m aevq.<command>` in an empty folder with the package on the path."""
+
+    def run(command: str, *arguments: str) -> str:
+        path = os.pathsep.join([str(package), str(ROOT)])
+        done = subprocess.run(
+            [sys.executable, "-m", f"aevq.{command}", *arguments],
+            cwd=package,
+            env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    return run
+
+
+def quick(*overrides: str) -> list[str]:
+    return [*(override for override in QUICK if not override.startswith("data=")), *overrides]
+
+
+@pytest.fixture(scope="module")
+def trained(package, call):
+    """One run with a model, a prior, a metric and a data set from outside."""
+    call("train", SEARCH, *quick(*LINEAR, "evaluation.samples=20"))
+    return package / "runs" / "latest"
+
+
+def test_train_knows_them(trained):
+    result = json.loads((trained / "result.json").read_text())
+    assert (result["status"], result["model"]["name"], result["data"]["name"]) == ("finished", "Linear", "mirrored")
+    assert result["metrics"]["samples/fitted_laplace/fd"] > 0
+    assert result["metrics"]["reconstruction/roughness"] > 0
+
+
+def test_evaluate_and_sample_know_them_once_they_are_trusted(trained, call):
+    trust = "trust=[mypackage.]"
+    call("evaluate", "run=latest", trust, "searchpath=[pkg://mypackage.conf]", "samples=20", "quick=true")
+    metrics = json.loads((trained / "evaluation.json").read_text())["metrics"]
+    assert metrics["samples/fitted_laplace/fd"] > 0
+    assert metrics["reconstruction/roughness"] > 0
+    png = call("sample", "run=latest", trust, "prior=fitted_laplace", "n=4").strip().splitlines()[-1]
+    assert Path(trained.parent.parent, png).is_file()
+
+
+def test_compare_shows_the_metric_with_its_title(trained, call):
+    call("compare", str(trained), "out=report")
+    table = (trained.parent.parent / "report" / "comparison.csv").read_text()
+    assert "reconstruction/roughness" in table
+    assert "roughness" in (trained.parent.parent / "report" / "index.html").read_text()
+
+
+def test_jobs_of_a_sweep_know_them_too(package, call):
+    call("train", "-m", SEARCH, *quick(*LINEAR, "seed=1,2", "paths.runs=swept"))
+    results = [json.loads(path.read_text()) for path in package.glob("swept/sweep/*/*/result.json")]
+    assert [result["status"] for result in results] == ["finished", "finished"]
+
+
+def test_a_codebook_update_by_config_dir(package, call):
+    small = ["model.network.channels=[4,8]", "model.num_codes=16", "prior=none", "data=mnist5k"]
+    folder = str(package / "mypackage" / "conf")
+    call("train", "--config-dir", folder, *quick("model=vqvae", "model/codebook_update=batch_mean", *small))
+    config = (package / "runs" / "latest" / "config.yaml").read_text()
+    assert "mypackage.batch_mean.BatchMean" in config
