@@ -1,9 +1,10 @@
-"""What one process of several does in the tests of DDP; the same functions run in a single process for comparison."""
+"""What one of several processes does in the tests of DDP; the same functions run in a single process for comparison."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,6 @@ import torch
 
 import aevq.models.vae
 from aevq.config.command_line import compose
-from aevq.config.instantiate import instantiate
-from aevq.data import MNISTDataModule
 from aevq.latents import CodeSpec, LatentSet
 from aevq.metrics.generate import encode_splits
 from aevq.metrics.protocol import EvaluationSettings, run_protocol
@@ -24,44 +23,38 @@ from aevq.models.vae import Posterior
 from aevq.nn import DeadCodeRestart, GradientUpdate, VectorQuantizer
 from aevq.nn.distributed import sharing_chunks
 from aevq.priors import PixelCNN, Uniform
-from aevq.report.plots import PlotSettings
 from aevq.runs.folder import make_folder
 from aevq.runs.run import Run
 from aevq.training.callbacks import CodebookHealth
 from aevq.training.fit import fit_model, model_trainer
-from aevq.training.parts import Parts, to_plain
-from aevq.training.trainer import Trainers
+from aevq.training.parts import Parts, build_parts, to_plain
 from helpers.small_models import small_model
 
 BATCH = 64  # of all processes together
 STEPS = 12
+RANKS = int(os.environ.get("WORLD_SIZE", "1"))  # Lightning removes it from the environment after the first training
 
 
-RANKS = int(os.environ.get("WORLD_SIZE", "1"))  # Lightning takes it out of the environment after the first training
-
-
-def config(**trainer: Any) -> dict[str, Any]:
-    plain = to_plain(compose("data=mnist5k", "trainer=cpu", f"data.batch_size={BATCH // RANKS}"))
-    plain["trainer"] |= {
+def make_parts(precision: str, **trainer: Any) -> Parts:
+    """Return the parts of a run, of which the model and the priors are not used."""
+    overrides = ["model=ae", "data=mnist5k", "trainer=cpu", "logger=none", f"data.batch_size={BATCH // RANKS}"]
+    parts = build_parts(to_plain(compose(*overrides)))
+    parts.trainers.arguments |= {  # not checked: aevq refuses float64, and more processes than this machine has cores
+        "precision": precision,
         "max_steps": STEPS,
         "val_check_interval": 6,
         "log_every_n_steps": 4,
         "enable_progress_bar": False,
         "devices": RANKS,
         "strategy": "ddp" if RANKS > 1 else "auto",
+        **trainer,
     }
-    return plain | {"trainer": plain["trainer"] | trainer}
+    parts.data.prepare()
+    return parts
 
 
-def trainers_of(plain: dict[str, Any], precision: str) -> Trainers:
-    """The Trainers of a configuration, in float64 too, which a user may not choose."""
-    trainers = Trainers(plain["trainer"])
-    trainers.arguments["precision"] = precision
-    return trainers
-
-
-class Watch(pl.Callback):
-    """Keeps losses, gradients, the codebook that k-means gave, and what was communicated, DDP's own aside."""
+class Observer(pl.Callback):
+    """Keeps losses, gradients, the codebook of the k-means start, and which collectives were called, but for DDP's."""
 
     def __init__(self):
         self.losses, self.gradients, self.start, self.revived = [], [], {}, 0
@@ -95,7 +88,7 @@ class Watch(pl.Callback):
 
 
 def build_model(name: str) -> pl.LightningModule:
-    """By name; `vqvae` starts by k-means and follows averages, `vqvae_gradient` starts anyhow and has dead codes."""
+    """Return a model: `vqvae` starts by k-means, follows averages; `vqvae_gradient` starts randomly, has dead codes."""
     torch.manual_seed(0)
     if not name.startswith("vqvae"):
         return small_model(name)
@@ -108,7 +101,7 @@ def build_model(name: str) -> pl.LightningModule:
 
 
 class NoiseOfTheImage:
-    """In place of a VAE's noise: made of the image, so that it does not matter in which process that is."""
+    """Replaces the noise of a VAE by one that depends on the image only, so that it is the same in any process."""
 
     def __init__(self, model: VAE):
         self.posterior, self.x = model.posterior, torch.empty(0)
@@ -124,42 +117,40 @@ class NoiseOfTheImage:
 
 
 def train(name: str, precision: str, folder: Path) -> dict[str, Any]:
-    """Train a model by the product's own stage."""
-    plain = config()
+    """Train a model, as a run does."""
+    model, observer = build_model(name), Observer()
+    parts = replace(make_parts(precision), model=model, callbacks=[observer, CodebookHealth()])
     run = Run(make_folder(folder / f"{name}_{precision}_{RANKS}"))
-    model, data, watch = build_model(name), instantiate(plain["data"], "data", MNISTDataModule), Watch()
     if isinstance(model, VAE):
         aevq.models.vae.reparameterize = NoiseOfTheImage(model)
     if isinstance(model, VQVAE):
-        model.quantizer.update.restart = _counting(model.quantizer.update.restart, watch)
-    trainers = trainers_of(plain, precision)
-    parts = Parts(plain, data, model, {}, [watch, CodebookHealth()], trainers, EvaluationSettings(), PlotSettings())
-    trainer = model_trainer(trainers, parts.callbacks, name)
+        model.quantizer.update.restart = _counting(model.quantizer.update.restart, observer)
+    trainer = model_trainer(parts.trainers, parts.callbacks, name)
     fit_model(trainer, parts, run)
     tensors = {key: value for key, value in model.state_dict().items() if torch.is_tensor(value)}
     return {
-        "losses": torch.stack(watch.losses),
-        "gradients": watch.gradients,
-        "start": watch.start,
-        "revived": watch.revived,
-        "in_steps": watch.in_steps,
-        "broadcasts": watch.calls["broadcast"],
+        "losses": torch.stack(observer.losses),
+        "gradients": observer.gradients,
+        "start": observer.start,
+        "revived": observer.revived,
+        "in_steps": observer.in_steps,
+        "broadcasts": observer.calls["broadcast"],
         "weights": tensors,
         "validation": {key: value for key, value in trainer.callback_metrics.items() if key.startswith("val/")},
         "noise": torch.randn(3),
     }
 
 
-def _counting(restart, watch):
+def _counting(restart, observer):
     def counted(dead, vectors):
-        watch.revived += int(dead.sum())
+        observer.revived += int(dead.sum())
         restart(dead, vectors)
 
     return counted
 
 
 def grids(data: Any) -> LatentSet:
-    """Real code grids: digits, coarsened to 7×7 of 16 grey levels."""
+    """Return real code grids: digits, reduced to 7×7 of 16 grey levels."""
 
     def codes(split: str) -> torch.Tensor:
         return (torch.nn.functional.avg_pool2d(data.images(split), 4)[:, 0] * 15).round().long()
@@ -168,50 +159,49 @@ def grids(data: Any) -> LatentSet:
 
 
 def train_prior(precision: str, folder: Path) -> dict[str, Any]:
-    """Train the PixelCNN, by a Trainer as a run makes it."""
-    plain = config(max_epochs=-1)
-    data = instantiate(plain["data"], "data", MNISTDataModule)
-    data.prepare()
-    arguments = {"channels": 8, "layers": 2, "kernel": 3, "conditional": False, "dropout": 0.0, "seed": 0}
-    schedule = {"learning_rate": 1e-2, "weight_decay": 0.01, "max_steps": STEPS, "val_every_steps": 6, "patience": 9}
-    prior = PixelCNN(CodeSpec(16, 7, 7), **arguments, **schedule, batch_size=BATCH // RANKS)
-    watch, made = Watch(), []
+    """Train a PixelCNN, with a Trainer as a run makes it."""
+    parts = make_parts(precision, max_epochs=-1)
+    schedule = {"learning_rate": 1e-2, "max_steps": STEPS, "val_every_steps": 6, "patience": 9}
+    prior = PixelCNN(CodeSpec(16, 7, 7), channels=8, layers=2, **schedule, batch_size=BATCH // RANKS)
+    observer, made = Observer(), []
 
     def make_trainer(callbacks, **changes):
-        changes |= {"default_root_dir": str(folder / f"prior_{precision}_{RANKS}")}
-        made.append(trainers_of(plain, precision).make("prior", [*callbacks, watch], **changes))
+        root = str(folder / f"prior_{precision}_{RANKS}")
+        made.append(parts.trainers.make("prior", [*callbacks, observer], default_root_dir=root, **changes))
         return made[0]
 
-    prior.fit(grids(data), make_trainer=make_trainer)
+    prior.fit(grids(parts.data), make_trainer=make_trainer)
     return {
-        "losses": torch.stack(watch.losses),
-        "gradients": watch.gradients,
+        "losses": torch.stack(observer.losses),
+        "gradients": observer.gradients,
         "weights": prior.state_dict(),
         "validation": {k: v for k, v in made[0].callback_metrics.items() if "val_" in k},
     }
 
 
 def evaluate() -> dict[str, Any]:
-    """Measure a model and its priors, the work shared by the processes."""
-    plain = config()
-    data, model = instantiate(plain["data"], "data", MNISTDataModule), build_model("vqvae_gradient").eval()
-    data.prepare()
+    """Measure a model and its priors; the processes share the work."""
+    data, model = make_parts("32-true").data, build_model("vqvae_gradient").eval()
+    torch.manual_seed(0)  # the priors are the same in all processes
     with sharing_chunks():
         latents = encode_splits(model, data)
-        prior = PixelCNN(
-            CodeSpec(16, 7, 7),
-            channels=8, layers=2, kernel=3, conditional=True, dropout=0.0, learning_rate=1e-3, weight_decay=0.0,
-            batch_size=64, max_steps=1, val_every_steps=1, patience=1,
-        )  # fmt: skip
-        uniform = Uniform(model.latent_spec)
-        settings = EvaluationSettings("test", 300, 0, 1, memorisation=False, probes=False, seed=0)
-        priors = {"pixelcnn": prior.eval(), "uniform": uniform}
+        prior = PixelCNN(model.latent_spec, channels=8, layers=2, conditional=True)
+        priors = {"pixelcnn": prior.eval(), "uniform": Uniform(model.latent_spec)}
+        settings = EvaluationSettings(
+            split="test",
+            samples=300,
+            importance_samples=0,
+            likelihood_images=1,
+            memorisation=False,
+            probes=False,
+            seed=0,
+        )
         metrics = run_protocol(Subject(model, priors, data, latents, settings)).metrics
     return {"metrics": metrics, "train": latents.train}
 
 
 def everything(precision: str, folder: Path) -> dict[str, Any]:
-    """All of it, in one go: a process takes seconds to start."""
+    """Do all of it, in one process: it takes seconds to start."""
     models = ("ae", "vae", "vqvae", "vqvae_gradient")
     results = {name: train(name, precision, folder) for name in models}
     # The evaluation is last, in the group that the trainings have left.

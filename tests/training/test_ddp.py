@@ -1,8 +1,8 @@
-"""Two and four processes are one: the same losses, gradients, codebooks and figures as one process on the joined batch.
+"""Two and four processes give the losses, gradients, codebooks and metrics of one process on the joined batch.
 
-In float64 to 1e-9. In float32 sums are rounded differently, and Adam divides small gradients by small gradients: after
-twelve steps weights may differ by 1e-3 of the largest (a learning rate of 1e-3 moves them by at most 1.2e-2), losses
-by 1e-4 of themselves.
+In float64 they agree to 1e-9. In float32 sums are rounded differently, and Adam divides small gradients by small
+gradients: after twelve steps, weights may differ by 1e-3 of the largest (a learning rate of 1e-3 moves them by at most
+1.2e-2), and losses by 1e-4 of themselves.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ TOLERANCES = {DOUBLE: (1e-9, 1e-9), SINGLE: (1e-4, 1e-3)}  # of losses and of we
     ids=lambda param: f"{param[0]}, {param[1]} ranks",
 )
 def both(request, tmp_path_factory):
-    """What one process gives, what each of several gives, and the tolerances."""
+    """The results of one process, those of each of several, and the tolerances."""
     precision, ranks = request.param
     folder = tmp_path_factory.mktemp("ranks")
-    # The one is a process of its own too: these trainings replace the VAE's noise.
+    # The single one is a process of its own too: these trainings replace the VAE's noise.
     (alone,) = on_ranks(folder / "alone", 1, everything, precision, folder / "one")
     return alone, on_ranks(folder / "together", ranks, everything, precision, folder / "several"), TOLERANCES[precision]
 
@@ -50,7 +50,7 @@ def close(values, expected, tolerance):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_ranks_are_one_process(name, both):
+def test_several_processes_train_like_one(name, both):
     alone, together, (of_losses, of_weights) = both
     one, several = alone[name], [results[name] for results in together]
     losses = torch.stack([result["losses"] for result in several]).mean(0)
@@ -71,30 +71,30 @@ def test_ranks_are_bit_identical(name, both):
             assert all(value.equal(other[part][key]) for key, value in first[part].items())
 
 
-def test_k_means_starts_all_from_the_same_codebook(both):
+def test_k_means_starts_all_ranks_from_the_same_codebook(both):
     alone, together, _ = both
     start = alone["vqvae"]["start"]["quantizer.codebook"]
     assert start.unique(dim=0).shape == start.shape
     assert all(results["vqvae"]["start"]["quantizer.codebook"].equal(start) for results in together)
 
 
-def test_dead_codes_were_revived_in_all_of_them_alike(both):
+def test_all_ranks_revive_the_same_number_of_dead_codes(both):
     counts = [results["vqvae_gradient"]["revived"] for results in (both[0], *both[1])]
     assert counts[0] > 0
     assert len(set(counts)) == 1
 
 
 @pytest.mark.parametrize("name", ["vqvae", "vqvae_gradient"])
-def test_perplexity_is_that_of_the_whole_split(name, both):
-    figures = [results[name]["validation"] for results in (both[0], *both[1])]
-    assert figures[0]["val/codebook_perplexity"] > 1
+def test_perplexity_is_measured_on_the_whole_split(name, both):
+    metrics = [results[name]["validation"] for results in (both[0], *both[1])]
+    assert metrics[0]["val/codebook_perplexity"] > 1
     for key in ("val/codebook_perplexity", "val/codebook_usage"):
-        expected = pytest.approx(float(figures[0][key]), rel=both[2][1])
-        assert all(float(figure[key]) == expected for figure in figures)
+        expected = pytest.approx(float(metrics[0][key]), rel=both[2][1])
+        assert all(float(values[key]) == expected for values in metrics)
 
 
-def test_the_quantiser_needs_one_all_reduce_a_step(both):
-    """Also where it restarts codes, at steps 5 and 10. Others: at step 10 whether to stop, at each fourth the log."""
+def test_the_quantizer_needs_one_all_reduce_per_step(both):
+    """Also when it restarts codes. Two more: every ten steps to agree on a stop, every four for the log."""
     for results in both[1]:
         for name, own in (("ae", 0), ("vqvae", 1), ("vqvae_gradient", 1)):
             expected = [own + (step % 10 == 0) + (step % 4 == 0) for step in range(1, 13)]
@@ -102,8 +102,8 @@ def test_the_quantiser_needs_one_all_reduce_a_step(both):
             assert all(set(calls) <= {"all_reduce"} for calls in results[name]["in_steps"])
 
 
-def test_nothing_is_broadcast_at_each_step(both):
-    """Lightning would, to learn of signals; here only the codebook of k-means is, once."""
+def test_no_step_broadcasts(both):
+    """Lightning would, to agree on signals; here only the codebook of the k-means start is sent, once."""
     for results in both[1]:
         assert [results[name]["broadcasts"] for name in ("ae", "vae", "vqvae", "vqvae_gradient")] == [0, 0, 1, 0]
 
@@ -113,7 +113,7 @@ def test_noise_differs_between_ranks(both):
     assert len(set(draws)) == len(draws)
 
 
-def test_a_shared_evaluation_is_that_of_one_process(both):
+def test_a_shared_evaluation_gives_the_metrics_of_one_process(both):
     expected = both[0]["evaluation"]
     assert {"reconstruction/fd", "samples/pixelcnn/fd", "rate/pixelcnn_bits"} <= set(expected["metrics"])
     for results in both[1]:
@@ -121,13 +121,13 @@ def test_a_shared_evaluation_is_that_of_one_process(both):
         assert results["evaluation"]["metrics"] == expected["metrics"]
 
 
-def test_a_job_ends_its_part_in_the_process_group(command, tmp_path, monkeypatch):
-    """Whatever becomes of it; or a thread of gloo may abort the process at its exit, after everything was done."""
+def test_a_run_leaves_the_process_group(command, tmp_path, monkeypatch):
+    """Also if it fails; otherwise a thread of gloo may abort the process at its exit, after everything was done."""
 
-    def fails(parts, place):
+    def fail(*_):
         raise UserError("it fails")
 
-    monkeypatch.setattr("aevq.training.run_folder.open_run", fails)
+    monkeypatch.setattr("aevq.training.run_folder.open_run", fail)
     distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1)
     code, _, err = command(main, "model=vae", "data=mnist5k")
     assert (code, err) == (1, "error: it fails\n")

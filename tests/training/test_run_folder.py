@@ -4,10 +4,10 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from aevq.training.run_folder import NewFolder, SweepJobPlace, resolve_run_folder
 
 from aevq.errors import UserError
 from aevq.runs.status import JOB_INDEX, JOB_SUFFIX, SWEEP_FOLDER
+from aevq.training.run_folder import NewFolder, SweepJobPlace, resolve_run_folder
 
 RUNS, NAME, NOW = Path("/runs"), "vae_mnist_s0", datetime(2026, 3, 29, 2, 30, 5)
 OWN_SWEEP = {SWEEP_FOLDER: "/runs/sweep/a", JOB_INDEX: "7", JOB_SUFFIX: "_beta-4"}
