@@ -99,8 +99,8 @@ def _pattern(name: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"<(\w+)>", r"(?P<\1>[^/]+)", re.sub(r"[^\w<>]", r"\\\g<0>", name)))
 
 
-def _in(section: Section, *metrics: Metric, **flags: bool) -> tuple[Metric, ...]:
-    return tuple(replace(metric, section=section, **flags) for metric in metrics)  # type: ignore[arg-type]
+def _in(section: Section, *metrics: Metric, headline: bool = False, curve: bool = False) -> tuple[Metric, ...]:
+    return tuple(replace(m, section=section, headline=headline or m.headline, curve=curve or m.curve) for m in metrics)
 
 
 LOSS_TERMS = {

@@ -14,6 +14,7 @@ Beside them stands `pca/mse`, of the best linear autoencoder with as many latent
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -40,7 +41,8 @@ def reconstruction_metrics(x: Tensor, x_hat: Tensor) -> dict[str, float]:
     cross_entropy = float(F.binary_cross_entropy(inside, x.double(), reduction="sum"))
     mse = float(error.square().mean())
     chunks = zip(x.split(1000), x_hat.split(1000), strict=True)
-    ssim = sum(float(_ssim(b, a, data_range=1.0, reduction="sum")) for a, b in chunks)  # type: ignore[misc, arg-type]
+    ssims: list[Any] = [_ssim(b, a, data_range=1.0, reduction="sum") for a, b in chunks]
+    ssim = sum(map(float, ssims))
     return {
         "reconstruction/mse": mse,
         "reconstruction/l1": float(error.abs().mean()),

@@ -61,7 +61,8 @@ class TrainingSteps(pl.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         terms, step = self.loss_terms(batch[0]), self.global_step + 1
         self.train_means.add(step, terms.means())
-        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]  # Lightning sets it, untyped
+        trainer: Any = self.trainer  # Lightning sets some attributes untyped
+        every = trainer.log_every_n_steps
         if every and step % every == 0:
             means = {f"train/{name}": value for name, value in self.train_means.pop().items()}
             self.log("train/objective", means["train/objective"], prog_bar=True, logger=False)

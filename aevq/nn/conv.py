@@ -62,10 +62,11 @@ class Conv(Backbone):
         inner = self._inner_shape(image_shape, latent_shape)
         layers: list[nn.Module] = []
         for c_in, c_out in pairwise((*self.channels[::-1], image_shape[0])):
-            layers += [self.activation(), nn.ConvTranspose2d(c_in, c_out, 4, stride=2, padding=1)]
+            layers += [self.activation(), last := nn.ConvTranspose2d(c_in, c_out, 4, stride=2, padding=1)]
         # If all pixels start at 0.5, they have to fall at once. At a learning rate of 0.004 they fell so far in the
         # first steps of some short trainings that the sigmoid had no gradient left: the images stayed black.
-        nn.init.constant_(layers[-1].bias, LOGIT_OF_MEAN)  # type: ignore[arg-type]
+        assert last.bias is not None
+        nn.init.constant_(last.bias, LOGIT_OF_MEAN)
         blocks = self._blocks(self.decoder_residual_blocks)
         return _with_memory_format(nn.Sequential(*_to_grid(latent_shape, inner), *blocks, *layers), latent_shape)
 

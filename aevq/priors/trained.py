@@ -159,7 +159,8 @@ class TrainedPrior(Prior, pl.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         nats, step = self._nats(batch).mean(), self.global_step + 1
         self.train_means.add(step, {f"prior/{self.name}/train_nats": nats})
-        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]  # Lightning sets it, untyped
+        trainer: Any = self.trainer  # Lightning sets some attributes untyped
+        every = trainer.log_every_n_steps
         if every and step % every == 0:
             self.log_dict(self.train_means.pop(), prog_bar=True)
         return nats

@@ -56,7 +56,8 @@ def fit_model(trainer: pl.Trainer, parts: Parts, run: Run) -> None:
         if gather_objects(not best.is_file())[0]:
             trainer.save_checkpoint(best)
     if trainers.arguments.get("profiler"):
-        print(trainer.profiler.summary())  # type: ignore[attr-defined]  # Lightning sets it, untyped
+        untyped: Any = trainer
+        print(untyped.profiler.summary())
     model.load_state_dict(load_plain(best)["state_dict"])
     model.eval()
 
@@ -112,7 +113,8 @@ def _train_prior(prior: TrainedPrior, latents: LatentSet, run: Run, trainers: Tr
 
 
 def _save_into(folder: Path, trainer: pl.Trainer) -> None:
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning sets it, untyped
+    untyped: Any = trainer
+    for callback in untyped.callbacks:
         if isinstance(callback, Checkpoint):
             callback.dirpath = str(folder)
         elif isinstance(callback, StopOnRequest):

@@ -18,7 +18,7 @@ from aevq.files import atomic_write
 from aevq.metrics.protocol import metrics_version
 from aevq.runs.folder import CONFIG_FILE, is_run
 from aevq.runs.recorder import Recorder
-from aevq.runs.result import Result, command_line, device_name, git_state, versions
+from aevq.runs.result import DataSummary, Result, command_line, device_name, git_state, versions
 from aevq.runs.run import Run
 from aevq.runs.status import RUN_FOLDER, report_status
 from aevq.training.callbacks import Throughput
@@ -101,14 +101,14 @@ def _remove_outdated(run: Run) -> None:
 def _first_result(parts: Parts, run: Run) -> Result:
     data, model, target = parts.data, parts.model, parts.config["model"]["_target_"]
     parameters = sum(p.numel() for p in model.parameters())
-    summary: dict[str, Any] = {"name": data.name, "fingerprint": data.fingerprint, "sizes": data.sizes}
+    summary: DataSummary = {"name": data.name, "fingerprint": data.fingerprint, "sizes": data.sizes}
     if data.leave_out is not None:
         summary["left_out"] = data.leave_out
     return Result(
         name=run.path.name,
         status="running",
         model={"name": type(model).__name__, "target": target, "parameters": parameters},
-        data=summary,  # type: ignore[arg-type]  # checked by pydantic
+        data=summary,
         seed=parts.config["seed"],
         **_provenance(),
     )

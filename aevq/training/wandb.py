@@ -61,9 +61,9 @@ class Wandb(RunLogger, WandbLogger):
         import wandb  # slow to import, and only this logger needs it
 
         self.labels = tuple(dict.fromkeys([*self.tags, *labels]))
-        mode = self.mode
+        mode: str = self.mode
         if mode == "auto":
-            mode = os.environ.get("WANDB_MODE") or ("online" if logged_in() else "offline")  # type: ignore[assignment]
+            mode = os.environ.get("WANDB_MODE") or ("online" if logged_in() else "offline")
         _stage_files_without_home(run)
         known_id = run / "wandb" / "run-id"
         known_id.parent.mkdir(exist_ok=True)
@@ -86,7 +86,7 @@ class Wandb(RunLogger, WandbLogger):
             log.info("W&B: %s", self._run.url)
         self.log_hyperparams(config)
 
-    def _init(self, run: Path, mode: str, run_id: str | None) -> Any:
+    def _init(self, run: Path, mode: Any, run_id: str | None) -> Any:
         import wandb
 
         return wandb.init(
@@ -98,7 +98,7 @@ class Wandb(RunLogger, WandbLogger):
             group=self.group or os.environ.get("WANDB_RUN_GROUP"),  # which a sweep sets for its jobs
             tags=self.labels,
             notes=self.notes,
-            mode=mode,  # type: ignore[arg-type]  # a Literal there
+            mode=mode,
             job_type="train",
             config={"setting": _setting(run.name)},
             # Silent: its many lines would hide ours.

@@ -60,7 +60,8 @@ class Throughput(Configurable, Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self._window_images += len(batch[0]) * trainer.world_size
-        if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]  # untyped in Lightning
+        untyped: Any = trainer
+        if trainer.global_step % untyped.log_every_n_steps == 0:
             rate = self._close_window(pl_module.device)
             for logger in trainer.loggers:
                 logger.log_metrics({"train/images_per_second": rate}, trainer.global_step - 1)
@@ -121,8 +122,8 @@ class ReconstructionPanel(Configurable, Callback):
     @override
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if _is_shown(trainer) and isinstance(pl_module, LatentModel):
-            images = trainer.datamodule.images("val")  # type: ignore[attr-defined]  # Lightning sets it, untyped
-            x = images[: self.num_images].to(pl_module.device)
+            untyped: Any = trainer
+            x = untyped.datamodule.images("val")[: self.num_images].to(pl_module.device)
             both = torch.cat([x, pl_module.reconstruct(x)])
             _show(trainer, "val/reconstructions", make_grid(both, nrow=self.num_images, pad_value=0.5).cpu())
 
