@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import pytest
@@ -16,6 +17,15 @@ from helpers.small_models import SHAPE, small_model
 def _one_thread():
     """Use one thread: the networks are so small that a second one makes them slower."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _environment():
+    """What a command sets in the environment ends with the test."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture(autouse=True)

@@ -32,6 +32,8 @@ from aevq.files import atomic_write
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
+LARGEST = 1 << 26  # bytes of a file; the largest, the train images, has 47,040,016
+
 _log = logging.getLogger("aevq.data")
 
 
@@ -84,6 +86,8 @@ class Source:
     def _tensor(self, folder: Path, file: str) -> Tensor:
         path = _path(folder, file)
         try:
+            if path.stat().st_size > LARGEST:
+                raise ValueError(f"expected at most {LARGEST} bytes")
             return _parse(self._raw(path.read_bytes(), file, zipped=path.suffix == ".gz"), file)
         except (ValueError, OSError, EOFError, zlib.error) as error:
             reason = " ".join(str(error).split())

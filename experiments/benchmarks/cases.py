@@ -8,6 +8,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
+from aevq.nn import Backbone
 from experiments.common.configuration import compose_config
 
 __all__ = ["BARE", "CASES", "PYTHAE", "TORCHVISION", "Case", "ResNet"]
@@ -29,7 +30,7 @@ class Case:
         return compose_config(*overrides, *self.overrides)
 
 
-class ResNet:
+class ResNet(Backbone):
     """The layers of pythae's ResNet for MNIST as one of our backbones; the decoder's output is before the sigmoid.
 
     28×28 → 14×14 → 7×7 → 4×4, with two residual blocks of 128 channels, 32 inside.

@@ -70,7 +70,7 @@ def test_a_mirror_that_misbehaves(how, reason, tls, data_from, tmp_path, monkeyp
         assert data.sizes == {"train": 50, "val": 10, "test": 20}
         with pytest.raises(UserError, match=reason):
             data_from(tmp_path / "one", bad, fallback="error").prepare()
-        assert not (tmp_path / "one").exists()
+        assert [path.name for path in (tmp_path / "one").rglob("*") if path.is_file()] in ([], [".lock"])
     observed(f"the next mirror had it, after {seconds:.1f} s; alone: one line")
 
 
