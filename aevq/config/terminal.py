@@ -12,6 +12,8 @@ from typing import TextIO
 
 from typing_extensions import override
 
+from aevq.config.rank import rank
+
 # Messages of Lightning and torch about which a user of aevq can do nothing.
 ADVICE = (
     ".*treespec, LeafSpec.*",
@@ -29,7 +31,7 @@ def terminal_logging() -> None:
         return
     handler = _Terminal()
     handler.setLevel(logging.INFO)
-    handler.addFilter(lambda record: record.name.startswith(("aevq", "hydra")) and _is_rank_zero())
+    handler.addFilter(lambda record: record.name.startswith(("aevq", "hydra")) and rank() == 0)
     handler.setFormatter(_Plain())
     root.addHandler(handler)
     logging.getLogger("aevq").setLevel(logging.DEBUG)
@@ -53,12 +55,6 @@ def accept_any_encoding() -> None:
 def harmless(text: str) -> str:
     """Return a text from a file without the characters that move a terminal's cursor or change its colours."""
     return "".join(char if char.isprintable() or char in "\n\t" else "�" for char in text)
-
-
-def _is_rank_zero() -> bool:
-    """Whether this is rank 0, as far as Lightning is imported and knows."""
-    module = sys.modules.get("lightning_utilities.core.rank_zero")  # where Lightning keeps the rank
-    return getattr(getattr(module, "rank_zero_only", None), "rank", 0) == 0
 
 
 class _Plain(logging.Formatter):

@@ -233,10 +233,8 @@ class VectorQuantizer(nn.Module):
         ranks, vectors = world_size(), candidates.reshape(-1, self.code_dim)
         generator = torch.Generator().manual_seed(self.steps)
         drawn = torch.randint(len(vectors) * ranks, (self.num_codes,), generator=generator)
-        image, position = (
-            drawn.div(per_image := len(vectors) // len(candidates), rounding_mode="floor"),
-            drawn % per_image,
-        )
+        per_image = len(vectors) // len(candidates)
+        image, position = drawn.div(per_image, rounding_mode="floor"), drawn % per_image
         here = (image % ranks == global_rank()).to(vectors.device)
         rows = (image.div(ranks, rounding_mode="floor") * per_image + position).to(vectors.device)
         return torch.where(here[:, None], vectors[rows], 0.0)

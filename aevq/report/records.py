@@ -15,7 +15,7 @@ from typing import Any, Literal
 from aevq.config.checks import settings, validate
 from aevq.errors import UserError
 from aevq.metrics.catalogue import Metric, of_section
-from aevq.runs.folder import RESULT_FILE, SWEEP_FILE, is_run, read_config, read_json
+from aevq.runs.folder import CONFIG_FILE, RESULT_FILE, SWEEP_FILE, is_run, read_config, read_json
 from aevq.runs.result import Result, read_result
 from aevq.runs.sweep_record import SweepJob, read_sweep
 
@@ -145,7 +145,7 @@ def read_record(path: Path) -> Record:
         UserError: If a file of it is damaged or has another schema version.
     """
     result = read_result(path / RESULT_FILE)
-    config = read_config(path / "config.yaml")
+    config = read_config(path / CONFIG_FILE)
     data, asked = ({} if not isinstance(node := config.get(name), dict) else node for name in ("data", "evaluation"))
     evaluation = read_evaluation(path / "evaluation.json")
     if evaluation and result.weights not in (None, evaluation.weights):

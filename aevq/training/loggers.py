@@ -41,11 +41,10 @@ class MetricsCSV(RunLogger):
     """
 
     path: Path
+    name, version = "csv", ""
 
     def __init__(self) -> None:
         super().__init__()
-
-    name, version = "csv", ""
 
     @override
     def start(self, run: Path, config: dict[str, Any], labels: Sequence[str]) -> None:
