@@ -1,7 +1,5 @@
 """`python -m aevq.compare runs/sweep/…`: finished runs side by side in one report, from their folders alone."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +13,6 @@ from aevq.report.comparison import compare_folders, write_report
 from aevq.report.console import short_path
 from aevq.report.tables import terminal_table
 from aevq.runs.folder import find_folder, is_run
-
-__all__ = ["Options", "compare", "main"]
 
 SHOWN = ("MSE", "FD samples", "rate")  # columns that fit into a terminal
 

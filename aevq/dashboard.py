@@ -13,8 +13,6 @@ from aevq.files import atomic_write
 if TYPE_CHECKING:
     from wandb_workspaces.workspaces import Workspace
 
-__all__ = ["Options", "dashboard", "main"]
-
 
 @settings
 class Options:

@@ -1,7 +1,5 @@
 """Files that are written as a whole or not at all, and checkpoints that are read as plain values."""
 
-from __future__ import annotations
-
 import os
 import zipfile
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """The headline tables of the root README.md, from the results of study 1."""
 
-from __future__ import annotations
-
 from itertools import zip_longest
 
 from aevq.metrics.catalogue import BEST_RATE, entry

@@ -8,8 +8,6 @@ A study runs in runs/studies/<name>; the same command again resumes an interrupt
 `python -m aevq.train`, for every run. A study needs the full MNIST, unless an override names other data.
 """
 
-from __future__ import annotations
-
 import argparse
 import shutil
 from pathlib import Path

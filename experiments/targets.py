@@ -1,7 +1,5 @@
 """Every target of the project beside the measured value: the tables of experiments/README.md."""
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass

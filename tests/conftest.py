@@ -1,7 +1,5 @@
 """Real images, small models, and commands in an empty folder."""
 
-from __future__ import annotations
-
 import os
 import sys
 

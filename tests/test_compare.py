@@ -1,7 +1,5 @@
 """The command `python -m aevq.compare`, as a user types it."""
 
-from __future__ import annotations
-
 import csv
 import json
 import shutil

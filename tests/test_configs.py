@@ -1,7 +1,5 @@
 """Every yaml composes, and what it names is built: a new yaml is tested without a change here."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from functools import cache

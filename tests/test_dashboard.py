@@ -1,7 +1,5 @@
 """The command `python -m aevq.dashboard`, as a user types it; with a server on this machine in place of W&B's."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """The command `python -m aevq.evaluate`, as a user types it, on small finished runs."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

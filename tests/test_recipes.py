@@ -1,7 +1,5 @@
 """The recipes of docs/recipes.md: a package outside the checkout, made of the code blocks of that page."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """A whole run, from the command line and from Python, on real images, for a few steps."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

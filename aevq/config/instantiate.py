@@ -7,8 +7,6 @@ package that the caller trusts. The module that defines a class counts, not the 
 of a new run is the user's own and trusts `EVERYTHING`.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Iterable, Mapping
 from importlib import import_module

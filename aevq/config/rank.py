@@ -1,7 +1,5 @@
 """The rank of this process, without importing torch or Lightning."""
 
-from __future__ import annotations
-
 import sys
 
 

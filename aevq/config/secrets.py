@@ -1,7 +1,5 @@
 """Secrets that are known on this machine do not get into logs, results or the files of a run."""
 
-from __future__ import annotations
-
 import netrc
 import os
 import re

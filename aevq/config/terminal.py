@@ -3,8 +3,6 @@
 Imports neither torch nor Lightning: a command that trains nothing, such as `--help`, does without them.
 """
 
-from __future__ import annotations
-
 import logging
 import sys
 import warnings

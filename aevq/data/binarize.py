@@ -8,8 +8,6 @@
 Source of dynamic binarization: Salakhutdinov and Murray 2008; Burda et al. 2016, arXiv:1509.00519, §5.1.
 """
 
-from __future__ import annotations
-
 import hashlib
 
 import torch

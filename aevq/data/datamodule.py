@@ -17,8 +17,6 @@ images and the number of classes:
     num_classes: 4
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import Literal

@@ -9,8 +9,6 @@ of the published `.gz` files is known: it is checked after a download and when a
 file only format and shape are checked.
 """
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import logging

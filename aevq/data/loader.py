@@ -10,8 +10,6 @@ The loader does not depend on images; the code grids of a VQ-VAE are loaded by i
   loader that has a length, so this is the number of batches trained on.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

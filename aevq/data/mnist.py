@@ -5,8 +5,6 @@ own, `mnist5k`, and replace MNIST if it can be neither found nor downloaded. A w
 named `mnist5k`.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
 from functools import lru_cache

@@ -4,8 +4,6 @@ All runs of a comparison must see the same three splits, so the seed of a run do
 splits is stored with each result.
 """
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 
@@ -27,7 +25,7 @@ class Split:
     def __len__(self) -> int:
         return len(self.images)
 
-    def take(self, rows: Tensor) -> Split:
+    def take(self, rows: Tensor) -> "Split":
         """Return some of the images."""
         return Split(self.images[rows].contiguous(), self.labels[rows])
 
@@ -44,7 +42,7 @@ class Splits:
         expect(split in SPLIT_NAMES, "split", "train, val or test", split)
         return {"train": self.train, "val": self.val, "test": self.test}[split]
 
-    def without(self, label: int | None) -> Splits:
+    def without(self, label: int | None) -> "Splits":
         """Remove a class, if any, from the train and the validation split; the test split keeps it."""
         if label is None:
             return self

@@ -12,8 +12,6 @@ A part of a name in angle brackets stands for any word: `samples/<prior>/fd` des
 'samples/uniform/fd'
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -79,7 +77,7 @@ class Metric:
         """Return the name with words in place of the variable ones."""
         return _filled(self.name, words)
 
-    def match(self, name: str) -> Metric | None:
+    def match(self, name: str) -> "Metric | None":
         """Return the entry for the metric `name`, its words filled in; None if the name does not fit."""
         found = _pattern(self.name).fullmatch(name)
         if found is None:

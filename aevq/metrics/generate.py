@@ -1,7 +1,5 @@
 """From priors to images, z ~ p(z), x̂ = decode(z), and from images to latents and back, chunk by chunk."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

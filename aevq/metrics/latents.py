@@ -11,8 +11,6 @@ vectors of the train split and scored on the evaluated split. For stacked digits
 separately, and the accuracy is the mean over channels: chance is 1/10 in both cases.
 """
 
-from __future__ import annotations
-
 import warnings
 
 import torch

@@ -3,8 +3,6 @@
 A metric that a model does not have is absent: an AE has no likelihood and no rate, vectors have no codebook.
 """
 
-from __future__ import annotations
-
 import logging
 import math
 import time

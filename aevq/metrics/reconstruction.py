@@ -11,8 +11,6 @@ fd             Fréchet distance of the reconstructions to the originals, in fea
 Beside them stands `pca/mse`, of the best linear autoencoder with as many latent dimensions.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

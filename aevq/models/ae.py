@@ -5,8 +5,6 @@ to the latents afterwards makes the autoencoder a sampler (Ghosh et al. 2020, "F
 autoencoders", arXiv:1903.12436).
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch import Tensor

@@ -5,8 +5,6 @@
 A model computes its loss terms per image, in nats, summed over pixels or latent dimensions.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, fields

@@ -1,7 +1,5 @@
 """Learning rate schedules over the optimizer steps of a training."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from torch.optim import Optimizer

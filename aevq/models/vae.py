@@ -11,8 +11,6 @@ Source: Kingma & Welling 2013, arXiv:1312.6114, equation 10; β: Higgins et al. 
 arXiv:1511.06349; free bits: Kingma et al. 2016, arXiv:1606.04934.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

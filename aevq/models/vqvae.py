@@ -13,8 +13,6 @@ The middle term is absent where the codebook follows moving averages. Sampling n
 Source: van den Oord, Vinyals & Kavukcuoglu 2017, "Neural Discrete Representation Learning", arXiv:1711.00937.
 """
 
-from __future__ import annotations
-
 from copy import copy
 from dataclasses import dataclass
 from functools import partial

@@ -4,8 +4,6 @@ A latent shape is `(D,)` for a vector or `(D, h, w)` for a grid. So the same `mo
 model: a model says what comes out of its encoder, a backbone says how.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 
 from torch import nn

@@ -4,8 +4,6 @@ The encoder of the VQ-VAE paper (van den Oord et al. 2017, arXiv:1711.00937, sec
 `channels=[256, 256]` and two residual blocks.
 """
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import torch

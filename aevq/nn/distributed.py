@@ -3,8 +3,6 @@
 Whether a process group exists is checked at each call, because a module is built before Lightning starts the group.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar

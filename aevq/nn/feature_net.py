@@ -5,8 +5,6 @@ features is called FD-MNIST. It must not be compared with the FID, whose feature
 the features of another network.
 """
 
-from __future__ import annotations
-
 from hashlib import sha256
 from pathlib import Path
 

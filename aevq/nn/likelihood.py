@@ -4,8 +4,6 @@ A likelihood maps the decoder's raw output to [0, 1], so that every image at the
 `nll(x, output)` scores an image, `mean(output)` is the image that is shown.
 """
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 

@@ -1,7 +1,5 @@
 """Functions of large inputs, computed in chunks that are halved if the memory is short."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Fully connected encoder and decoder."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from itertools import pairwise

@@ -12,8 +12,6 @@ every layer is a plain convolution, padded only at the top and at the left, and 
 Source: van den Oord et al. 2016, "Conditional Image Generation with PixelCNN Decoders", arXiv:1606.05328.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import cast
 

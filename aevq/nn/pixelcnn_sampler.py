@@ -13,8 +13,6 @@ Source: van den Oord et al. 2016, arXiv:1606.05328 (the network); Ramachandran e
 Convolutional Autoregressive Models", arXiv:1704.06001 (the cache).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 

@@ -13,8 +13,6 @@ eval mode nothing moves. In a process group the records of all ranks, and the ve
 `all_reduce`. Whether there is a group is decided at each call.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar

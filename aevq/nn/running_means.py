@@ -4,8 +4,6 @@ One `self.log` of Lightning costs more than one step of a small network. The ter
 device instead, and read, averaged over the processes and logged once every `log_every_n_steps`.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

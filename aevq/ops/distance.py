@@ -7,8 +7,6 @@ Both are computed in float64. The Fréchet distance of N samples has an upward b
 to that of real data: the distance of as many real train images.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """Detection of diverged training: a loss or weight that is NaN or infinite is reported at its step and never saved."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

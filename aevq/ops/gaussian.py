@@ -3,8 +3,6 @@
 Source: Kingma & Welling 2013, "Auto-Encoding Variational Bayes", arXiv:1312.6114, section 2.4 and appendix B.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Properties of single images."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 

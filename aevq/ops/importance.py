@@ -5,8 +5,6 @@
 It is the ELBO for S = 1, tightens as S grows, and is exact where q is the true posterior.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -7,8 +7,6 @@
 `n` is the number of pixels times channels. Each function takes `x` and the parameters as `(B, ...)` and returns `(B,)`.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

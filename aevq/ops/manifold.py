@@ -9,8 +9,6 @@ neighbour in v's own set.
     coverage    share of real images whose ball contains a sample           Naeem et al. 2020, arXiv:2002.09797
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

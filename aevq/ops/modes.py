@@ -6,8 +6,6 @@ The number of modes in samples, and how uniform their frequencies are, measures 
 arXiv:1611.02163, section 3.3; Srivastava et al. 2017, "VEEGAN", arXiv:1705.07761, section 5.1).
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -4,8 +4,6 @@ Under autocast the outputs of a network are bfloat16, with 8 significant bits: t
 two codes at slightly different distances become equal.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -5,8 +5,6 @@ All functions work on vectors `(..., D)`, independent of images or grids.
 Source: van den Oord et al. 2017, "Neural Discrete Representation Learning", arXiv:1711.00937, section 3.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Conversion of nats to bits; nothing else converts them."""
 
-from __future__ import annotations
-
 import math
 from typing import TypeVar
 

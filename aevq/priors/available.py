@@ -1,7 +1,5 @@
 """Which priors exist: the yaml files of the group `prior`, in `conf` and in your own folders or packages."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from pkgutil import resolve_name

@@ -4,8 +4,6 @@ A prior knows latents only, never the model that made them. It is built for a `L
 which kind: vectors (AE, VAE) or grids of codes (VQ-VAE).
 """
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from typing import ClassVar

@@ -3,8 +3,6 @@
 p(z) = Π_ij p_ij(z_ij), with p_ij(k) = 1/K, or with the frequency of code k at position (i, j).
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

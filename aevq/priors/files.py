@@ -1,7 +1,5 @@
 """A fitted prior as one safetensors file: its tensors, and in the header how to build it and what it was fitted to."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from pathlib import Path

@@ -3,8 +3,6 @@
 It makes a plain autoencoder a sampler (Ghosh et al. 2020, arXiv:1903.12436, section 4, with ten components).
 """
 
-from __future__ import annotations
-
 import warnings
 
 import torch

@@ -3,8 +3,6 @@
 Both hold a mean m and a Cholesky factor L with C = LLᵀ; z = m + Lε, ε ~ N(0, I).
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal

@@ -6,8 +6,6 @@ Source: van den Oord et al. 2016, arXiv:1606.05328; as a prior for a VQ-VAE: van
 section 3.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -5,8 +5,6 @@ on the validation latents are kept. The caller makes the Trainer, so device, log
 first stage.
 """
 
-from __future__ import annotations
-
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator

@@ -3,8 +3,6 @@
 Matplotlib draws them. Their colours become CSS variables of the page, so that they fit its light and its dark theme.
 """
 
-from __future__ import annotations
-
 import io
 import math
 import re
@@ -29,8 +27,6 @@ from aevq.metrics.catalogue import entry
 from aevq.report.groups import Group
 from aevq.report.records import read_curves
 from aevq.report.statistics import Estimate
-
-__all__ = ["COLOURS", "MARKERS", "Point", "curves_chart", "rate_chart", "sampling_chart", "scatter_chart"]
 
 COLOURS = ("#0072b2", "#d55e00", "#00865f", "#b3508c", "#9a6b00", "#2f8fc9", "#5b5b66", "#7d5a3c")
 MARKERS = {"o": "●", "s": "■", "D": "◆", "^": "▲", "v": "▼"}  # for matplotlib, and as text in a legend

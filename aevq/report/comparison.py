@@ -1,7 +1,5 @@
 """A comparison of finished runs: its tables, its summary in words, and the files that it is written to."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,8 +12,6 @@ from aevq.report.groups import Group, check_comparable, group_runs
 from aevq.report.records import Collection, Record, collect
 from aevq.report.statistics import estimate
 from aevq.report.tables import Cell, Row, Table, cells, csv_text, make_table, markdown, plain
-
-__all__ = ["Best", "Comparison", "compare_folders", "write_report"]
 
 MSE = entry("reconstruction/mse")
 HEADLINE = (

@@ -1,7 +1,5 @@
 """The tables that a run and an evaluation print at their end."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -12,8 +10,6 @@ from rich.table import Table
 from aevq.config.checks import validate
 from aevq.metrics.catalogue import Metric, find, number
 from aevq.runs.result import Result
-
-__all__ = ["metrics_table", "print_summary", "short_path"]
 
 SAMPLES, REAL, PER_DIMENSION = "samples/", "real/", "latent/kl/"
 

@@ -4,8 +4,6 @@ Groups get the shortest names that tell them apart: `AE`, `VAE beta=4`, `VQVAE n
 groups of different models; groups of one model need as few as possible of the keys that differ.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,8 +12,6 @@ from typing import Any
 from aevq.errors import UserError
 from aevq.report.records import Record
 from aevq.report.statistics import Estimate, estimate
-
-__all__ = ["IGNORED_KEYS", "Group", "check_comparable", "group_runs", "labels", "value_text"]
 
 # Keys of a configuration that do not change a model: folders, logging, and what is measured or drawn afterwards.
 IGNORED_KEYS = {

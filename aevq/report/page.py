@@ -1,7 +1,5 @@
 """The report as one HTML file that loads nothing; parts without content are left out, and all texts are escaped."""
 
-from __future__ import annotations
-
 import io
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
@@ -16,8 +14,6 @@ from aevq.report.charts import COLOURS, MARKERS, rate_chart, sampling_chart, tra
 from aevq.report.comparison import Comparison
 from aevq.report.groups import Group, value_text
 from aevq.report.records import Record
-
-__all__ = ["Picture", "load_picture", "render"]
 
 WIDEST = 1400  # pixels of an image on the page
 PALETTE = 128  # colours of a plot on the page

@@ -1,7 +1,5 @@
 """The plots and image strips of a run folder, PNG files drawn from a model and its priors."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +16,6 @@ from aevq.metrics.generate import encode_all, generate, interpolate, reconstruct
 from aevq.models import LatentModel
 from aevq.ops.quantize import code_counts, perplexity
 from aevq.priors import Prior
-
-__all__ = [
-    *("PlotSettings", "draw_run", "draw_samples", "one_of_each", "project", "save_code_maps", "save_codebook_usage"),
-    *("save_grid", "save_manifold", "save_rows", "save_scatter", "save_strip"),
-]
 
 CELL_INCHES = 0.5
 COLUMNS = 8  # of a grid of samples

@@ -3,8 +3,6 @@
 The metrics of evaluation.json replace those of result.json with the same names.
 """
 
-from __future__ import annotations
-
 import csv
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,11 +16,6 @@ from aevq.metrics.catalogue import Metric, of_section
 from aevq.runs.folder import CONFIG_FILE, RESULT_FILE, SWEEP_FILE, is_run, read_config, read_json
 from aevq.runs.result import Result, read_result
 from aevq.runs.sweep_record import SweepJob, read_sweep
-
-__all__ = [
-    *("Collection", "EvaluationFile", "Measurement", "Record", "Unfinished"),
-    *("collect", "comparison_rows", "read_curves", "read_evaluation", "read_record"),
-]
 
 FINISHED = "finished"
 SAMPLED = ("samples/", "real/")  # metrics that depend on the number of samples

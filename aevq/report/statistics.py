@@ -5,8 +5,6 @@
 Two means a, b are within the spread of each other if |a − b| ≤ √(std_a² + std_b²).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +13,6 @@ from typing import Literal
 import numpy as np
 
 from aevq.metrics.catalogue import Goal, number
-
-__all__ = ["Estimate", "Mark", "estimate", "marks"]
 
 Mark = Literal["", "best", "within"]
 

@@ -8,8 +8,6 @@ The studies in `experiments/` use them as well:
 In Markdown the best value of a column is bold, and a value within the spread of the best is italic.
 """
 
-from __future__ import annotations
-
 import csv
 import html
 import io
@@ -23,11 +21,6 @@ from rich.text import Text
 from aevq.config.terminal import harmless
 from aevq.metrics.catalogue import Metric
 from aevq.report.statistics import Estimate, Mark, marks
-
-__all__ = [
-    *("Cell", "Row", "Table", "cells", "make_table"),
-    *("csv_text", "head_text", "markdown", "markdown_grid", "plain", "terminal_table"),
-]
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,6 @@ are drawn over `trainer/global_step`. Runs are grouped by sweep and by setting, 
 over the seeds of a setting.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pkgutil import resolve_name
@@ -20,8 +18,6 @@ from wandb_workspaces import expr
 from aevq.latents import CodeSpec, VectorSpec
 from aevq.metrics.catalogue import SECTIONS, Metric, Section, entry, find, of_section
 from aevq.priors.available import priors_for
-
-__all__ = ["specification", "workspace"]
 
 Priors = dict[str, list[str]]  # names of priors, by the first word of the metrics that are measured of them
 

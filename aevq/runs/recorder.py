@@ -3,8 +3,6 @@
 However a run ends, `result.json` says how: finished, failed with its error, or interrupted. Only rank 0 writes.
 """
 
-from __future__ import annotations
-
 import logging
 import sys
 import time

@@ -3,8 +3,6 @@
 aevq.load("latest").sample(64, prior="mixture", seed=0)      # (64, 1, 28, 28) in [0, 1]
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from functools import cached_property

@@ -14,8 +14,6 @@ The first process of a job sets for the processes that it starts:
 - `AEVQ_RUN_FOLDER`: the run folder.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import time

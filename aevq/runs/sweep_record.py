@@ -4,8 +4,6 @@ The launcher writes it when a job starts or ends. If a job is `running` but no p
 killed.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict, field
 from pathlib import Path
 from typing import Literal

@@ -19,8 +19,6 @@ from aevq.training.cluster import job_name
 if TYPE_CHECKING:
     from aevq.training.parts import Parts
 
-__all__ = ["NewFolder", "SweepJobPlace", "open_run", "resolve_run_folder"]
-
 
 class SweepJobPlace(NamedTuple):
     """Where a job of a sweep by another launcher than ours runs: the sweep's folder and the job's number."""

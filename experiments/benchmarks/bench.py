@@ -9,8 +9,6 @@ Each row is compared with the one that stood in results.json before. Further arg
 configuration. Needs the peers: pip install aevq[bench]; a peer that is not installed is left out.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

@@ -1,7 +1,5 @@
 """The networks whose training is timed."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

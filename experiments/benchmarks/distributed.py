@@ -15,8 +15,6 @@ they share memory bandwidth, caches and clock as two of one job do); two process
 Each has one thread and a batch of its own. It prints the medians of images per second, and DDP's share of the ideal.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import statistics

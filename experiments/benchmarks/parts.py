@@ -1,7 +1,5 @@
 """The parts of the benchmark without trainings: quantizer, sampler, likelihood bound, and the start of a command."""
 
-from __future__ import annotations
-
 import json
 import math
 import os

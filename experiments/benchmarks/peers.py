@@ -1,7 +1,5 @@
 """pythae's models and trainer, made to do the same work as ours. Importing this module needs pythae."""
 
-from __future__ import annotations
-
 import logging
 import warnings
 from collections.abc import Callable

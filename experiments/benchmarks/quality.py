@@ -6,8 +6,6 @@ Writes quality.json and quality.png beside this file, and a table into README.md
 evaluated; the same code evaluates both. Further arguments are overrides of aevq's configuration.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import logging

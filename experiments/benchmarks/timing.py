@@ -1,7 +1,5 @@
 """How two ways of doing the same work are compared: alternating in one run, by the ratios of pairs."""
 
-from __future__ import annotations
-
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -33,7 +31,7 @@ class Row:
     unit: str  # of both
     target: float | None = None  # the ratio that should be reached, if any
 
-    def compared_with(self, earlier: Row) -> str:
+    def compared_with(self, earlier: "Row") -> str:
         """Compare with an earlier measurement: equal within noise if the median of one is in the range of the other."""
         agree = self.low <= earlier.ratio <= self.high or earlier.low <= self.ratio <= earlier.high
         verdict = "within noise" if agree else "faster" if self.ratio > earlier.ratio else "SLOWER"

@@ -5,8 +5,6 @@ are timed. aevq logs to metrics.csv and draws its progress bar, as a user runs i
 each, because aevq changes how memory is kept; only one of the two works at a time.
 """
 
-from __future__ import annotations
-
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence

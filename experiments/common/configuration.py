@@ -1,7 +1,5 @@
 """Compose a configuration and instantiate its parts, as `python -m aevq.train` does."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from hydra import compose, initialize_config_dir

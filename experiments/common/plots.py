@@ -1,7 +1,5 @@
 """Plots of a study: points with their spread over the seeds, some of them joined by a line."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Generated text in a README stands between marks that name it: `<!-- name -->` and `<!-- /name -->`."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """results.json: every metric of every run of a study, and where it comes from. The README is made from it alone."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """The runs of a study: its sweeps, each in a folder in which an interrupted one is resumed, and their evaluations."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

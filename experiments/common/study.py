@@ -1,7 +1,5 @@
 """A study: which runs answer its question, and how its README shows the answer."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module

@@ -1,7 +1,5 @@
 """Markdown tables of a study's results, with titles, units and directions from the metric catalogue."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 

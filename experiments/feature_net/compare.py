@@ -3,8 +3,6 @@
 python -m experiments.feature_net.compare --runs runs/sweep/<time>/* --networks seed1.safetensors seed2.safetensors
 """
 
-from __future__ import annotations
-
 import argparse
 import csv
 from itertools import combinations

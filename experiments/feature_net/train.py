@@ -6,8 +6,6 @@ It trains on the 55,000 train images with random shifts of up to two pixels, rot
 one-cycle schedule. The 5,000 validation images and the 10,000 test images are used once, at the end.
 """
 
-from __future__ import annotations
-
 import argparse
 import math
 from hashlib import sha256

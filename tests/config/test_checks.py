@@ -1,7 +1,5 @@
 """Constructors that check their arguments and remember them."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any, Literal
 

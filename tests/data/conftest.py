@@ -1,7 +1,5 @@
 """A small data set of real digits, and mirrors that live in memory."""
 
-from __future__ import annotations
-
 import io
 import threading
 from collections import Counter

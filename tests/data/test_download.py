@@ -1,7 +1,5 @@
 """Files on the disk, and what a mirror may do: be down, lie, break off, redirect."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import logging

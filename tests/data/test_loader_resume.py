@@ -1,7 +1,5 @@
 """Lightning saves and restores the loader: a resumed fit sees the batches of the uninterrupted one."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from pytorch_lightning import LightningModule, Trainer

@@ -1,7 +1,5 @@
 """Three digits as colour channels: what a stack is, where its digits come from, and what it is called."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """The benchmarks: every part runs, its arithmetic is right, and the slow alternatives compute the same results."""
 
-from __future__ import annotations
-
 import json
 import math
 import sys

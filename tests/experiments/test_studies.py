@@ -1,7 +1,5 @@
 """The studies: what their READMEs show is what their results say."""
 
-from __future__ import annotations
-
 import re
 from importlib import import_module
 

@@ -4,8 +4,6 @@ For every key: a misspelling, and values that its annotation refuses. For every 
 combinations of valid values that do not fit together.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, is_dataclass

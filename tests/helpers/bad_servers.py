@@ -1,7 +1,5 @@
 """Servers of this machine that behave as badly as servers do, with TLS or without."""
 
-from __future__ import annotations
-
 import ssl
 import threading
 from collections.abc import Iterator

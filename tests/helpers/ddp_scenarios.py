@@ -1,7 +1,5 @@
 """What one of several processes does in the tests of DDP; the same functions run in a single process for comparison."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The three counts of `make faults`: faults, bad inputs and hostile files; tried and handled."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import pytest

@@ -3,8 +3,6 @@
 The processes are forked from one that has imported everything and computed nothing, so a real SIGKILL costs a second.
 """
 
-from __future__ import annotations
-
 import io
 import multiprocessing
 import os

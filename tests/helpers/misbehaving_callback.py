@@ -1,7 +1,5 @@
 """A callback that ends a training in the middle."""
 
-from __future__ import annotations
-
 import os
 import signal
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Several processes joined by gloo, in which a function of a test module runs."""
 
-from __future__ import annotations
-
 import os
 import pickle
 import socket

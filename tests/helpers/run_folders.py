@@ -1,7 +1,5 @@
 """Run folders made by hand: what a comparison reads, without any training."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

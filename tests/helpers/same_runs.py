@@ -1,7 +1,5 @@
 """Whether two runs have the same outcome, bit by bit: weights, metrics, curves, samples."""
 
-from __future__ import annotations
-
 import torch
 
 from aevq.runs.run import Run

@@ -1,7 +1,5 @@
 """A small data set of real digits in the four files of MNIST: 60 to train, 20 to test."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import struct

@@ -1,7 +1,5 @@
 """Models that are small enough for tests."""
 
-from __future__ import annotations
-
 from functools import partial
 
 from torch.optim import AdamW

@@ -1,7 +1,5 @@
 """Overrides that make a whole run small: a few steps on the embedded images."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 QUICK = [

@@ -1,7 +1,5 @@
 """A metric from a package of one's own: one Python file, no yaml; every command knows it."""
 
-from __future__ import annotations
-
 import json
 import sys
 

@@ -1,7 +1,5 @@
 """The protocol on small untrained models and real digits."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from functools import partial

@@ -1,7 +1,5 @@
 """Models in a plain Trainer of Lightning, with any train loader, and back from its checkpoint."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import pytest

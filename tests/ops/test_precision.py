@@ -1,7 +1,5 @@
 """Under autocast the networks compute in bfloat16; losses and nearest codes are computed in float32."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """Finished runs, and small disks."""
 
-from __future__ import annotations
-
 import subprocess
 
 import pytest

@@ -1,7 +1,5 @@
 """Hundreds of wrong command lines: one clear line that names the key, before anything is read or written."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

@@ -1,7 +1,5 @@
 """Files of a run that are cut off, and checkpoints in which a bit is flipped: refused, or without any effect."""
 
-from __future__ import annotations
-
 import json
 import random
 import shutil

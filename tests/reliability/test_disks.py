@@ -1,7 +1,5 @@
 """A disk that is full or read-only while a run saves, or from the start."""
 
-from __future__ import annotations
-
 import subprocess
 
 import pytest

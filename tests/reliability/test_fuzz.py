@@ -3,8 +3,6 @@
 The quick suite tries up to a hundred inputs for each, the slow one thousands.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from functools import cache

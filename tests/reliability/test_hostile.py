@@ -3,8 +3,6 @@
 A stranger can write anything into a run folder. Secrets of this machine must not get into one.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 import pickle

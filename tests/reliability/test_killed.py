@@ -1,7 +1,5 @@
 """SIGKILL at every stage of a run, also in the middle of a save: only the steps since the last save are lost."""
 
-from __future__ import annotations
-
 import os
 import random
 import shutil

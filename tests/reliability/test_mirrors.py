@@ -1,7 +1,5 @@
 """Mirrors of data sets that misbehave, played by servers of this machine with TLS."""
 
-from __future__ import annotations
-
 import logging
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """The surroundings of a run: memory, clock, terminal, home folder."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """W&B servers that misbehave, played by servers of this machine."""
 
-from __future__ import annotations
-
 import logging
 import threading
 import time

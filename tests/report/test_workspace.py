@@ -1,7 +1,5 @@
 """The workspace beside what small runs of the three models really leave in W&B, read with W&B's own reader."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

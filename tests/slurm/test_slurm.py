@@ -3,8 +3,6 @@
 `pytest tests/slurm -m slow -s` prints each command and its result.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shlex

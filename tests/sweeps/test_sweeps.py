@@ -1,7 +1,5 @@
 """A sweep as a user starts it: a crashed job does not affect the others, and what is left can be resumed."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

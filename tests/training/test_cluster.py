@@ -1,7 +1,5 @@
 """How a process recognises its scheduler by the environment."""
 
-from __future__ import annotations
-
 import pytest
 
 from aevq.errors import UserError

@@ -5,8 +5,6 @@ gradients: after twelve steps, weights may differ by 1e-3 of the largest (a lear
 1.2e-2), and losses by 1e-4 of themselves.
 """
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import distributed

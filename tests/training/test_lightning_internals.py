@@ -1,7 +1,5 @@
 """Lightning's own handling of signals is disabled, and only one file depends on private parts of Lightning."""
 
-from __future__ import annotations
-
 import ast
 import signal
 from pathlib import Path

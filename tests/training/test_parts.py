@@ -1,7 +1,5 @@
 """The parts of a run are built once from a configuration, and checked before anything is written."""
 
-from __future__ import annotations
-
 import pytest
 import pytorch_lightning as pl
 

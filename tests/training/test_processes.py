@@ -1,7 +1,5 @@
 """What only processes of their own can show: DDP by Lightning's own launcher, and the contents of the wheel."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """A run that is asked to stop saves its state, exits with a code of its own, and resumes to the same end."""
 
-from __future__ import annotations
-
 import os
 import signal
 

@@ -1,7 +1,5 @@
 """torchrun with two nodes: two agents on this machine, each in a network of its own where that is permitted."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Runs on Weights & Biases: mode, key, group, tags, and what an offline run holds."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

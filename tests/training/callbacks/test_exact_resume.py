@@ -1,7 +1,5 @@
 """A training that is stopped and resumed after each of its steps equals an uninterrupted one."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from pytorch_lightning import LightningModule, Trainer
