@@ -13,24 +13,11 @@ from aevq.report.records import Collection, Record, collect
 from aevq.report.statistics import estimate
 from aevq.report.tables import Cell, Row, Table, cells, csv_text, make_table, markdown, plain
 
-MSE = entry("reconstruction/mse")
 HEADLINE = (
     *(*of_section("Reconstruction", headline=True), BEST_SAMPLES, BEST_RATE),
     *map(entry, ("likelihood/nll", "probe/latent/linear", "codebook/perplexity", "latent/active_units")),
 )
 COSTS = tuple(map(entry, ("parameters", "train/images_per_second", "train/steps")))
-QUESTIONS = {"Best reconstructions": MSE, "Best samples": BEST_SAMPLES, "Lowest rate": BEST_RATE}
-
-
-@dataclass(frozen=True)
-class Best:
-    """The group that is best by one metric."""
-
-    question: str  # what it is best at
-    row: Row  # its row of the headline table
-    cell: Cell  # its value
-    metric: Metric
-    ties: tuple[str, ...]  # labels of the groups within the spread of it
 
 
 @dataclass(frozen=True)
@@ -100,21 +87,6 @@ class Comparison:
         real = [estimate([m[name] for m in metrics if name in m]) for name in (f"real/{short}" for short in columns)]
         references = [Row(("real data", ""), cells(real))] if any(real) else []
         return make_table(("group", "prior"), tuple(columns.values()), rows, references)
-
-    @property
-    def best(self) -> list[Best]:
-        """The best group by reconstructions, samples and rate; without the questions that have no answer."""
-        found = []
-        for question, metric in QUESTIONS.items():
-            if metric not in self.headline.columns:
-                continue
-            column = self.headline.columns.index(metric)
-            marked = [row for row in self.headline.rows if row.cells[column].mark]
-            first = next((row for row in marked if row.cells[column].mark == "best"), None)
-            if first:
-                ties = tuple(row.labels[0] for row in marked if row is not first)
-                found.append(Best(question, first, first.cells[column], metric, ties))
-        return found
 
     @cached_property
     def _extra(self) -> list[Metric]:
