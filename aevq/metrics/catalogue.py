@@ -183,6 +183,7 @@ METRICS: tuple[Metric, ...] = (
     *_in("Likelihood and rate",
         Metric("likelihood/importance_samples", "importance samples",
                "samples of z for each image, in the bound of the NLL"),
+        Metric("likelihood/images", "images for the NLL", "number of images that the bound of the NLL is the mean of"),
         Metric("prior/<prior>/val_bits", "code length by <prior>, validation",
                "−log2 p(z) of a grid of codes", "lower", "bits per grid", curve=True),
     ),

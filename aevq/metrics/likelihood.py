@@ -86,4 +86,8 @@ def _importance_nll(subject: Subject, model: VariationalModel) -> dict[str, floa
     generator = torch.Generator(device).manual_seed(settings.seed)
     x = subject.x[some_rows(settings.likelihood_images, len(subject.x))].to(device)
     nll = by_chunks(lambda chunk: model.importance_nll(chunk, samples, generator), x, IMPORTANCE_CHUNK)
-    return {"likelihood/nll": float(nll.double().mean()), "likelihood/importance_samples": float(samples)}
+    return {
+        "likelihood/nll": float(nll.double().mean()),
+        "likelihood/importance_samples": float(samples),
+        "likelihood/images": float(len(x)),
+    }

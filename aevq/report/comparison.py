@@ -50,9 +50,10 @@ class Comparison:
                 f"{_count(len(self.runs), 'finished run')} in {_count(len(self.groups), 'group')},",
                 f"seed{'s' if len(seeds) > 1 else ''} {_and(map(str, seeds))}.",
             ]
-        for sizes in (run.result.data["sizes"] for run in self.runs):
+        for split, sizes in ((run.measurement.split, run.result.data["sizes"]) for run in self.runs):
             train, val, test = (f"{sizes.get(split, 0):,}" for split in ("train", "val", "test"))
-            sentences.append(f"Trained on {train} images, selected on {val}, and measured on {test} test images.")
+            measured = {"test": f"measured on {test} test images", "val": f"measured on the {val} validation images"}
+            sentences.append(f"Trained on {train} images, selected on {val}, and {measured[split]}.")
         if any(len(group.runs) > 1 for group in self.groups):
             sentences.append("Values are means over the seeds ± their standard deviation.")
         if failed := len(self.collection.unfinished):

@@ -23,9 +23,12 @@ MEASURED = {
     "data": "data set",
     "fingerprint": "data (SHA-256)",
     "binarize": "data.binarize",
+    "split": "the split that was measured",
     "metrics_version": "metrics_version",
     "samples": "samples per prior",
     "mode_samples": "samples for modes",
+    "importance_samples": "importance samples of the NLL",
+    "likelihood_images": "images for the NLL",
 }
 Flat = dict[str, Any]
 ABSENT = "–"

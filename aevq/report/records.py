@@ -7,6 +7,7 @@ import csv
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,9 +29,12 @@ class Measurement:
     data: str  # name of the data set
     fingerprint: str  # SHA-256 of images and labels of all splits
     binarize: str  # how pixels were made binary; `none` for grey ones
+    split: str  # `test`, or `val`
     metrics_version: str | None  # of the protocol; None if the run does not say
     samples: int | None  # per prior; None if none were measured
     mode_samples: int | None  # that modes were counted on; None if none were counted
+    importance_samples: int | None  # S of the bound of the NLL; None if there is no such bound
+    likelihood_images: int | None  # that this bound is the mean of
 
 
 @dataclass(frozen=True)
@@ -144,15 +148,22 @@ def read_record(path: Path) -> Record:
     if evaluation and result.weights not in (None, evaluation.weights):
         raise UserError(f"{path}: its evaluation is of other weights; run python -m aevq.evaluate run={path} again")
     metrics = _merged(result, asked, evaluation)
-    mode_counts = [metrics[name] for name in metrics if name.startswith("samples/") and name.endswith("/mode_samples")]
     sampled = any(name.startswith("samples/") for name in metrics)
+
+    def count(pattern: str) -> int | None:
+        """Return a number of images or samples that a metric states; the largest if several priors state it."""
+        return int(max(counts)) if (counts := [metrics[name] for name in metrics if fnmatch(name, pattern)]) else None
+
     measurement = Measurement(
         data=result.data["name"],
         fingerprint=result.data["fingerprint"]["all"],
         binarize=str(data.get("binarize", "none")),
         metrics_version=evaluation.metrics_version if evaluation else result.metrics_version,
+        split=evaluation.settings.get("split", "test") if evaluation else asked.get("split", "test"),
         samples=(evaluation.settings if evaluation else asked).get("samples") if sampled else None,
-        mode_samples=int(max(mode_counts)) if mode_counts else None,
+        mode_samples=count("samples/*/mode_samples"),
+        importance_samples=count("likelihood/importance_samples"),
+        likelihood_images=count("likelihood/images"),
     )
     metrics["parameters"] = float(result.model["parameters"])
     metrics |= {f"train/{name}": float(value) for name, value in result.train.items()}
@@ -165,7 +176,8 @@ def _merged(result: Result, asked: Mapping[str, Any], evaluation: EvaluationFile
     """Return the metrics of the evaluation, and those of the run that were measured in the same way."""
     if evaluation is None:
         return dict(result.metrics)
-    if evaluation.metrics_version != result.metrics_version:
+    split = evaluation.settings.get("split", "test")
+    if evaluation.metrics_version != result.metrics_version or split != asked.get("split", "test"):
         return dict(evaluation.metrics)
     alike = all(evaluation.settings.get(key) == asked.get(key) for key in ("samples", "mode_samples"))
     own = {name: value for name, value in result.metrics.items() if alike or not name.startswith(SAMPLED)}

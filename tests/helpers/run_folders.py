@@ -84,12 +84,12 @@ def make_images(folder, seed):
     Image.fromarray(noise).convert("RGB").save(folder / "images" / "latent_space.png")
 
 
-def evaluate_by_hand(folder, metrics, version="1-abc", samples=20, mode_samples=40):
+def evaluate_by_hand(folder, metrics, version="1-abc", **settings):
     content = {
         "schema_version": 1,
         "metrics_version": version,
         "weights": "0" * 64,
-        "settings": {"samples": samples, "mode_samples": mode_samples},
+        "settings": {"split": "test", "samples": 20, "mode_samples": 40} | settings,
         "metrics": metrics,
     }
     (folder / "evaluation.json").write_text(json.dumps(content))

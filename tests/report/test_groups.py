@@ -8,6 +8,13 @@ from aevq.report.groups import check_comparable, group_runs, labels
 from aevq.report.records import read_record
 from helpers.run_folders import evaluate_by_hand, make_run
 
+BOUND = {
+    "samples/standard_normal/fd": 1.0,
+    "likelihood/nll": 215.0,
+    "likelihood/importance_samples": 1.0,
+    "likelihood/images": 50.0,
+}
+
 
 def records(*folders):
     return [read_record(folder) for folder in folders]
@@ -50,13 +57,17 @@ def test_logging_plots_and_folders_make_no_group(tmp_path):
         ({"version": "2-abc"}, "differ in metrics_version: 1-abc (a), 2-abc (b)"),
         ({"config": ["data.binarize=dynamic"]}, "data.binarize: none (a), dynamic (b)"),
         ({"config": ["evaluation.samples=99"]}, "samples per prior: 20 (a), 99 (b)"),
+        ({"config": ["evaluation.split=val"]}, "the split that was measured: test (a), val (b)"),
+        (
+            {"metrics": BOUND | {"likelihood/importance_samples": 500.0}},
+            "importance samples of the NLL: 1 (a), 500 (b)",
+        ),
+        ({"metrics": BOUND | {"likelihood/images": 500.0}}, "images for the NLL: 50 (a), 500 (b)"),
     ],
 )
 def test_runs_that_were_measured_differently_are_refused_and_never_averaged(change, message, tmp_path):
-    metrics = {"samples/standard_normal/fd": 1.0}
-    runs = records(
-        make_run(tmp_path / "a", metrics=metrics), make_run(tmp_path / "b", seed=2, metrics=metrics, **change)
-    )
+    change = {"metrics": BOUND} | change
+    runs = records(make_run(tmp_path / "a", metrics=BOUND), make_run(tmp_path / "b", seed=2, **change))
     with pytest.raises(UserError, match="allow-mixed") as error:
         check_comparable(runs, allow_mixed=False)
     assert message in str(error.value)
@@ -78,6 +89,7 @@ def test_metrics_of_the_evaluation_replace_those_of_the_run(tmp_path):
         ({"samples": 50}, {"samples/old/fd", "real/fd"}),
         ({"mode_samples": 200}, {"samples/old/fd", "real/fd"}),
         ({"version": "9"}, {"own", "samples/old/fd", "real/fd"}),
+        ({"split": "val"}, {"own", "samples/old/fd", "real/fd"}),
     ],
 )
 def test_metrics_that_were_measured_differently_from_the_evaluation_are_left_out(changed, lost, tmp_path):

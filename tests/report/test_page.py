@@ -173,3 +173,10 @@ def test_strips_are_embedded_unchanged_and_plots_get_smaller(tmp_path):
     smaller = b64decode(plot.source.partition(",")[2])
     assert len(smaller) < len(raw)
     assert Image.open(io.BytesIO(smaller)).size == (300, 300)
+
+
+def test_metrics_of_validation_images_are_not_called_those_of_test_images(tmp_path):
+    make_run(tmp_path / "a", config=["evaluation.split=val"])
+    comparison = compare_folders([tmp_path])
+    assert "measured on the 500 validation images" in comparison.summary
+    assert "test images" not in comparison.summary
