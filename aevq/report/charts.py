@@ -27,6 +27,7 @@ from aevq.metrics.catalogue import entry
 from aevq.report.groups import Group
 from aevq.report.records import read_curves
 from aevq.report.statistics import Estimate
+from aevq.runs.metrics_file import METRICS_FILE
 
 COLOURS = ("#0072b2", "#d55e00", "#00865f", "#b3508c", "#9a6b00", "#2f8fc9", "#5b5b66", "#7d5a3c")
 MARKERS = {"o": "●", "s": "■", "D": "◆", "^": "▲", "v": "▼"}  # for matplotlib, and as text in a legend
@@ -95,7 +96,7 @@ def sampling_chart(groups: Sequence[Group]) -> Chart | None:
 
 def training_charts(groups: Sequence[Group]) -> list[Chart]:
     """Return the objective, the validation error and the codes in use by step, one line per run."""
-    runs = [(i, read_curves(run.path / "metrics.csv")) for i, group in enumerate(groups) for run in group.runs]
+    runs = [(i, read_curves(run.path / METRICS_FILE)) for i, group in enumerate(groups) for run in group.runs]
     charts = (curves_chart(name, [(i, curves.get(name, [])) for i, curves in runs]) for name in CURVES)
     return [chart for chart in charts if chart]
 

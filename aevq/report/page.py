@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from aevq.report.charts import COLOURS, MARKERS, rate_chart, sampling_chart, training_charts
 from aevq.report.comparison import Comparison
@@ -126,6 +126,6 @@ def load_picture(path: Path, title: str, group: int | None, prior: str = "") -> 
                 smaller.thumbnail((WIDEST, WIDEST))
                 smaller.quantize(PALETTE, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
                 content = file.getvalue()
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
+    except Exception:  # Pillow raises many kinds of error for a damaged file
         return None
     return Picture(title, group, f"data:image/png;base64,{b64encode(content).decode()}", width, height, strip, prior)

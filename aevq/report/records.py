@@ -3,7 +3,7 @@
 The metrics of evaluation.json replace those of result.json with the same names.
 """
 
-import csv
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,11 +15,15 @@ from aevq.config.checks import settings, validate
 from aevq.errors import UserError
 from aevq.metrics.catalogue import Metric, of_section
 from aevq.runs.folder import CONFIG_FILE, RESULT_FILE, SWEEP_FILE, is_run, read_config, read_json
+from aevq.runs.metrics_file import read_metrics
 from aevq.runs.result import Result, read_result
 from aevq.runs.sweep_record import SweepJob, read_sweep
 
 FINISHED = "finished"
 SAMPLED = ("samples/", "real/")  # metrics that depend on the number of samples
+SMALLEST, LARGEST = 1e-100, 1e100  # no metric is beyond these; the square of one that is would leave the float range
+
+log = logging.getLogger("aevq")
 
 
 @dataclass(frozen=True)
@@ -168,8 +172,15 @@ def read_record(path: Path) -> Record:
     metrics["parameters"] = float(result.model["parameters"])
     metrics |= {f"train/{name}": float(value) for name, value in result.train.items()}
     metrics |= {f"seconds/{stage}": float(value) for stage, value in result.seconds.items()}
+    if beyond := [name for name, value in metrics.items() if not _plausible(value)]:
+        log.warning("%s: left out %s, not between %g and %g", path, ", ".join(beyond), SMALLEST, LARGEST)
+        metrics = {name: value for name, value in metrics.items() if name not in beyond}
     extra = validate(f"{path}: extra_metrics", result.extra_metrics, list[Metric])
     return Record(path, result, config, metrics, measurement, extra + (evaluation.extra_metrics if evaluation else []))
+
+
+def _plausible(value: float) -> bool:
+    return value == 0 or SMALLEST < abs(value) < LARGEST
 
 
 def _merged(result: Result, asked: Mapping[str, Any], evaluation: EvaluationFile | None) -> dict[str, float]:
@@ -194,20 +205,11 @@ def read_evaluation(path: Path) -> EvaluationFile | None:
 
 
 def read_curves(path: Path) -> dict[str, list[tuple[int, float]]]:
-    """Return the curves of a metrics.csv: by name, `(step, value)` in the order of the steps.
-
-    Rows that an interrupted run left incomplete are skipped. Without the file there are no curves.
-    """
-    if not path.is_file():
-        return {}
+    """Return the curves of a metrics.csv: by name, `(step, value)` in the order of the steps."""
     curves: dict[str, list[tuple[int, float]]] = defaultdict(list)
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        for row in csv.reader(file):
-            try:
-                step, name, value = row
-                curves[name].append((int(step), float(value)))
-            except ValueError:
-                continue
+    for step, name, value in read_metrics(path):
+        if _plausible(value):
+            curves[name].append((step, value))
     return {name: sorted(points) for name, points in curves.items()}
 
 

@@ -1,6 +1,5 @@
 """Where metrics go while a model trains: metrics.csv and TensorBoard; Weights & Biases is in `aevq.training.wandb`."""
 
-import csv
 from abc import ABC
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing_extensions import override
 from aevq.config.checks import Configurable
 from aevq.errors import UserError
 from aevq.files import atomic_write
+from aevq.runs.metrics_file import HEADER, METRICS_FILE, read_metrics, to_text
 from aevq.runs.result import Result
 
 
@@ -35,10 +35,7 @@ class RunLogger(Configurable, Logger, ABC):
 
 
 class MetricsCSV(RunLogger):
-    """`metrics.csv` in the run folder: one row `step,name,value` for each metric, appended as they come.
-
-    A table in long form is never rewritten when a new name appears, so a kill loses at most the last rows.
-    """
+    """`metrics.csv` in the run folder, see `aevq.runs.metrics_file`: rows are appended as they come."""
 
     path: Path
     name, version = "csv", ""
@@ -48,7 +45,7 @@ class MetricsCSV(RunLogger):
 
     @override
     def start(self, run: Path, config: dict[str, Any], labels: Sequence[str]) -> None:
-        self.path = run / "metrics.csv"
+        self.path = run / METRICS_FILE
 
     @override
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
@@ -57,22 +54,17 @@ class MetricsCSV(RunLogger):
     @override
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Append one row for each metric; Lightning's `epoch` is left out."""
-        new = not self.path.exists()
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            if new:
-                writer.writerow(["step", "name", "value"])
-            writer.writerows([step, name, repr(float(v))] for name, v in metrics.items() if name != "epoch")
+        with self.path.open("a", encoding="utf-8") as file:
+            if file.tell() == 0:
+                file.write(HEADER)
+            file.write(to_text((step, name, value) for name, value in metrics.items() if name != "epoch"))
 
     @override
     def forget(self, prefixes: tuple[str, ...], from_step: int) -> None:
-        if not self.path.exists():
-            return
-        with self.path.open(newline="", encoding="utf-8") as file:
-            header, *rows = csv.reader(file)
-        again = [len(row) != 3 or (int(row[0]) >= from_step and row[1].startswith(prefixes)) for row in rows]
-        kept = [header, *(row for row, drop in zip(rows, again, strict=True) if not drop)]
-        atomic_write(self.path, "".join(",".join(row) + "\r\n" for row in kept))
+        if self.path.exists():
+            rows = read_metrics(self.path)
+            kept = (row for row in rows if row[0] < from_step or not row[1].startswith(prefixes))
+            atomic_write(self.path, HEADER + to_text(kept))
 
 
 class TensorBoard(RunLogger, TensorBoardLogger):

@@ -42,6 +42,35 @@ def test_a_resumed_stage_drops_its_own_later_rows_and_no_others(metrics_csv):
     assert kept == [(1, "train/a"), (1, "prior/b"), (2, "prior/b"), (3, "prior/b")]
 
 
+BAD_ROWS = [
+    b"",
+    b"step,na",
+    b"4,train/",
+    b"4,tr4,train/a,1.0\n",
+    b"\0\0\n",
+    b"caf\xe9,a,1\n",
+    b"x,a,1\n",
+    b"1.5,a,1\n",
+    b"1,a,b\n",
+]
+
+
+@pytest.mark.fault("a killed run resumes to the same result")
+@pytest.mark.parametrize("bad", BAD_ROWS)
+def test_a_resumed_training_repairs_a_damaged_metrics_csv(bad, metrics_csv):
+    """A kill or a full disk between opening the file and its first row leaves it empty; others leave half rows."""
+    metrics_csv.path.write_bytes(bad)
+    metrics_csv.forget(("train/",), from_step=2)
+    metrics_csv.log_metrics({"train/a": 0.5}, 2)
+    assert rows(metrics_csv.path) == [["step", "name", "value"], ["2", "train/a", "0.5"]]
+
+
+def test_an_empty_metrics_csv_gets_its_header(metrics_csv):
+    metrics_csv.path.touch()
+    metrics_csv.log_metrics({"train/a": 0.5}, 2)
+    assert rows(metrics_csv.path)[0] == ["step", "name", "value"]
+
+
 def test_tensorboard_gets_the_final_metrics_and_images_at_the_last_step(tmp_path, digits):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
