@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from torchmetrics.functional.image import structural_similarity_index_measure as _ssim
 
 from aevq.latents import VectorSpec
-from aevq.metrics.samples import features_of
+from aevq.metrics.generate import features_of
 from aevq.metrics.subject import Subject
 from aevq.ops.distance import frechet_distance, moments
 from aevq.ops.image import gradient_energy

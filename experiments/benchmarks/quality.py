@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 from aevq.config.terminal import quiet_libraries
 from aevq.data import MNISTDataModule
-from aevq.metrics.samples import features_of
+from aevq.metrics.generate import features_of
 from aevq.models.vae import Posterior
 from aevq.nn.feature_net import load_feature_net
 from aevq.ops.distance import frechet_distance, moments

@@ -13,8 +13,7 @@ from rich.progress import track
 from scipy.stats import spearmanr
 
 import aevq
-from aevq.metrics.generate import generate
-from aevq.metrics.samples import features_of
+from aevq.metrics.generate import features_of, generate
 from aevq.nn.feature_net import FeatureNet, feature_net_sha256, load_feature_net
 from aevq.ops.distance import frechet_distance, moments
 from aevq.runs.run import Run

@@ -15,9 +15,8 @@ from aevq.data import MNISTDataModule, StackedMNISTDataModule
 from aevq.errors import UserError
 from aevq.latents import CodeSpec, LatentSet
 from aevq.metrics.catalogue import Metric
-from aevq.metrics.generate import encode_splits
+from aevq.metrics.generate import encode_splits, features_of
 from aevq.metrics.protocol import EvaluationSettings, run_protocol
-from aevq.metrics.samples import features_of
 from aevq.metrics.subject import Measure, Subject
 from aevq.models import VAE, VQVAE
 from aevq.nn import MLP, Bernoulli, Conv, EMAUpdate, Gaussian, GradientUpdate

@@ -4,7 +4,9 @@ from itertools import pairwise
 import pytest
 import torch
 
-from aevq.metrics.samples import Reference, features_of, mode_metrics, sample_metrics
+from aevq.metrics.generate import features_of
+from aevq.metrics.samples import distances_to_test, mode_metrics, sample_metrics
+from aevq.metrics.subject import Reference
 from aevq.nn.feature_net import FeatureNet, load_feature_net
 from aevq.ops.distance import frechet_distance, moments
 
@@ -39,7 +41,7 @@ def test_the_test_images_as_samples_are_perfect(net, reference, digits):
 def test_train_images_as_samples_show_as_memorised(net, reference, digits):
     metrics = sample_metrics("a", digits[1::2], net, reference)
     assert metrics["samples/a/nearest_train"] == pytest.approx(0, abs=1e-3)
-    assert metrics["samples/a/fd"] == pytest.approx(reference.train_to_test()["real/fd"])
+    assert metrics["samples/a/fd"] == pytest.approx(distances_to_test(reference.train, reference)["fd"])
 
 
 def test_memorisation_is_absent_where_it_was_not_looked_for(net, digits):
@@ -49,7 +51,7 @@ def test_memorisation_is_absent_where_it_was_not_looked_for(net, digits):
 
 def test_noise_is_worse_than_real_images_by_every_metric(net, reference):
     noise = sample_metrics("noise", torch.rand(500, 1, 28, 28), net, reference)
-    assert noise["samples/noise/fd"] > 3 * reference.train_to_test()["real/fd"]
+    assert noise["samples/noise/fd"] > 3 * distances_to_test(reference.train, reference)["fd"]
     assert noise["samples/noise/precision"] < 0.5
     assert noise["samples/noise/coverage"] < 0.5
     assert 0 <= noise["samples/noise/class_entropy"] <= math.log(10)
