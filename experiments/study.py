@@ -20,8 +20,7 @@ from experiments.common.readme import put
 from experiments.common.results import Results, collect_results, has_results, read_results, write_results
 from experiments.common.runs import commands_of, run_study
 from experiments.common.study import EXPERIMENTS, RunImage, find_study, study_names
-from experiments.front_page import write_front_page
-from experiments.targets import write_targets
+from experiments.summaries import write_summaries
 
 console = Console(highlight=False)
 
@@ -44,11 +43,7 @@ def run(name: str, overrides: list[str], keep: bool) -> None:
 
 
 def _find(image: RunImage, results: Results, sweeps: list[Path]) -> Path:
-    """Return the path of an image in the run folder of a group's first seed.
-
-    Raises:
-        UserError: If the run does not have it.
-    """
+    """Return the path of an image in the run folder of a group's first seed; a UserError if it is not there."""
     run = results.of(image.label)[0].run
     for sweep in sweeps:
         if (path := sweep / run / "images" / image.path).is_file():
@@ -66,8 +61,7 @@ def write(names: list[str]) -> None:
         if study.plots:
             study.plots(results, folder)
         console.print(f"written   experiments/{name}")
-    write_targets()
-    write_front_page()
+    write_summaries()
 
 
 def main() -> None:

@@ -26,11 +26,6 @@ from aevq.ops.gaussian import reparameterize
 from experiments.benchmarks.timing import Row, alternate, compare, seconds_of
 from experiments.common.configuration import compose_config, make
 
-__all__ = [
-    *("Stamps", "equal_grids", "growth", "image_by_image", "likelihood_row", "naive_codes"),
-    *("quantizer_row", "sampling_row", "startup_row", "training_seconds"),
-]
-
 VECTORS, DIM, CODES = 128 * 49, 64, 512
 PEER, NAIVE, ONE_BY_ONE = "vector-quantize-pytorch", "once per position", "image by image"
 IMPORTS = "importing torch, Lightning and Hydra"

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["Laps", "Row", "alternate", "compare", "matmul_peak", "seconds_of", "silence"]
-
 CPU = torch.device("cpu")
 WARMUP, LAP = 20, 10  # steps
 
@@ -39,12 +37,9 @@ class Row:
 
 
 def alternate(measures: Mapping[str, Callable[[], float]], repeats: int, warmup: int = 0) -> Iterator[dict[str, float]]:
-    """Yield seconds per unit by name, once for each repeat; every other repeat runs in reverse order.
+    """Yield what each function returns, seconds per unit, once for each repeat; every other repeat runs in reverse.
 
-    Args:
-        measures: Functions that do the work and return seconds per unit, by name.
-        repeats: How often.
-        warmup: Further repeats at the beginning, which do not count.
+    `warmup` further repeats at the beginning do not count.
     """
     for repeat in range(-warmup, repeats):
         order = list(measures) if repeat % 2 == 0 else reversed(list(measures))

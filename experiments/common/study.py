@@ -8,8 +8,6 @@ from pathlib import Path
 from aevq.errors import UserError, did_you_mean
 from experiments.common.results import Results
 
-__all__ = ["EXPERIMENTS", "RunImage", "Study", "find_study", "study_names"]
-
 EXPERIMENTS = Path(__file__).parents[1]
 
 
@@ -39,11 +37,7 @@ def study_names() -> list[str]:
 
 
 def find_study(name: str) -> Study:
-    """Return the study in a folder of `experiments`.
-
-    Raises:
-        UserError: If there is no such study.
-    """
+    """Return the study in a folder of `experiments`; a UserError if there is no such study."""
     if name not in study_names():
         raise UserError(f"study: there is no {name!r}; {did_you_mean(name, study_names())}")
     study: Study = import_module(f"experiments.{name}.study").STUDY
