@@ -120,7 +120,6 @@ GPU_TARGETS = [
     Target("5-NN probe, the best of the latents", "≥", 0.98, LATENT, KNN),
 ]
 
-
 MODELS = {"AE, 32 dimensions": "AE", "VAE, 16 dimensions": "VAE", "VQ-VAE, 7×7 of 256 codes": "VQVAE"}
 RECONSTRUCTION = (
     *(f"reconstruction/{name}" for name in ("mse", "sharpness", "fd")),

@@ -53,12 +53,7 @@ def active_units(subject: Subject) -> dict[str, float]:
 def probe_metrics(name: str, train: Tensor, train_labels: Tensor, x: Tensor, labels: Tensor) -> dict[str, float]:
     """Return the accuracies of both probes, `probe/<name>/linear` and `probe/<name>/knn`, in [0, 1].
 
-    Args:
-        name: What the vectors are: `latent` or `pixels`.
-        train: Vectors, `(N, F)`.
-        train_labels: Their classes, channel by channel, int64 `(N, C)`.
-        x: Vectors to classify, `(M, F)`.
-        labels: Their classes, int64 `(M, C)`.
+    Fitted to vectors `train` `(N, F)` with classes `(N, C)`, one for each channel, and scored on `x` `(M, F)`.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -67,14 +62,14 @@ def probe_metrics(name: str, train: Tensor, train_labels: Tensor, x: Tensor, lab
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    seen, classes = train.numpy(), train_labels.numpy()
+    classes = train_labels.numpy()
     linear, knn = MultiOutputClassifier(LogisticRegression(max_iter=200)), KNeighborsClassifier(NEIGHBOURS)
     metrics = {}
     # The neighbours of a vector are searched once for all its classes.
     for kind, probe, target in (("linear", linear, classes), ("knn", knn, classes.squeeze())):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # 200 iterations are the protocol
-            fitted = make_pipeline(StandardScaler(), probe).fit(seen, target)
+            fitted = make_pipeline(StandardScaler(), probe).fit(train.numpy(), target)
         found = fitted.predict(x.numpy()).reshape(labels.shape)
         metrics[f"probe/{name}/{kind}"] = float((found == labels.numpy()).mean())
     return metrics
@@ -83,13 +78,10 @@ def probe_metrics(name: str, train: Tensor, train_labels: Tensor, x: Tensor, lab
 @torch.inference_mode()
 def probes(subject: Subject, latents: LatentSet) -> dict[str, float]:
     """Measure both probes on latents and on pixels."""
-    train, digits = subject.data.digits("train"), subject.data.digits(subject.settings.split)
-    of_train, of_split = (subject.model.embed(z.to(subject.model.device)).cpu() for z in (latents.train, subject.z))
-    pixels = subject.data.images("train").flatten(1), subject.x.flatten(1)
-    return {
-        **probe_metrics("latent", of_train, train, of_split, digits),
-        **probe_metrics("pixels", pixels[0], train, pixels[1], digits),
-    }
+    seen, digits = subject.data.digits("train"), subject.data.digits(subject.settings.split)
+    train, x = (subject.model.embed(z.to(subject.model.device)).cpu() for z in (latents.train, subject.z))
+    pixels = probe_metrics("pixels", subject.data.images("train").flatten(1), seen, subject.x.flatten(1), digits)
+    return probe_metrics("latent", train, seen, x, digits) | pixels
 
 
 def anomaly(subject: Subject) -> dict[str, float]:

@@ -45,11 +45,10 @@ def likelihood(subject: Subject) -> dict[str, float]:
 
 
 def _importance_nll(subject: Subject, model: VariationalModel) -> dict[str, float]:
-    settings, device = subject.settings, subject.model.device
-    samples = settings.importance_samples
+    settings, samples = subject.settings, subject.settings.importance_samples
     if samples == 0:
         return {}
-    generator = torch.Generator(device).manual_seed(settings.seed)
-    x = subject.x[some_rows(settings.likelihood_images, len(subject.x))].to(device)
+    generator = torch.Generator(model.device).manual_seed(settings.seed)
+    x = subject.x[some_rows(settings.likelihood_images, len(subject.x))].to(model.device)
     nll = by_chunks(lambda chunk: model.importance_nll(chunk, samples, generator), x, IMPORTANCE_CHUNK)
     return {"likelihood/nll": float(nll.double().mean()), "likelihood/importance_samples": float(samples)}

@@ -57,18 +57,15 @@ def _probabilities(features: Tensor, net: FeatureNet) -> Tensor:
 
 
 @torch.inference_mode()
-def sample_metrics(
-    name: str, images: Tensor, net: FeatureNet, reference: Reference, mode_samples: int = 0
-) -> dict[str, float]:
-    """Return the metrics of the samples of one prior: `samples/<name>/<metric>`.
+def sample_metrics(images: Tensor, net: FeatureNet, reference: Reference, mode_samples: int = 0) -> dict[str, float]:
+    """Return the metrics of samples.
 
     Args:
-        name: Of the prior.
         images: Samples, `(M, C, 28, 28)` in [0, 1]. All metrics except those of the modes are computed on the first N,
             with the N test images of `reference`, because sets of two sizes would be biased differently.
         net: The feature net.
         reference: The real images; `nearest_train` is measured only if it has all train images.
-        mode_samples: Number of samples that the modes are counted on; 0 leaves them out.
+        mode_samples: Samples that the modes are counted on; 0 leaves them out.
     """
     every = features_of(net, images)
     features = every[: len(reference.test)]
@@ -85,7 +82,7 @@ def sample_metrics(
         metrics["nearest_train"] = nearest / reference.test_to_train
     if mode_samples:
         metrics |= mode_metrics(every[:mode_samples], net)
-    return {f"samples/{name}/{metric}": value for metric, value in metrics.items()}
+    return metrics
 
 
 def real(subject: Subject) -> dict[str, float]:
@@ -99,4 +96,5 @@ def samples(subject: Subject, prior: str) -> dict[str, float]:
     """Measure the samples of one prior."""
     n = max(subject.num_samples, subject.num_mode_samples)
     images = generate(subject.model, subject.priors[prior], n, subject.settings.seed)
-    return sample_metrics(prior, images, subject.feature_net, subject.reference, subject.num_mode_samples)
+    metrics = sample_metrics(images, subject.feature_net, subject.reference, subject.num_mode_samples)
+    return {f"samples/{prior}/{metric}": value for metric, value in metrics.items()}

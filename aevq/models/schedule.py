@@ -16,8 +16,7 @@ class WarmupCosine(Configurable):
     """
 
     def __init__(self, warmup: Probability = 0.1, final: Fraction = 0.0) -> None:
-        self.warmup = warmup
-        self.final = final
+        self.warmup, self.final = warmup, final
 
     def __call__(self, optimizer: Optimizer, total_steps: int) -> LambdaLR:
         """Return the schedule of `optimizer` over `total_steps` optimizer steps."""

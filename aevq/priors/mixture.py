@@ -59,12 +59,11 @@ class Mixture(Prior):
         from sklearn.mixture import GaussianMixture
 
         z = latents.train[: self.max_fit].flatten(1).double().cpu().numpy()
-        if len(z) < len(self.weights):
-            problem = f"needs at least {len(self.weights)} train latents, got {len(z)}"
+        components = len(self.weights)
+        if len(z) < components:
+            problem = f"needs at least {components} train latents, got {len(z)}"
             raise ArgumentError("num_components", problem, type(self).__name__)
-        em = GaussianMixture(
-            len(self.weights), max_iter=self.max_iter, reg_covar=self.regularization, random_state=self.seed
-        )
+        em = GaussianMixture(components, max_iter=self.max_iter, reg_covar=self.regularization, random_state=self.seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # EM that `max_iter` stops still gives a density
             em.fit(z)

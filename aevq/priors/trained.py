@@ -83,10 +83,7 @@ class TrainedPrior(Prior, pl.LightningModule):
 
     @override
     def fit(
-        self,
-        latents: LatentSet,
-        make_trainer: Callable[..., pl.Trainer] | None = None,
-        resume_from: Path | None = None,
+        self, latents: LatentSet, make_trainer: Callable[..., pl.Trainer] | None = None, resume_from: Path | None = None
     ) -> None:
         """Train on the train latents and keep the weights that are best on the validation latents.
 

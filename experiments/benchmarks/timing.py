@@ -80,12 +80,8 @@ def seconds_of(work: Callable[[], object], units: int = 1, device: torch.device 
 class Laps:
     """The seconds of a training step, as the median over laps of ten steps.
 
-    On a shared machine a process is suspended now and then; a mean would include these pauses. Trainings that are
-    shorter than a lap, which only test that everything runs, have laps of one step.
-
-    Args:
-        device: The device that trains.
-        steps: Steps to be timed, after a warm-up.
+    On a shared machine a process is suspended now and then; a mean would include these pauses. `steps` are timed after
+    a warm-up; if they are fewer than a lap, which only tests that everything runs, laps have one step.
     """
 
     def __init__(self, device: torch.device, steps: int) -> None:

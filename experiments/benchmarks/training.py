@@ -42,8 +42,7 @@ from experiments.benchmarks.cases import BARE, PYTHAE, TORCHVISION, Case
 from experiments.benchmarks.timing import Laps, Row, alternate, compare, silence
 from experiments.common.configuration import make
 
-Contender = Callable[[DictConfig, int], float]
-"""Trains a configuration for so many timed steps and returns seconds per image."""
+Contender = Callable[[DictConfig, int], float]  # (configuration, timed steps) → seconds per image
 
 
 class LapTimes(pl.Callback):

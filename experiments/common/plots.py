@@ -21,7 +21,7 @@ class Point:
     """One group."""
 
     x: Estimate | float
-    y: Estimate
+    y: Estimate | float
     text: str = ""  # written beside it
 
 

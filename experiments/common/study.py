@@ -12,21 +12,13 @@ EXPERIMENTS = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
-class RunImage:
-    """An image file of a run that the study keeps."""
-
-    label: str  # of the run's group, of which the run with the first seed is taken
-    path: str  # in the run's folder `images`
-
-
-@dataclass(frozen=True)
 class Study:
     """What a folder of `experiments` whose name starts with a number contains."""
 
     sweeps: Sequence[Sequence[str]]  # the overrides of `python -m aevq.train -m`, for each sweep
     tables: Callable[[Results], Mapping[str, str]]  # the text between the README's marks, by the name of the mark
     plots: Callable[[Results, Path], None] | None = None  # draws into a folder
-    images: Mapping[str, RunImage] = field(default_factory=dict)  # by the name of the file in the study's folder
+    images: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # file → group, path in its first run's images
     evaluation: Sequence[str] | None = None  # overrides of `python -m aevq.evaluate`; None: runs are not evaluated
     mixed: bool = False  # whether the runs have different data on purpose, for example because a digit is left out
 

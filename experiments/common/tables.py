@@ -43,7 +43,7 @@ def table(results: Results, head: str, columns: Sequence[Column], rows: Mapping[
 
 def sampled_priors(results: Results, label: str) -> list[str]:
     """Return the priors that a group was sampled from, the one with the largest Fréchet distance first."""
-    names = [name for name in results.of(label)[0].metrics if name.startswith("samples/") and name.endswith("/fd")]
+    names = [name for name in results.of(label)[0].metrics if entry("samples/<prior>/fd").match(name)]
     found = {name.split("/")[1]: value.mean for name in names if (value := results.get(label, name))}
     return sorted(found, key=found.__getitem__, reverse=True)
 

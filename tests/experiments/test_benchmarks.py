@@ -97,7 +97,7 @@ def test_a_wrong_option_is_refused_before_anything_is_measured(arguments, messag
 
 def test_the_readme_shows_what_the_results_say():
     assert between(bench.README, "results") == bench.markdown(json.loads(bench.RESULTS.read_text()))
-    curves = json.loads((quality.HERE / "quality.json").read_text())
+    curves = json.loads(quality.RESULTS.read_text())
     assert between(bench.README, "quality") == quality.table(curves)
 
 

@@ -32,26 +32,26 @@ def test_features_do_not_depend_on_the_chunk(net, digits):
 
 
 def test_the_test_images_as_samples_are_perfect(net, reference, digits):
-    metrics = sample_metrics("a", digits[::2], net, reference)
-    assert metrics["samples/a/fd"] == pytest.approx(0, abs=1e-6)
-    assert metrics["samples/a/precision"] == metrics["samples/a/recall"] == metrics["samples/a/coverage"] == 1
-    assert metrics["samples/a/nearest_train"] == pytest.approx(1)
+    metrics = sample_metrics(digits[::2], net, reference)
+    assert metrics["fd"] == pytest.approx(0, abs=1e-6)
+    assert metrics["precision"] == metrics["recall"] == metrics["coverage"] == 1
+    assert metrics["nearest_train"] == pytest.approx(1)
 
 
 def test_train_images_as_samples_show_as_memorised(net, reference, digits):
-    metrics = sample_metrics("a", digits[1::2], net, reference)
-    assert metrics["samples/a/nearest_train"] == pytest.approx(0, abs=1e-3)
-    assert metrics["samples/a/fd"] == pytest.approx(distances_to_test(reference.train, reference)["fd"])
+    metrics = sample_metrics(digits[1::2], net, reference)
+    assert metrics["nearest_train"] == pytest.approx(0, abs=1e-3)
+    assert metrics["fd"] == pytest.approx(distances_to_test(reference.train, reference)["fd"])
 
 
 def test_noise_is_worse_than_real_images_by_every_metric(net, digits):
     reference = reference_of(net, digits[::2], digits[1::2])
-    noise = sample_metrics("noise", torch.rand(500, 1, 28, 28), net, reference)
-    assert noise["samples/noise/fd"] > 3 * distances_to_test(reference.train, reference)["fd"]
-    assert noise["samples/noise/precision"] < 0.5
-    assert noise["samples/noise/coverage"] < 0.5
-    assert 0 <= noise["samples/noise/class_entropy"] <= math.log(10)
-    assert "samples/noise/nearest_train" not in noise  # memorisation was not looked for
+    noise = sample_metrics(torch.rand(500, 1, 28, 28), net, reference)
+    assert noise["fd"] > 3 * distances_to_test(reference.train, reference)["fd"]
+    assert noise["precision"] < 0.5
+    assert noise["coverage"] < 0.5
+    assert 0 <= noise["class_entropy"] <= math.log(10)
+    assert "nearest_train" not in noise  # memorisation was not looked for
 
 
 def blur(x, strength):
@@ -109,23 +109,23 @@ def test_one_stack_again_and_again_covers_one_mode(trained, stack):
 
 def test_the_test_stacks_as_samples_are_perfect(trained, stack):
     reference = reference_of(trained, stack[:200], stack[200:400])
-    metrics = sample_metrics("a", stack[:200], trained, reference, mode_samples=150)
-    assert metrics["samples/a/fd"] == pytest.approx(0, abs=1e-4)
-    assert metrics["samples/a/precision"] == metrics["samples/a/recall"] == metrics["samples/a/coverage"] == 1
-    assert metrics["samples/a/mode_samples"] == 150
-    assert 100 < metrics["samples/a/modes"] <= 150
+    metrics = sample_metrics(stack[:200], trained, reference, mode_samples=150)
+    assert metrics["fd"] == pytest.approx(0, abs=1e-4)
+    assert metrics["precision"] == metrics["recall"] == metrics["coverage"] == 1
+    assert metrics["mode_samples"] == 150
+    assert 100 < metrics["modes"] <= 150
 
 
 def test_more_samples_for_the_modes_change_no_other_metric(trained, stack):
     reference = reference_of(trained, stack[:200], stack[200:400])
-    few, many = (sample_metrics("a", stack[400 : 400 + n], trained, reference, n) for n in (200, 600))
-    assert (few["samples/a/mode_samples"], many["samples/a/mode_samples"]) == (200, 600)
+    few, many = (sample_metrics(stack[400 : 400 + n], trained, reference, n) for n in (200, 600))
+    assert (few["mode_samples"], many["mode_samples"]) == (200, 600)
     for name in ("modes", "mode_kl", "mode_samples"):
-        del few[f"samples/a/{name}"], many[f"samples/a/{name}"]
+        del few[name], many[name]
     assert few == pytest.approx(many, rel=1e-4)
 
 
 def test_single_digits_have_no_modes(trained, digits):
     reference = reference_of(trained, digits[::10], digits[1::10])
-    metrics = sample_metrics("a", digits[2::10], trained, reference, mode_samples=100)
+    metrics = sample_metrics(digits[2::10], trained, reference, mode_samples=100)
     assert not [name for name in metrics if "mode" in name]
