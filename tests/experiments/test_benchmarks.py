@@ -97,8 +97,7 @@ def test_a_wrong_option_is_refused_before_anything_is_measured(arguments, messag
 
 def test_the_readme_shows_what_the_results_say():
     assert between(bench.README, "results") == bench.markdown(json.loads(bench.RESULTS.read_text()))
-    curves = json.loads(quality.RESULTS.read_text())
-    assert between(bench.README, "quality") == quality.table(curves)
+    assert between(bench.README, "quality") == quality.table(json.loads(quality.RESULTS.read_text()))
 
 
 def test_quality_over_time_is_measured_for_every_metric(tmp_path, monkeypatch):
