@@ -17,11 +17,10 @@ from rich.console import Console
 from aevq.config.command_line import one_line_errors
 from aevq.errors import UserError
 from experiments.common.readme import put
-from experiments.common.results import Results, collect_results, has_results, read_results, write_results
+from experiments.common.results import collect_results, has_results, read_results, write_results
 from experiments.common.runs import commands_of, run_study
-from experiments.common.study import EXPERIMENTS, RunImage, find_study, study_names
-from experiments.front_page import write_front_page
-from experiments.targets import write_targets
+from experiments.common.study import EXPERIMENTS, find_study, study_names
+from experiments.summaries import write_summaries
 
 console = Console(highlight=False)
 
@@ -38,22 +37,17 @@ def run(name: str, overrides: list[str], keep: bool) -> None:
         console.print(f"\n[bold]{title}[/bold]\n{text}", soft_wrap=True)
     if keep:
         write_results(results, EXPERIMENTS / name)
-        for file, image in study.images.items():
-            shutil.copyfile(_find(image, results, sweeps), EXPERIMENTS / name / file)
+        for file, (label, path) in study.images.items():
+            shutil.copyfile(_find(results.of(label)[0].run, path, sweeps), EXPERIMENTS / name / file)
         write([name])
 
 
-def _find(image: RunImage, results: Results, sweeps: list[Path]) -> Path:
-    """Return the path of an image in the run folder of a group's first seed.
-
-    Raises:
-        UserError: If the run does not have it.
-    """
-    run = results.of(image.label)[0].run
+def _find(run: str, image: str, sweeps: list[Path]) -> Path:
+    """Return the path of an image of a run in one of the sweeps; a UserError if it is not there."""
     for sweep in sweeps:
-        if (path := sweep / run / "images" / image.path).is_file():
+        if (path := sweep / run / "images" / image).is_file():
             return path
-    raise UserError(f"study: {run} has no images/{image.path}")
+    raise UserError(f"study: {run} has no images/{image}")
 
 
 def write(names: list[str]) -> None:
@@ -66,8 +60,7 @@ def write(names: list[str]) -> None:
         if study.plots:
             study.plots(results, folder)
         console.print(f"written   experiments/{name}")
-    write_targets()
-    write_front_page()
+    write_summaries()
 
 
 def main() -> None:

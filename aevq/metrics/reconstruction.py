@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from torchmetrics.functional.image import structural_similarity_index_measure as _ssim
 
 from aevq.latents import VectorSpec
-from aevq.metrics.samples import features_of
+from aevq.metrics.generate import features_of
 from aevq.metrics.subject import Subject
 from aevq.ops.distance import frechet_distance, moments
 from aevq.ops.image import gradient_energy
@@ -40,12 +40,11 @@ def reconstruction_metrics(x: Tensor, x_hat: Tensor) -> dict[str, float]:
     mse = float(error.square().mean())
     chunks = zip(x.split(1000), x_hat.split(1000), strict=True)
     ssims: list[Any] = [_ssim(b, a, data_range=1.0, reduction="sum") for a, b in chunks]
-    ssim = sum(map(float, ssims))
     return {
         "reconstruction/mse": mse,
         "reconstruction/l1": float(error.abs().mean()),
         "reconstruction/psnr": -10 * math.log10(mse) if mse > 0 else math.inf,
-        "reconstruction/ssim": ssim / len(x),
+        "reconstruction/ssim": sum(map(float, ssims)) / len(x),
         "reconstruction/cross_entropy": cross_entropy / len(x),
         "reconstruction/sharpness": float(gradient_energy(x_hat).mean() / gradient_energy(x).mean()),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,15 +14,41 @@ from aevq.config.checks import Configurable
 from aevq.data import ImageDataModule, some_rows
 from aevq.latents import CodeSpec, LatentSet, LatentSpec
 from aevq.metrics.catalogue import Metric
-from aevq.metrics.generate import encode_all, reconstruct_all
-from aevq.metrics.likelihood import image_terms
-from aevq.metrics.samples import Reference, features_of
+from aevq.metrics.generate import CHUNK, encode_all, features_of, reconstruct_all
 from aevq.models import LatentModel
 from aevq.nn.feature_net import FeatureNet, load_feature_net
+from aevq.nn.memory import by_chunks
+from aevq.ops.distance import Moments, moments
+from aevq.ops.manifold import nearest_distance
 from aevq.priors import Prior, code_length
 
 if TYPE_CHECKING:
     from aevq.metrics.protocol import EvaluationSettings
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The real images that samples are compared with.
+
+    Attributes:
+        test: Features of the test images, `(N, C·128)`.
+        train: Features of as many train images.
+        all_train: Features of every train image, `(T, C·128)`; None if memorisation is not measured.
+    """
+
+    test: Tensor
+    train: Tensor
+    all_train: Tensor | None
+
+    @cached_property
+    def test_moments(self) -> Moments:
+        """The moments of `test`."""
+        return moments(self.test)
+
+    @cached_property
+    def test_to_train(self) -> float:
+        """The median distance of a test image to its nearest train image."""
+        return float(nearest_distance(self.test, self.all_train).median()) if self.all_train is not None else 0.0
 
 
 class Subject:
@@ -78,10 +105,18 @@ class Subject:
 
     @cached_property
     def loss_terms(self) -> dict[str, Tensor]:
-        """The loss terms of each image, `(N,)`, in nats."""
-        return image_terms(
-            lambda x: self.model.loss_terms(x.to(self.model.device)).by_name(), self.x, self.settings.seed
-        )
+        """The loss terms of each image by name, `(N,)`, in nats; `settings.seed` is that of a VAE's z."""
+        names: list[str] = []
+
+        def table(x: Tensor) -> Tensor:
+            terms = self.model.loss_terms(x.to(self.model.device)).by_name()
+            names[:] = terms
+            return torch.stack(list(terms.values()), 1)
+
+        with torch.no_grad(), torch.random.fork_rng():
+            torch.manual_seed(self.settings.seed)
+            columns = by_chunks(table, self.x, CHUNK).unbind(1)
+        return dict(zip(names, columns, strict=True))
 
     @cached_property
     def code_lengths(self) -> dict[str, Tensor]:

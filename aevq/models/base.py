@@ -101,11 +101,10 @@ class LatentModel(Configurable, TrainingSteps, ABC):
     def load_from_checkpoint(  # type: ignore[override]  # Lightning's has arguments for what a checkpoint here carries
         cls, checkpoint_path: str | Path, *, trust: Iterable[str] = ()
     ) -> Self:
-        """Return the model of a checkpoint, on the CPU. The checkpoint holds plain values and says how to build it.
+        """Return the model of a Trainer's checkpoint, on the CPU.
 
-        Args:
-            checkpoint_path: Written by a Trainer.
-            trust: Packages whose classes it may name besides those of aevq and of this class.
+        The checkpoint holds plain values and says how to build the model. `trust` names packages whose classes it may
+        use besides those of aevq and of this class.
 
         Raises:
             UserError: If the file is missing or damaged, a class is not trusted, or the weights do not fit.

@@ -1,7 +1,5 @@
 """Learning rate schedules over the optimizer steps of a training."""
 
-from functools import partial
-
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -18,10 +16,8 @@ class WarmupCosine(Configurable):
     """
 
     def __init__(self, warmup: Probability = 0.1, final: Fraction = 0.0) -> None:
-        self.warmup = warmup
-        self.final = final
+        self.warmup, self.final = warmup, final
 
     def __call__(self, optimizer: Optimizer, total_steps: int) -> LambdaLR:
         """Return the schedule of `optimizer` over `total_steps` optimizer steps."""
-        factor = partial(warmup_cosine_factor, total_steps=total_steps, warmup=self.warmup, final=self.final)
-        return LambdaLR(optimizer, lambda step: factor(step))
+        return LambdaLR(optimizer, lambda step: warmup_cosine_factor(step, total_steps, self.warmup, self.final))

@@ -30,13 +30,7 @@ ADAMW = partial(AdamW, lr=2e-3, betas=(0.9, 0.999), weight_decay=0.0, fused=True
 
 
 class TrainingSteps(pl.LightningModule):
-    """Trains a model that has `loss_terms` and `reconstruct`.
-
-    Args:
-        optimizer: Makes the optimizer from the parameters.
-        schedule: Makes the learning rate schedule from the optimizer and the number of steps of the whole training;
-            None keeps the rate constant.
-    """
+    """Trains a model that has `loss_terms` and `reconstruct`; for its arguments see `LatentModel`."""
 
     loss_terms: Callable[[Tensor], LossTerms]
     reconstruct: Callable[[Tensor], Tensor]

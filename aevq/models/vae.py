@@ -122,16 +122,9 @@ class VAE(VariationalModel):
     def importance_nll(self, x: Tensor, samples: int, generator: torch.Generator | None = None) -> Tensor:
         """Return −log 1/S Σ_s p(x|z_s) p(z_s) / q(z_s|x), in expectation an upper bound of −log p(x).
 
-        It is tighter than the negative ELBO and says something about the images only where p(x|z) is a distribution of
-        them, as a Bernoulli of binary ones. Computed in batches over images and samples.
-
-        Args:
-            x: Images, `(B, C, H, W)`.
-            samples: S.
-            generator: Source of the samples.
-
-        Returns:
-            `(B,)`, nats per image.
+        `(B, C, H, W)` → `(B,)`, nats per image, of S = `samples` samples. It is tighter than the negative ELBO and says
+        something about the images only where p(x|z) is a distribution of them, as a Bernoulli of binary ones. Computed
+        in batches over images and samples.
         """
         q = self.posterior(x)
 

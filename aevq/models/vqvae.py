@@ -103,7 +103,7 @@ class VQVAE(LatentModel):
     @override
     def decode(self, latent: Tensor) -> Tensor:
         """Return the images of codes: int64 `(B, h, w)` → `(B, C, H, W)`."""
-        return self.likelihood.mean(self.decoder(channels_first(self.quantizer.lookup(latent))))
+        return self.likelihood.mean(self.decoder(self.quantizer.lookup(latent).movedim(-1, 1)))
 
     @override
     def embed(self, latent: Tensor) -> Tensor:
@@ -112,12 +112,12 @@ class VQVAE(LatentModel):
 
     def vectors(self, x: Tensor) -> Tensor:
         """Return z_e: `(B, C, H, W)` → `(B, h, w, D)`."""
-        return channels_last(self.encoder(x))
+        return self.encoder(x).movedim(1, -1)
 
     @override
     def loss_terms(self, x: Tensor) -> VQVAETerms:
         quantized = self.quantizer(self.vectors(x))
-        distortion = self.likelihood.nll(x, self.decoder(channels_first(quantized.z_q)))
+        distortion = self.likelihood.nll(x, self.decoder(quantized.z_q.movedim(-1, 1)))
         codebook = quantized.codebook_loss.sum((1, 2))
         commitment = quantized.commitment_loss.sum((1, 2))
         objective = distortion + codebook + self.commitment_cost * commitment
@@ -158,13 +158,3 @@ class VQVAE(LatentModel):
             generator.set_state(state)
         # Rank r of n has the images r, r + n, … of the batches that a single process would have.
         return torch.stack(gather_objects(torch.cat(images)), 1).flatten(0, 1)[:count]
-
-
-def channels_last(grid: Tensor) -> Tensor:
-    """Move the channels last: `(B, D, h, w)` → `(B, h, w, D)`."""
-    return grid.movedim(1, -1)
-
-
-def channels_first(grid: Tensor) -> Tensor:
-    """Move the channels first: `(B, h, w, D)` → `(B, D, h, w)`."""
-    return grid.movedim(-1, 1)

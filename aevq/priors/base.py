@@ -41,7 +41,8 @@ class Prior(Configurable, nn.Module, ABC):
     def __init__(self, spec: LatentSpec) -> None:
         super().__init__()
         if not isinstance(spec, self.kind):
-            mine, theirs = (_IN_WORDS[kind] for kind in (self.kind, type(spec)))
+            words: dict[type, str] = {VectorSpec: "vectors (AE, VAE)", CodeSpec: "grids of codes (VQ-VAE)"}
+            mine, theirs = words[self.kind], words[type(spec)]
             raise ArgumentError("", f"{type(self).__name__} is a prior for {mine}, but the latents are {theirs}")
         self.spec = spec
 
@@ -54,17 +55,8 @@ class Prior(Configurable, nn.Module, ABC):
         """Draw `n` latents, `(n, *spec.shape)`."""
 
     def log_prob(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return log p(z), or log p(z|y) if labels are given: `(B, *spec.shape)` → `(B,)`, nats.
-
-        Raises:
-            NotImplementedError: If this prior cannot be evaluated; `has_log_prob` is False then.
-        """
-        raise NotImplementedError
-
-    @property
-    def has_log_prob(self) -> bool:
-        """Whether `log_prob` can be called."""
-        return type(self).log_prob is not Prior.log_prob
+        """Return log p(z), or log p(z|y) if labels are given: `(B, *spec.shape)` → `(B,)`, nats."""
+        raise NotImplementedError(f"{type(self).__name__} has no density")
 
     @property
     def device(self) -> torch.device:
@@ -72,22 +64,11 @@ class Prior(Configurable, nn.Module, ABC):
         return next(iter(self.state_dict().values())).device
 
 
-_IN_WORDS: dict[type, str] = {VectorSpec: "vectors (AE, VAE)", CodeSpec: "grids of codes (VQ-VAE)"}
-
-
 def code_length(prior: Prior, latents: Tensor, labels: Tensor) -> Tensor:
-    """Return the code length of each latent, −log p(z).
+    """Return the code length −log p(z) of each latent: `(N, *spec.shape)` → `(N,)`, nats.
 
-    For a prior p(z|y) with too many classes to sum over it is log |Y| − log p(z|y), which is larger: the class is sent
-    first.
-
-    Args:
-        prior: Fitted, with a `log_prob`.
-        latents: `(N, *spec.shape)`, shared among the processes.
-        labels: `(N,)`; used only where p(z) cannot be had.
-
-    Returns:
-        `(N,)`, nats.
+    For a prior p(z|y) with too many classes to sum over it is log |Y| − log p(z|y), which is larger: the class, taken
+    from `labels` `(N,)`, is encoded first.
     """
     classes = prior.num_classes or 1
 

@@ -15,24 +15,14 @@ from aevq.priors.base import Prior
 
 
 def save_prior(prior: Prior, path: Path, fitted_to: str = "") -> None:
-    """Write a fitted prior, all or nothing.
-
-    Args:
-        prior: The prior.
-        path: The file.
-        fitted_to: Identifies the weights of the model whose latents it was fitted to.
-    """
+    """Write a fitted prior atomically; `fitted_to` identifies the weights of the model that encoded its latents."""
     header = {"prior": json.dumps(to_config(prior)), "fitted_to": fitted_to}
     tensors = {name: tensor.contiguous().cpu() for name, tensor in prior.state_dict().items()}
     atomic_write(path, safetensors.torch.save(tensors, metadata=header))
 
 
 def load_prior(path: Path, trust: Iterable[str] = ()) -> Prior:
-    """Read a prior that `save_prior` has written.
-
-    Args:
-        path: The file.
-        trust: Packages whose classes it may name besides those of aevq.
+    """Read a prior that `save_prior` has written; `trust` names packages whose classes it may use besides aevq's.
 
     Raises:
         UserError: If the file is not one, names a class that is not trusted, or its tensors do not fit.
@@ -50,8 +40,6 @@ def load_prior(path: Path, trust: Iterable[str] = ()) -> Prior:
 
 def fitted_to(path: Path) -> str | None:
     """Return what the prior in a file was fitted to; None where there is no readable file."""
-    if not path.is_file():
-        return None
     try:
         with safe_open(path, framework="pt") as file:
             return (file.metadata() or {}).get("fitted_to", "")

@@ -19,7 +19,7 @@ class Mixture(Prior):
     """A Gaussian mixture with full covariances.
 
     Args:
-        spec: The latents that it draws, vectors.
+        spec: The latents that it draws.
         num_components: Number of Gaussians.
         max_fit: EM uses at most this many train latents, the first ones.
         max_iter: EM iterations at most.
@@ -54,24 +54,18 @@ class Mixture(Prior):
 
     @override
     def fit(self, latents: LatentSet) -> None:
-        """Run EM on the train latents.
-
-        Raises:
-            UserError: If there are fewer latents than components.
-        """
+        """Run EM on the train latents; a UserError if there are fewer of them than components."""
         from sklearn.exceptions import ConvergenceWarning  # takes a second to import, and only fitting needs it
         from sklearn.mixture import GaussianMixture
 
         z = latents.train[: self.max_fit].flatten(1).double().cpu().numpy()
-        if len(z) < len(self.weights):
-            problem = f"needs at least {len(self.weights)} train latents, got {len(z)}"
+        components = len(self.weights)
+        if len(z) < components:
+            problem = f"needs at least {components} train latents, got {len(z)}"
             raise ArgumentError("num_components", problem, type(self).__name__)
-        em = GaussianMixture(
-            len(self.weights), max_iter=self.max_iter, reg_covar=self.regularization, random_state=self.seed
-        )
+        em = GaussianMixture(components, max_iter=self.max_iter, reg_covar=self.regularization, random_state=self.seed)
         with warnings.catch_warnings():
-            # EM that `max_iter` stops still gives a density, and the limit was asked for.
-            warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.simplefilter("ignore", ConvergenceWarning)  # EM that `max_iter` stops still gives a density
             em.fit(z)
         self.weights.copy_(torch.from_numpy(em.weights_))
         self.means.copy_(torch.from_numpy(em.means_))

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import override
 
-from aevq.config.checks import OddInt, PositiveFloat, PositiveInt, Probability, Seed
+from aevq.config.checks import OddInt, PositiveFloat, PositiveInt, Probability
 from aevq.errors import expect, expect_int
 from aevq.latents import CodeSpec, LatentSpec
 from aevq.nn.distributed import map_rows
@@ -31,16 +31,14 @@ class PixelCNN(TrainedPrior):
     """p(z) as a gated PixelCNN, or p(z|y) with equally likely classes.
 
     Args:
-        spec: The latents that it draws, grids of codes.
+        spec: The latents that it draws.
         channels: Channels of both stacks.
         layers: Number of gated layers.
         kernel: Width of the vertical kernel, odd.
         conditional: Whether the network is given the class of the image.
         num_classes: Number of classes.
         dropout: Probability of dropping an activation behind a gate.
-        learning_rate: See `TrainedPrior`.
-        seed: See `TrainedPrior`.
-        **training: Batch size, steps, patience and weight decay; see `TrainedPrior`.
+        **training: Learning rate, batch size, steps, seed …; see `TrainedPrior`.
     """
 
     kind = CodeSpec
@@ -55,14 +53,13 @@ class PixelCNN(TrainedPrior):
         num_classes: PositiveInt = 10,
         dropout: Probability = 0.0,
         learning_rate: PositiveFloat = 5e-3,
-        seed: Seed = 0,
         **training: Any,
     ) -> None:
-        super().__init__(spec, learning_rate=learning_rate, seed=seed, **training)
+        super().__init__(spec, learning_rate=learning_rate, **training)
         assert isinstance(spec, CodeSpec)
         self.conditional = conditional
         self.num_classes = num_classes if conditional else None
-        with seeded(seed):
+        with seeded(self.seed):
             self.network = GatedPixelCNN(spec.num_codes, channels, layers, kernel, self.num_classes, dropout)
 
     @override
@@ -77,7 +74,7 @@ class PixelCNN(TrainedPrior):
         labels: Tensor | None = None,
         temperature: float = 1.0,
     ) -> Tensor:
-        """Draw grids.
+        """Draw `n` grids, int64 `(n, h, w)` in `[0, K)`, on this module's device.
 
         All random numbers are drawn first, in float64 on the generator's device (by default the CPU). So the grids
         depend, up to rounding of the probabilities, neither on the chunks nor on the device.
@@ -87,9 +84,6 @@ class PixelCNN(TrainedPrior):
             generator: Source of the random numbers.
             labels: Classes, int64 `(n,)`; None draws them uniformly if the prior is class-conditional.
             temperature: Divides the logits; 1 samples from p(z).
-
-        Returns:
-            int64 `(n, h, w)` in `[0, K)`, on this module's device.
 
         Raises:
             UserError: If n or temperature is not positive, or the labels are not n or the prior takes none.
@@ -115,15 +109,7 @@ class PixelCNN(TrainedPrior):
 
     @override
     def log_prob(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return log p(z), or log p(z|y) if labels are given; without labels the classes are summed over.
-
-        Args:
-            latents: Codes, int64 `(B, h, w)`.
-            labels: Classes, int64 `(B,)`.
-
-        Returns:
-            `(B,)`, nats.
-        """
+        """Return log p(z), with the classes summed over, or log p(z|y): int64 `(B, h, w)`, `(B,)` → `(B,)`, nats."""
         with _evaluating(self):
             codes = latents.split(CHUNK)
             classes = [None] * len(codes) if labels is None else labels.to(self.device).split(CHUNK)

@@ -26,8 +26,7 @@ from aevq.config.checks import NonNegativeFloat, PositiveFloat, PositiveInt, See
 from aevq.data import DeviceLoader, mix
 from aevq.errors import expect
 from aevq.files import load_plain
-from aevq.latents import CodeSpec, LatentSet, LatentSpec
-from aevq.nn.distributed import all_reduce_sum
+from aevq.latents import LatentSet, LatentSpec
 from aevq.nn.running_means import RunningMeans
 from aevq.ops.schedule import warmup_cosine_factor
 from aevq.ops.units import nats_to_bits
@@ -77,7 +76,6 @@ class TrainedPrior(Prior, pl.LightningModule):
         self.batch_size, self.max_steps = batch_size, max_steps
         self.val_every_steps, self.patience, self.seed = val_every_steps, patience, seed
         self.train_means = RunningMeans()
-        self._val_sums = torch.zeros(2)
 
     @abstractmethod
     def log_likelihood(self, latents: Tensor, labels: Tensor | None) -> Tensor:
@@ -85,10 +83,7 @@ class TrainedPrior(Prior, pl.LightningModule):
 
     @override
     def fit(
-        self,
-        latents: LatentSet,
-        make_trainer: Callable[..., pl.Trainer] | None = None,
-        resume_from: Path | None = None,
+        self, latents: LatentSet, make_trainer: Callable[..., pl.Trainer] | None = None, resume_from: Path | None = None
     ) -> None:
         """Train on the train latents and keep the weights that are best on the validation latents.
 
@@ -107,21 +102,12 @@ class TrainedPrior(Prior, pl.LightningModule):
             expect(split.shape[1:] == self.spec.shape, "latents", f"shape {self.spec.shape}", tuple(split.shape[1:]))
         if make_trainer is None:
             with TemporaryDirectory() as folder:
-                return self.fit(latents, partial(_quiet_trainer, default_root_dir=folder), resume_from)
+                self.fit(latents, partial(_quiet_trainer, default_root_dir=folder), resume_from)
+            return
         device, monitor = self.device, f"prior/{self.name}/val_nats"
-        checkpoint = ModelCheckpoint(
-            monitor=monitor,
-            filename="best",
-            save_last=True,
-            auto_insert_metric_name=False,
-            enable_version_counter=False,
-            save_on_train_epoch_end=False,
-        )
-        trainer = make_trainer(
-            max_steps=self.max_steps,
-            val_check_interval=self.val_every_steps,
-            callbacks=[checkpoint, EarlyStopping(monitor, patience=self.patience)],
-        )
+        checkpoint = ModelCheckpoint(monitor=monitor, filename="best", save_last=True, enable_version_counter=False)
+        callbacks = [checkpoint, EarlyStopping(monitor, patience=self.patience)]
+        trainer = make_trainer(max_steps=self.max_steps, val_check_interval=self.val_every_steps, callbacks=callbacks)
         checkpoint.dirpath = trainer.default_root_dir
         trainer.check_val_every_n_epoch = None  # validations are counted in steps, across epochs
         train = self._loader(trainer, latents.train, latents.train_labels, shuffle=True)
@@ -133,24 +119,17 @@ class TrainedPrior(Prior, pl.LightningModule):
         if checkpoint.best_model_path:  # none under `fast_dev_run`, and none without a validation
             self.load_state_dict(load_plain(Path(checkpoint.best_model_path))["state_dict"])
         self.to(device).eval()
-        return None
 
-    def _loader(self, trainer: pl.Trainer, latents: Tensor, labels: Tensor, *, shuffle: bool) -> DeviceLoader:
-        small = isinstance(self.spec, CodeSpec) and self.spec.num_codes <= 2**15
-        device = trainer.strategy.root_device
+    def _loader(self, trainer: pl.Trainer, *tensors: Tensor, shuffle: bool) -> DeviceLoader:
+        on_device = tuple(tensor.to(trainer.strategy.root_device) for tensor in tensors)
+        rank, world_size = trainer.global_rank, trainer.world_size
         return DeviceLoader(
-            (latents.to(device, torch.int16 if small else latents.dtype), labels.to(device)),
-            self.batch_size,
-            seed=self.seed,
-            shuffle=shuffle,
-            rank=trainer.global_rank,
-            world_size=trainer.world_size,
+            on_device, self.batch_size, seed=self.seed, shuffle=shuffle, rank=rank, world_size=world_size
         )
 
     def _nats(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         """Return −log p(z), or −log p(z|y), of a batch: `(B,)`, nats per latent."""
         latents, labels = batch
-        latents = latents.long() if isinstance(self.spec, CodeSpec) else latents
         return -self.log_likelihood(latents, labels if self.conditional else None)
 
     @override
@@ -170,19 +149,10 @@ class TrainedPrior(Prior, pl.LightningModule):
             self.trainer.should_stop = True
 
     @override
-    def on_validation_epoch_start(self) -> None:
-        self._val_sums = torch.zeros(2, device=self.device)
-
-    @override
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        nats = self._nats(batch)
-        self._val_sums = self._val_sums + torch.stack([nats.sum(), nats.new_tensor(len(nats))])
-
-    @override
-    def on_validation_epoch_end(self) -> None:
-        total, count = all_reduce_sum(self._val_sums)
-        self.log(f"prior/{self.name}/val_nats", total / count, prog_bar=True, sync_dist=True)
-        self.log(f"prior/{self.name}/val_bits", nats_to_bits(total / count), sync_dist=True)
+        nats, size = self._nats(batch).mean(), len(batch[0])
+        self.log(f"prior/{self.name}/val_nats", nats, prog_bar=True, batch_size=size, sync_dist=True)
+        self.log(f"prior/{self.name}/val_bits", nats_to_bits(nats), batch_size=size, sync_dist=True)
 
     @override
     def configure_optimizers(self) -> Any:
@@ -190,16 +160,14 @@ class TrainedPrior(Prior, pl.LightningModule):
         optimizer = torch.optim.AdamW(
             self.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=fused
         )
-        factor = partial(warmup_cosine_factor, total_steps=self.max_steps, warmup=WARMUP, final=0.0)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(step))
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: warmup_cosine_factor(step, self.max_steps, WARMUP, final=0.0)
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     @override
     def configure_gradient_clipping(
-        self,
-        optimizer: Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
+        self, optimizer: Optimizer, gradient_clip_val: Any = None, gradient_clip_algorithm: str | None = None
     ) -> None:
         largest = gradient_clip_val or MAX_GRADIENT_NORM
         if self._scales_gradients or gradient_clip_algorithm == "value":
@@ -222,15 +190,8 @@ class TrainedPrior(Prior, pl.LightningModule):
 
 
 def _quiet_trainer(**arguments: Any) -> pl.Trainer:
-    return pl.Trainer(
-        accelerator="cpu",
-        devices=1,
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        **arguments,
-    )
+    silent: dict[str, Any] = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    return pl.Trainer(accelerator="cpu", devices=1, num_sanity_val_steps=0, **silent, **arguments)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Study 1: how the three models reconstruct, and what each needs to sample."""
 
 from experiments.common.results import Results
-from experiments.common.study import RunImage, Study
+from experiments.common.study import Study
 from experiments.common.tables import samples_table, table, uncompared
 
 MODELS = {"AE": "AE", "VAE": "VAE", "VQ-VAE": "VQVAE"}
@@ -35,8 +35,8 @@ STUDY = Study(
     evaluation=[],
     tables=tables,
     images={
-        "originals.png": RunImage("AE", "strips/originals.png"),
-        **{f"{m}_reconstructions.png": RunImage(m.upper(), "strips/reconstructions.png") for m in SAMPLED},
-        **{f"{m}_{p}.png": RunImage(m.upper(), f"strips/samples_{p}.png") for m, ps in SAMPLED.items() for p in ps},
+        "originals.png": ("AE", "strips/originals.png"),
+        **{f"{m}_reconstructions.png": (m.upper(), "strips/reconstructions.png") for m in SAMPLED},
+        **{f"{m}_{p}.png": (m.upper(), f"strips/samples_{p}.png") for m, ps in SAMPLED.items() for p in ps},
     },
 )

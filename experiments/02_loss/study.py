@@ -1,7 +1,7 @@
 """Study 2: MSE, L1, cross-entropy."""
 
 from experiments.common.results import Results
-from experiments.common.study import RunImage, Study
+from experiments.common.study import Study
 from experiments.common.tables import samples_table, table
 
 LIKELIHOODS = {"Gaussian": "MSE", "Laplace": "L1", "Bernoulli": "cross-entropy"}
@@ -26,7 +26,5 @@ def _likelihood(results: Results, label: str) -> str:
 STUDY = Study(
     sweeps=[["experiment=loss"]],
     tables=tables,
-    images={
-        f"{name.lower()}.png": RunImage(f"AE likelihood={name}", "strips/reconstructions.png") for name in LIKELIHOODS
-    },
+    images={f"{name.lower()}.png": (f"AE likelihood={name}", "strips/reconstructions.png") for name in LIKELIHOODS},
 )

@@ -8,14 +8,8 @@ from experiments.common.study import EXPERIMENTS, Study
 from experiments.common.tables import table, uncompared
 
 MSE, FD = "reconstruction/mse", "samples/standard_normal/fd"
-COLUMNS = (
-    uncompared("rate/kl_bits"),
-    MSE,
-    "reconstruction/sharpness",
-    "latent/active_units",
-    FD,
-    "samples/standard_normal/coverage",
-)
+USED = ("reconstruction/sharpness", "latent/active_units")
+COLUMNS = (uncompared("rate/kl_bits"), MSE, *USED, FD, "samples/standard_normal/coverage")
 
 
 def tables(results: Results) -> dict[str, str]:
@@ -48,15 +42,13 @@ def _vae(results: Results, name: str) -> Series:
 
 def _codes() -> list[Series]:
     """Return the VQ-VAEs of studies 1 and 4, where these have results, by the code length of their PixelCNN."""
-    points = []
-    for folder in (EXPERIMENTS / name for name in ("01_ae_vae_vqvae", "04_codebook")):
-        if not has_results(folder):
-            continue
-        others = read_results(folder)
-        for label in others.labels:
-            rate, mse = others.get(label, "rate/pixelcnn_bits"), others.get(label, MSE)
-            if rate and mse:
-                points.append(Point(rate, mse, f"K = {others.settings(label).get('model.num_codes', 256)}"))
+    folders = [EXPERIMENTS / name for name in ("01_ae_vae_vqvae", "04_codebook")]
+    points = [
+        Point(rate, mse, f"K = {results.settings(label).get('model.num_codes', 256)}")
+        for results in map(read_results, filter(has_results, folders))
+        for label in results.labels
+        if (rate := results.get(label, "rate/pixelcnn_bits")) and (mse := results.get(label, MSE))
+    ]
     return [Series("VQ-VAE, by K: PixelCNN's code length", points, joined=False)]
 
 

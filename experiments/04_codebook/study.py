@@ -63,7 +63,7 @@ def plots(results: Results, folder: Path) -> None:
 
     def series(name: str) -> list[Series]:
         return [
-            Series(title, [_point(results, k, label, name) for k, label in each.items()])
+            Series(title, [Point(float(k), y) for k, label in each.items() if (y := results.get(label, name))])
             for title, each in groups.items()
         ]
 
@@ -72,12 +72,6 @@ def plots(results: Results, folder: Path) -> None:
         Panel("codes K", "perplexity", series(PERPLEXITY), log="xy"),
         Panel("codes K", "reconstruction MSE", series(MSE), log="x"),
     )
-
-
-def _point(results: Results, num_codes: int, label: str, name: str) -> Point:
-    height = results.get(label, name)
-    assert height is not None, name
-    return Point(float(num_codes), height)
 
 
 STUDY = Study(

@@ -5,7 +5,7 @@ import math
 from aevq.metrics.catalogue import BEST_RATE
 from aevq.report.tables import markdown_grid
 from experiments.common.results import Results
-from experiments.common.study import RunImage, Study
+from experiments.common.study import Study
 from experiments.common.tables import table, uncompared
 
 PUBLISHED = {  # nats, source
@@ -39,7 +39,7 @@ STUDY = Study(
     evaluation=["priors=[]", "memorisation=false", "probes=false"],  # what remains is the bound
     tables=tables,
     images={
-        "vae.png": RunImage("VAE", "strips/samples_standard_normal.png"),
-        "vqvae.png": RunImage("VQVAE", "strips/samples_pixelcnn.png"),
+        "vae.png": ("VAE", "strips/samples_standard_normal.png"),
+        "vqvae.png": ("VQVAE", "strips/samples_pixelcnn.png"),
     },
 )

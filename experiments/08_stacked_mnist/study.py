@@ -2,7 +2,7 @@
 
 from aevq.metrics.catalogue import BEST_RATE
 from experiments.common.results import Results
-from experiments.common.study import RunImage, Study
+from experiments.common.study import Study
 from experiments.common.tables import samples_table, table, uncompared
 
 MODELS = {"AE": "AE", "VAE": "VAE", "VQ-VAE": "VQVAE"}
@@ -27,5 +27,5 @@ SAMPLED = {"ae": ("standard_normal", "mixture100"), "vae": ("standard_normal", "
 STUDY = Study(
     sweeps=[["experiment=stacked_ae,stacked_vae,stacked_vqvae", "seed=1,2,3"]],
     tables=tables,
-    images={f"{m}_{p}.png": RunImage(m.upper(), f"strips/samples_{p}.png") for m, ps in SAMPLED.items() for p in ps},
+    images={f"{m}_{p}.png": (m.upper(), f"strips/samples_{p}.png") for m, ps in SAMPLED.items() for p in ps},
 )

@@ -89,13 +89,7 @@ def startup(options: Options) -> Found:
     yield {f"seconds {name}": seconds for name, seconds in parts.training_seconds(options.overrides).items()}
 
 
-PARTS = {
-    "training": training,
-    "quantizer": quantizer,
-    "sampling": sampling,
-    "likelihood": likelihood,
-    "start-up": startup,
-}
+PARTS = {part.__name__: part for part in (training, quantizer, sampling, likelihood)} | {"start-up": startup}
 
 
 def main() -> None:
@@ -143,12 +137,7 @@ def measure(part: str, options: Options) -> None:
         else:
             metrics |= found
             console.print("\n".join(f"  {name}: {value:.3g}" for name, value in found.items()))
-    write(options.out, part, rows, metrics)
-
-
-def write(path: Path, part: str, rows: list[Row], metrics: dict[str, float]) -> None:
-    """Put the results of a part into the file, with what they were measured on."""
-    results = _read(path)
+    results = _read(options.out)
     results[part] = {
         "when": f"{datetime.now():%Y-%m-%d}",
         "command": " ".join(["python", *sys.argv]),
@@ -158,7 +147,7 @@ def write(path: Path, part: str, rows: list[Row], metrics: dict[str, float]) -> 
         "rows": [asdict(row) for row in rows],
         "metrics": metrics,
     }
-    path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    options.out.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -9,8 +9,6 @@ from torch import Tensor, nn
 from aevq.nn import Backbone
 from experiments.common.configuration import compose_config
 
-__all__ = ["BARE", "CASES", "PYTHAE", "TORCHVISION", "Case", "ResNet"]
-
 BARE, TORCHVISION, PYTHAE = "a bare PyTorch loop", "Lightning + torchvision", "pythae"
 
 

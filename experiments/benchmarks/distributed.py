@@ -38,7 +38,7 @@ MODELS, BY_GRADIENT = ("ae", "vae", "vqvae"), "vqvae model/codebook_update=gradi
 WAYS = {"one": 1, "two alone": 2, "ddp": 1}  # processes to start; DDP starts its second one itself
 
 
-class Count(pl.Callback):
+class CountCollectives(pl.Callback):
     """Profiles `window` steps after the step `first`, and prints their collectives."""
 
     def __init__(self, name: str, first: int, window: int) -> None:
@@ -72,7 +72,7 @@ class Count(pl.Callback):
 def worker(options: argparse.Namespace) -> None:
     """Train as one process, without validation, and print what it measured."""
     counting = options.command == "communication"
-    callback = Count(options.model, options.steps, options.window) if counting else Throughput()
+    callback = CountCollectives(options.model, options.steps, options.window) if counting else Throughput()
     limits = {"max_steps": options.steps, "enable_progress_bar": False, "limit_val_batches": 0}
     if counting:
         limits["max_steps"] += options.window + 5

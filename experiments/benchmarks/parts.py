@@ -26,11 +26,6 @@ from aevq.ops.gaussian import reparameterize
 from experiments.benchmarks.timing import Row, alternate, compare, seconds_of
 from experiments.common.configuration import compose_config, make
 
-__all__ = [
-    *("Stamps", "equal_grids", "growth", "image_by_image", "likelihood_row", "naive_codes"),
-    *("quantizer_row", "sampling_row", "startup_row", "training_seconds"),
-]
-
 VECTORS, DIM, CODES = 128 * 49, 64, 512
 PEER, NAIVE, ONE_BY_ONE = "vector-quantize-pytorch", "once per position", "image by image"
 IMPORTS = "importing torch, Lightning and Hydra"
@@ -80,7 +75,7 @@ def _seconds_per_step(step: Callable[[], None], steps: int = 10) -> float:
 def sampling_row(side: int, grids: int, repeats: int, target: float | None = None) -> Row:
     """Compare aevq's sampler of a PixelCNN, which has a cache, with running the network anew for each position."""
     net, uniforms = _pixelcnn(torch.float32), _uniforms(grids, side)
-    samplers = {"aevq": _cached_codes, NAIVE: naive_codes}
+    samplers = {"aevq": sample_codes, NAIVE: naive_codes}
     measures = {name: partial(seconds_of, partial(sample, net, uniforms), grids) for name, sample in samplers.items()}
     targets = {NAIVE: target} if target else {}
     return compare("sampling", f"{grids} grids of {side}×{side}", alternate(measures, repeats), "grid", targets)[0]
@@ -92,10 +87,9 @@ def equal_grids(side: int, grids: int, dtype: torch.dtype) -> float:
     Both invert the same conditionals at the same random numbers; in float32, rounding may cause differences.
     """
     net, uniforms = _pixelcnn(dtype), _uniforms(grids, side)
-    return (_cached_codes(net, uniforms) == naive_codes(net, uniforms)).flatten(1).all(1).double().mean().item()
+    return (sample_codes(net, uniforms) == naive_codes(net, uniforms)).flatten(1).all(1).double().mean().item()
 
 
-@torch.no_grad()
 def naive_codes(net: GatedPixelCNN, uniforms: Tensor) -> Tensor:
     """Sample grids by one pass of the network for each position: `(n, h, w)` random numbers → int64 codes."""
     codes = torch.zeros(uniforms.shape, dtype=torch.int64)
@@ -105,15 +99,11 @@ def naive_codes(net: GatedPixelCNN, uniforms: Tensor) -> Tensor:
     return codes
 
 
-@torch.no_grad()
-def _cached_codes(net: GatedPixelCNN, uniforms: Tensor) -> Tensor:
-    return sample_codes(net, uniforms)
-
-
 def _pixelcnn(dtype: torch.dtype) -> GatedPixelCNN:
     """Return the network of the default prior, untrained: 6 gated layers of 64 channels over 256 codes."""
     torch.manual_seed(0)
-    return GatedPixelCNN(256, channels=64, layers=6, kernel=3, num_classes=None, dropout=0.0).to(dtype).eval()
+    network = GatedPixelCNN(256, channels=64, layers=6, kernel=3, num_classes=None, dropout=0.0)
+    return network.to(dtype).eval().requires_grad_(False)
 
 
 def _uniforms(grids: int, side: int) -> Tensor:

@@ -22,8 +22,6 @@ from aevq.models import LatentModel
 from aevq.models.vae import Posterior
 from experiments.benchmarks.timing import Laps, silence
 
-__all__ = ["pythae_default", "pythae_model", "pythae_seconds", "pythae_train"]
-
 SHAPE = (1, 28, 28)
 warnings.filterwarnings("ignore", module="pythae")
 
@@ -58,20 +56,13 @@ def pythae_model(ours: LatentModel) -> BaseAE:
     AE and VAE take our encoder and decoder; a VQ-VAE takes pythae's ResNet, whose layers `cases.ResNet` has.
     """
     if hasattr(ours, "quantizer"):
-        quantizer = ours.quantizer
-        config = VQVAEConfig(
-            input_dim=SHAPE,
-            latent_dim=quantizer.codebook.shape[1],
-            num_embeddings=quantizer.num_codes,
-            use_ema=True,
-            decay=0.99,
-            commitment_loss_factor=0.25,
-        )
+        codes, dim = ours.quantizer.codebook.shape
+        learning = {"use_ema": True, "decay": 0.99, "commitment_loss_factor": 0.25}
+        config = VQVAEConfig(input_dim=SHAPE, latent_dim=dim, num_embeddings=codes, **learning)
         return VQVAE(config, Encoder_ResNet_VQVAE_MNIST(config), Decoder_ResNet_VQVAE_MNIST(config))
     variational = isinstance(ours, OurVAE)
-    return _vector_model(
-        variational, "mse", ours.latent_dim, _Encoder(ours.encoder, variational), _Decoder(ours.decoder)
-    )
+    parts = _Encoder(ours.encoder, variational), _Decoder(ours.decoder)
+    return _vector_model(variational, "mse", ours.latent_dim, *parts)
 
 
 def _vector_model(variational: bool, loss: str, latent_dim: int, *parts: nn.Module) -> BaseAE:
@@ -97,14 +88,9 @@ class _Steps(TrainingCallback):
 def pythae_train(
     model: BaseAE, images: Tensor, after: Callable[[], None], before: Callable[[], None] = lambda: None, **settings: Any
 ) -> None:
-    """Train by pythae's trainer.
+    """Train by pythae's trainer with these `settings` on images `(N, 1, 28, 28)` in [0, 1].
 
-    Args:
-        model: A model of pythae.
-        images: float32 `(N, 1, 28, 28)` in [0, 1].
-        after: Called after each step.
-        before: Called before each step.
-        **settings: Arguments of `BaseTrainerConfig`.
+    `before` and `after` are called before and after each step.
     """
     logging.disable(logging.INFO)  # each module of pythae has a handler of its own
     with TemporaryDirectory() as folder, silence():

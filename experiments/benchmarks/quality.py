@@ -26,12 +26,11 @@ from torch.nn import functional as F
 
 from aevq.config.terminal import quiet_libraries
 from aevq.data import MNISTDataModule
-from aevq.metrics.samples import features_of
+from aevq.metrics.generate import features_of
 from aevq.models.vae import Posterior
 from aevq.nn.feature_net import load_feature_net
 from aevq.ops.distance import frechet_distance, moments
 from aevq.ops.importance import importance_bound, log_weights
-from aevq.report.statistics import Estimate
 from aevq.report.tables import markdown_grid
 from experiments.benchmarks.timing import silence
 from experiments.benchmarks.training import fit
@@ -39,7 +38,7 @@ from experiments.common.configuration import compose_config, make
 from experiments.common.plots import Panel, Point, Series, draw
 from experiments.common.readme import put
 
-HERE = Path(__file__).parent
+README, RESULTS = (Path(__file__).with_name(name) for name in ("README.md", "quality.json"))
 OURS, THEIRS = "aevq", "pythae"
 SAMPLES, IMPORTANCE_SAMPLES, IMAGES = 2000, 50, 500
 
@@ -79,16 +78,11 @@ class Clock:
         now = time.perf_counter()
         self.seconds += now - self.since if self.since is not None else 0.0
         if always or not self.points or self.seconds >= self.points[-1][0] + self.interval:
-            self.points.append((self.seconds, self._evaluate()))
+            self.model.eval()
+            with torch.no_grad(), torch.random.fork_rng():
+                self.points.append((self.seconds, self.measure()))
+            self.model.train()
         self.since = time.perf_counter()
-
-    def _evaluate(self) -> float:
-        """Evaluate in eval mode, without gradients, and without an effect on the training's random numbers."""
-        self.model.eval()
-        with torch.no_grad(), torch.random.fork_rng():
-            value = self.measure()
-        self.model.train()
-        return value
 
 
 def mse(data: MNISTDataModule) -> Judge:
@@ -189,9 +183,7 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="overrides of the configuration, for example data.root=…")
     parser.add_argument("--seconds", type=float, default=120, help="training time of pythae")
     parser.add_argument("--interval", type=float, default=2, help="seconds between two evaluations")
-    parser.add_argument(
-        "--out", type=Path, default=HERE / "quality.json", help="README.md changes with the default only"
-    )
+    parser.add_argument("--out", type=Path, default=RESULTS, help="README.md changes with the default only")
     options = parser.parse_intermixed_args()
     warnings.filterwarnings("ignore")
     logging.disable(logging.INFO)
@@ -205,8 +197,8 @@ def main() -> None:
         curves[race.metric] = {OURS: mine, THEIRS: theirs(race, config, options.interval, options.seconds)}
     options.out.write_text(json.dumps(curves, indent=1) + "\n")
     plot(curves, options.out.with_suffix(".png"))
-    if options.out == HERE / "quality.json":
-        put(HERE / "README.md", "quality", table(curves))
+    if options.out == RESULTS:
+        put(README, "quality", table(curves))
     print(table(curves))
 
 
@@ -216,10 +208,8 @@ def table(curves: dict[str, dict[str, Curve]]) -> str:
     for metric, curve in curves.items():
         seconds, value = curve[OURS][-1]
         then = [v for s, v in curve[THEIRS] if s <= seconds][-1]
-        last_seconds, last = curve[THEIRS][-1]
-        reached = next(
-            (f"{s:.0f} s" for s, v in curve[THEIRS] if v <= value), f"not in {last_seconds:.0f} s ({last:.3g})"
-        )
+        never = "not in {:.0f} s ({:.3g})".format(*curve[THEIRS][-1])
+        reached = next((f"{s:.0f} s" for s, v in curve[THEIRS] if v <= value), never)
         rows.append([metric, f"**{value:.3g}**", f"{seconds:.0f} s", f"{then:.3g}", reached])
     return markdown_grid(["metric", "aevq", "after", "pythae after the same time", "pythae reaches it after"], rows)
 
@@ -228,10 +218,7 @@ def plot(curves: dict[str, dict[str, Curve]], path: Path) -> None:
     """Draw one panel for each metric."""
     panels = []
     for metric, curve in curves.items():
-        series = [
-            Series(name, [Point(s, Estimate(value, None, 1)) for s, value in points if s > 0.1])
-            for name, points in curve.items()
-        ]
+        series = [Series(name, [Point(*p) for p in points if p[0] > 0.1]) for name, points in curve.items()]
         panels.append(Panel("seconds of training", metric, series, log="xy"))
     draw(path, *panels)
 

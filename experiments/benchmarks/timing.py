@@ -10,8 +10,6 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["Laps", "Row", "alternate", "compare", "matmul_peak", "seconds_of", "silence"]
-
 CPU = torch.device("cpu")
 WARMUP, LAP = 20, 10  # steps
 
@@ -39,12 +37,9 @@ class Row:
 
 
 def alternate(measures: Mapping[str, Callable[[], float]], repeats: int, warmup: int = 0) -> Iterator[dict[str, float]]:
-    """Yield seconds per unit by name, once for each repeat; every other repeat runs in reverse order.
+    """Yield what each function returns, seconds per unit, once for each repeat; every other repeat runs in reverse.
 
-    Args:
-        measures: Functions that do the work and return seconds per unit, by name.
-        repeats: How often.
-        warmup: Further repeats at the beginning, which do not count.
+    `warmup` further repeats at the beginning do not count.
     """
     for repeat in range(-warmup, repeats):
         order = list(measures) if repeat % 2 == 0 else reversed(list(measures))
@@ -85,12 +80,8 @@ def seconds_of(work: Callable[[], object], units: int = 1, device: torch.device 
 class Laps:
     """The seconds of a training step, as the median over laps of ten steps.
 
-    On a shared machine a process is suspended now and then; a mean would include these pauses. Trainings that are
-    shorter than a lap, which only test that everything runs, have laps of one step.
-
-    Args:
-        device: The device that trains.
-        steps: Steps to be timed, after a warm-up.
+    On a shared machine a process is suspended now and then; a mean would include these pauses. `steps` are timed after
+    a warm-up; if they are fewer than a lap, which only tests that everything runs, laps have one step.
     """
 
     def __init__(self, device: torch.device, steps: int) -> None:

@@ -7,7 +7,7 @@ each, because aevq changes how memory is kept; only one of the two works at a ti
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from importlib.util import find_spec
@@ -42,13 +42,10 @@ from experiments.benchmarks.cases import BARE, PYTHAE, TORCHVISION, Case
 from experiments.benchmarks.timing import Laps, Row, alternate, compare, silence
 from experiments.common.configuration import make
 
-__all__ = ["contenders", "fit", "matmul_share", "training_rows", "write_idx"]
-
-Contender = Callable[[DictConfig, int], float]
-"""Trains a configuration for so many timed steps and returns seconds per image."""
+Contender = Callable[[DictConfig, int], float]  # (configuration, timed steps) → seconds per image
 
 
-class Watch(pl.Callback):
+class LapTimes(pl.Callback):
     """Takes the lap times of a Lightning Trainer."""
 
     def __init__(self, laps: Laps) -> None:
@@ -65,12 +62,11 @@ def _device(config: DictConfig) -> torch.device:
 
 def training_rows(configs: Mapping[Case, DictConfig], repeats: int, steps: int | None = None) -> Iterator[Row]:
     """Yield one row for each case and contender, from `repeats` pairs of `steps` timed steps, by default the case's."""
-    with TemporaryDirectory() as folder, _process(True) as own, _process(False) as others:
-        write_idx(_data(next(iter(configs.values()))), Path(folder))
+    with _process(True) as own, _process(False) as others:
         for case, config in configs.items():
             measures = {
                 name: partial(_run_in, own if name == "aevq" else others, contender, config, steps or case.steps)
-                for name, contender in contenders(folder).items()
+                for name, contender in contenders().items()
             }
             yield from compare("training", case.name, alternate(measures, repeats), "image", case.targets)
 
@@ -79,9 +75,9 @@ def _run_in(process: ProcessPoolExecutor, contender: Contender, config: DictConf
     return process.submit(contender, config, steps).result()
 
 
-def contenders(torchvision_root: str) -> dict[str, Contender]:
-    """Return aevq and what it is compared with, pythae only where it is installed; `write_idx` writes the folder."""
-    found: dict[str, Contender] = {"aevq": ours, BARE: bare_loop, TORCHVISION: partial(torchvision, torchvision_root)}
+def contenders() -> dict[str, Contender]:
+    """Return aevq and what it is compared with, pythae only where it is installed."""
+    found: dict[str, Contender] = {"aevq": ours, BARE: bare_loop, TORCHVISION: torchvision}
     return found | ({PYTHAE: pythae} if find_spec("pythae") else {})
 
 
@@ -105,28 +101,14 @@ def _data(config: DictConfig) -> MNISTDataModule:
 
 
 def fit(
-    model: LatentModel,
-    data: MNISTDataModule,
-    config: DictConfig,
-    folder: str,
-    callbacks: Sequence[pl.Callback],
-    **trainer: Any,
+    model: LatentModel, data: MNISTDataModule, config: DictConfig, folder: str, callbacks: list[Any], **trainer: Any
 ) -> None:
-    """Run the first stage of `aevq.train`.
-
-    Args:
-        model: The model.
-        data: The data.
-        config: The whole configuration.
-        folder: Folder of the run.
-        callbacks: Lightning's callbacks.
-        **trainer: Arguments of the Trainer that differ from the configuration.
-    """
+    """Run the first stage of `aevq.train` in a folder; `trainer` are arguments that differ from the configuration."""
     run, plain, logger = Path(folder), to_plain(config), MetricsCSV()
     run.mkdir(parents=True, exist_ok=True)
     logger.start(run, plain, ())
     trainers = Trainers(plain["trainer"] | {"val_check_interval": 10**9} | trainer, loggers=[logger])
-    parts = Parts(plain, data, model, {}, list(callbacks), trainers, EvaluationSettings(), PlotSettings())
+    parts = Parts(plain, data, model, {}, callbacks, trainers, EvaluationSettings(), PlotSettings())
     fit_model(model_trainer(trainers, parts.callbacks, "benchmark"), parts, Run(run))
 
 
@@ -135,7 +117,7 @@ def ours(config: DictConfig, steps: int) -> float:
     pl.seed_everything(0, verbose=False)
     data, model = make(config.data), make(config.model)
     laps = Laps(_device(config), steps)
-    callbacks = [*(make(callback) for callback in config.callbacks.values()), Watch(laps)]
+    callbacks = [*(make(callback) for callback in config.callbacks.values()), LapTimes(laps)]
     with TemporaryDirectory() as folder, silence():
         fit(model, data, config, folder, callbacks, max_steps=laps.total)
     return laps.seconds / data.batch_size
@@ -183,21 +165,23 @@ class _Plain(pl.LightningModule):
         return torch.optim.Adam(self.model.parameters(), lr=1e-3)
 
 
-def torchvision(root: str, config: DictConfig, steps: int) -> float:
+class _TorchvisionMNIST(MNIST):
+    """torchvision's MNIST with our train images instead of files."""
+
+    def __init__(self, data: MNISTDataModule) -> None:
+        self.data, self.targets = data.splits.train.images.squeeze(1), data.splits.train.labels
+        self.transform, self.target_transform = ToTensor(), None
+
+
+def torchvision(config: DictConfig, steps: int) -> float:
     """Return seconds per image of Lightning over torchvision's MNIST in a DataLoader, without worker processes."""
-    loader = DataLoader(MNIST(root, transform=ToTensor()), config.data.batch_size, shuffle=True)
+    loader = DataLoader(_TorchvisionMNIST(_data(config)), config.data.batch_size, shuffle=True)
     laps = Laps(_device(config), steps)
     with TemporaryDirectory() as folder, silence():
-        trainer = pl.Trainer(
-            accelerator=config.trainer.accelerator,
-            devices=1,
-            max_steps=laps.total,
-            max_epochs=-1,
-            logger=CSVLogger(folder),
-            default_root_dir=folder,
-            enable_checkpointing=False,
-            callbacks=[Watch(laps)],
-        )
+        device = {"accelerator": config.trainer.accelerator, "devices": 1}
+        limits = {"max_steps": laps.total, "max_epochs": -1, "enable_checkpointing": False}
+        logger, callbacks = CSVLogger(folder), [LapTimes(laps)]
+        trainer = pl.Trainer(**device, **limits, logger=logger, default_root_dir=folder, callbacks=callbacks)
         trainer.fit(_Plain(make(config.model)), loader)
     return laps.seconds / config.data.batch_size
 
@@ -222,17 +206,3 @@ def matmul_share(config: DictConfig, seconds_per_image: float, peak: float) -> f
     with FlopCounterMode(display=False) as counter:
         model.loss_terms(torch.rand(config.data.batch_size, 1, 28, 28)).objective.mean().backward()
     return counter.get_total_flops() / (config.data.batch_size * seconds_per_image * peak)
-
-
-def write_idx(data: MNISTDataModule, root: Path) -> None:
-    """Write the train and test split as the files that torchvision's MNIST reads."""
-    raw = root / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    for name, split in (("train", data.splits.train), ("t10k", data.splits.test)):
-        (raw / f"{name}-images-idx3-ubyte").write_bytes(_idx(split.images.squeeze(1)))
-        (raw / f"{name}-labels-idx1-ubyte").write_bytes(_idx(split.labels))
-
-
-def _idx(values: Tensor) -> bytes:
-    sizes = b"".join(size.to_bytes(4, "big") for size in values.shape)
-    return bytes([0, 0, 8, values.ndim]) + sizes + values.to(torch.uint8).numpy().tobytes()

@@ -8,8 +8,6 @@ from omegaconf import DictConfig
 from aevq.config.command_line import config_root
 from aevq.config.instantiate import EVERYTHING, instantiate
 
-__all__ = ["compose_config", "make"]
-
 
 def compose_config(*overrides: str) -> DictConfig:
     """Return the configuration that `python -m aevq.train` would have with these overrides."""

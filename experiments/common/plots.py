@@ -5,13 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.axis import XAxis, YAxis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from aevq.report.statistics import Estimate
-
-__all__ = ["Panel", "Point", "Series", "draw"]
 
 COLOURS = {"AE": "#2a6f97", "VAE": "#c8553d", "VQ-VAE": "#588157", "PCA": "#7a7a7a"}
 OTHERS = ("#7b5ea7", "#b5651d", "#3d8f8f", "#a23b72", "#5f6b6d", "#9a8c2c")
@@ -24,7 +21,7 @@ class Point:
     """One group."""
 
     x: Estimate | float
-    y: Estimate
+    y: Estimate | float
     text: str = ""  # written beside it
 
 
@@ -61,8 +58,11 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
         _draw_series(axes, series, colour, MARKERS[i % len(MARKERS)])
     axes.set(xlabel=panel.x, ylabel=panel.y)
     for name, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
-        if name in panel.log:
-            _make_logarithmic(axis)
+        if name in panel.log:  # ticks at 1, 2 and 5 times powers of ten, written as plain numbers
+            axes.set(**{f"{name}scale": "log"})
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_minor_locator(NullLocator())
     if "y" not in panel.log:
         axes.set_ylim(bottom=0)
     if any(point.text for series in panel.series for point in series.points):
@@ -71,14 +71,6 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     if len(panel.series) > 1:
         axes.legend(frameon=False, fontsize=8)
-
-
-def _make_logarithmic(axis: XAxis | YAxis) -> None:
-    """Set ticks at 1, 2 and 5 times powers of ten, written as plain numbers."""
-    (axis.axes.set_xscale if isinstance(axis, XAxis) else axis.axes.set_yscale)("log")
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_locator(NullLocator())
 
 
 def _draw_series(axes: Axes, series: Series, colour: str, marker: str) -> None:

@@ -6,33 +6,20 @@ from pathlib import Path
 from aevq.errors import UserError
 from aevq.files import atomic_write
 
-__all__ = ["between", "put"]
-
 
 def between(path: Path, name: str) -> str:
-    """Return the text between the marks.
-
-    Raises:
-        UserError: If the file does not have these marks exactly once.
-    """
-    return _find(path, name)[1]
+    """Return the text between the marks; a UserError if the file does not have these marks exactly once."""
+    found = _marked(name).findall(path.read_text(encoding="utf-8"))
+    if len(found) != 1:
+        raise UserError(f"{path}: expected one place for {name!r}, found {len(found)}")
+    return str(found[0])
 
 
 def put(path: Path, name: str, text: str) -> None:
-    """Replace the text between the marks.
-
-    Raises:
-        UserError: If the file does not have these marks exactly once.
-    """
-    before, _, after = _find(path, name)
-    atomic_write(path, before + text + after)
+    """Replace the text between the marks; a UserError if the file does not have these marks exactly once."""
+    between(path, name)
+    atomic_write(path, _marked(name).sub(lambda _: text, path.read_text(encoding="utf-8")))
 
 
-def _find(path: Path, name: str) -> tuple[str, str, str]:
-    """Split a file into the text before, between and after the marks."""
-    content = path.read_text(encoding="utf-8")
-    first, last = f"<!-- {name} -->\n", f"\n<!-- /{name} -->"
-    found = list(re.finditer(f"{re.escape(first)}(.*?){re.escape(last)}", content, flags=re.DOTALL))
-    if len(found) != 1:
-        raise UserError(f"{path}: expected one place for {name!r}, found {len(found)}")
-    return content[: found[0].start(1)], found[0][1], content[found[0].end(1) :]
+def _marked(name: str) -> re.Pattern[str]:
+    return re.compile(f"(?<=<!-- {name} -->\n).*?(?=\n<!-- /{name} -->)", flags=re.DOTALL)

@@ -13,8 +13,6 @@ from aevq.report.comparison import compare_folders
 from aevq.report.records import Record
 from aevq.report.statistics import Estimate, estimate
 
-__all__ = ["Results", "Row", "collect_results", "has_results", "read_results", "write_results"]
-
 FILE = "results.json"
 DIGITS = 6  # significant digits of a metric that is not an integer
 NOT_KEPT = ("latent/kl/", "seconds/")  # one value for each of many dimensions; values that differ between equal runs
@@ -54,11 +52,7 @@ class Results:
         return sorted({row.seed for row in self.rows})
 
     def of(self, label: str) -> list[Row]:
-        """Return the runs of a group, ordered by seed.
-
-        Raises:
-            UserError: If there is no such group.
-        """
+        """Return the runs of a group, ordered by seed; a UserError if there is no such group."""
         rows = [row for row in self.rows if row.label == label]
         if not rows:
             raise UserError(f"results: there is no group {label!r}; the groups are {', '.join(self.labels)}")
@@ -86,15 +80,14 @@ class Results:
 def collect_results(folders: Iterable[Path], commands: Sequence[str], allow_mixed: bool = False) -> Results:
     """Read the finished runs in folders of sweeps and runs; `allow_mixed` allows them to have different data.
 
-    Raises:
-        UserError: If a run has not finished, or two runs were measured differently.
+    A UserError if a run has not finished, or two runs were measured differently.
     """
     comparison = compare_folders(folders, allow_mixed)
     if unfinished := comparison.collection.unfinished:
         raise UserError(f"study: {len(unfinished)} jobs have not finished, for example {unfinished[0].name}")
     runs = comparison.collection.finished
     data = [{key: run.result.data[key] for key in ("name", "fingerprint", "sizes")} for run in runs]
-    data = list({json.dumps(each): each for each in data}.values())
+    data = [each for i, each in enumerate(data) if each not in data[:i]]
     commits = sorted({_commit(run.result.git) for run in runs})
     rows = [
         Row(group.label, group.model, group.settings, run.result.seed, run.path.name, _metrics(run))
@@ -126,11 +119,7 @@ def write_results(results: Results, folder: Path) -> Path:
 
 
 def read_results(folder: Path) -> Results:
-    """Read the results in a folder.
-
-    Raises:
-        UserError: If there are none, or the file is damaged.
-    """
+    """Read the results in a folder; a UserError if there are none, or the file is damaged."""
     path = folder / FILE
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -16,8 +16,6 @@ from aevq.report.groups import IGNORED_KEYS
 from aevq.report.records import collect
 from experiments.common.study import Study
 
-__all__ = ["check_commands", "commands_of", "run_study", "sweep_arguments"]
-
 COMMANDS = "commands.txt"
 LAUNCHER = "hydra.launcher."
 console = Console(stderr=True, highlight=False)
@@ -34,15 +32,10 @@ def commands_of(study: Study, overrides: Sequence[str]) -> list[str]:
 
 
 def run_study(study: Study, folder: Path, overrides: Sequence[str]) -> list[Path]:
-    """Run what has not finished of a study's sweeps and evaluations, and return the folders of the sweeps.
+    """Run what has not finished of a study's sweeps and evaluations in a folder, and return the folders of the sweeps.
 
-    Args:
-        study: The study.
-        folder: Folder of its sweeps.
-        overrides: Added to those of each sweep, for example where the data is, or fewer steps for a trial.
-
-    Raises:
-        UserError: If a sweep or an evaluation fails (finished ones are kept), or if the runs are of other commands.
+    `overrides` are added to those of each sweep. A UserError if a sweep or an evaluation fails (finished ones are
+    kept), or if the folder holds the runs of other commands.
     """
     check_commands(folder, commands_of(study, overrides))
     folders = [folder / f"sweep{i}" for i in range(len(study.sweeps))]
@@ -54,11 +47,7 @@ def run_study(study: Study, folder: Path, overrides: Sequence[str]) -> list[Path
 
 
 def check_commands(folder: Path, commands: Sequence[str]) -> None:
-    """Note which commands the runs in a folder come from.
-
-    Raises:
-        UserError: If the folder holds the runs of other commands.
-    """
+    """Note which commands the runs in a folder come from; a UserError if it holds the runs of others."""
     note, text = folder / COMMANDS, "".join(f"{command}\n" for command in commands)
     if note.is_file() and (before := note.read_text(encoding="utf-8")) != text:
         other = next((command for command in before.splitlines() if command not in commands), before.splitlines()[0])

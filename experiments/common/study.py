@@ -8,17 +8,7 @@ from pathlib import Path
 from aevq.errors import UserError, did_you_mean
 from experiments.common.results import Results
 
-__all__ = ["EXPERIMENTS", "RunImage", "Study", "find_study", "study_names"]
-
 EXPERIMENTS = Path(__file__).parents[1]
-
-
-@dataclass(frozen=True)
-class RunImage:
-    """An image file of a run that the study keeps."""
-
-    label: str  # of the run's group, of which the run with the first seed is taken
-    path: str  # in the run's folder `images`
 
 
 @dataclass(frozen=True)
@@ -28,7 +18,7 @@ class Study:
     sweeps: Sequence[Sequence[str]]  # the overrides of `python -m aevq.train -m`, for each sweep
     tables: Callable[[Results], Mapping[str, str]]  # the text between the README's marks, by the name of the mark
     plots: Callable[[Results, Path], None] | None = None  # draws into a folder
-    images: Mapping[str, RunImage] = field(default_factory=dict)  # by the name of the file in the study's folder
+    images: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # file → group, path in its first run's images
     evaluation: Sequence[str] | None = None  # overrides of `python -m aevq.evaluate`; None: runs are not evaluated
     mixed: bool = False  # whether the runs have different data on purpose, for example because a digit is left out
 
@@ -39,11 +29,7 @@ def study_names() -> list[str]:
 
 
 def find_study(name: str) -> Study:
-    """Return the study in a folder of `experiments`.
-
-    Raises:
-        UserError: If there is no such study.
-    """
+    """Return the study in a folder of `experiments`; a UserError if there is no such study."""
     if name not in study_names():
         raise UserError(f"study: there is no {name!r}; {did_you_mean(name, study_names())}")
     study: Study = import_module(f"experiments.{name}.study").STUDY

@@ -8,17 +8,11 @@ from aevq.report.statistics import Estimate
 from aevq.report.tables import Row, cells, make_table, markdown
 from experiments.common.results import Results
 
-__all__ = ["column", "get", "sampled_priors", "samples_table", "table", "uncompared"]
-
 Column = str | Metric
 
 
 def column(name: str) -> Metric:
-    """Return the catalogue entry of a metric; its title names the prior if the metric is one of samples.
-
-    Raises:
-        KeyError: If the catalogue has no such metric.
-    """
+    """Return the catalogue entry of a metric; its title names the prior if the metric is one of samples."""
     metric = find(name) or entry(name)
     samples, _, rest = name.partition("/")
     return replace(metric, title=f"{metric.title}, {rest.partition('/')[0]}") if samples == "samples" else metric
@@ -49,7 +43,7 @@ def table(results: Results, head: str, columns: Sequence[Column], rows: Mapping[
 
 def sampled_priors(results: Results, label: str) -> list[str]:
     """Return the priors that a group was sampled from, the one with the largest Fréchet distance first."""
-    names = [name for name in results.of(label)[0].metrics if name.startswith("samples/") and name.endswith("/fd")]
+    names = [name for name in results.of(label)[0].metrics if entry("samples/<prior>/fd").match(name)]
     found = {name.split("/")[1]: value.mean for name in names if (value := results.get(label, name))}
     return sorted(found, key=found.__getitem__, reverse=True)
 
@@ -57,14 +51,9 @@ def sampled_priors(results: Results, label: str) -> list[str]:
 def samples_table(
     results: Results, head: str, columns: Sequence[str], rows: Mapping[str, str], priors: Sequence[str] = ()
 ) -> str:
-    """Return a table with one row for each group and prior; real data in place of samples stands below.
+    """Return a table with one row for each group and prior (by default all); real data in place of samples below.
 
-    Args:
-        results: Results of the study.
-        head: Head of the first column.
-        columns: Metrics of samples, by the last part of their names.
-        rows: Title of the row → label of the group.
-        priors: The priors to show; by default all.
+    `columns` are the last parts of the metrics' names, `rows` maps titles to the labels of groups.
     """
     metrics = [entry(f"samples/<prior>/{name}") for name in columns]
     found = [

@@ -13,8 +13,7 @@ from rich.progress import track
 from scipy.stats import spearmanr
 
 import aevq
-from aevq.metrics.generate import generate
-from aevq.metrics.samples import features_of
+from aevq.metrics.generate import features_of, generate
 from aevq.nn.feature_net import FeatureNet, feature_net_sha256, load_feature_net
 from aevq.ops.distance import frechet_distance, moments
 from aevq.runs.run import Run
@@ -56,9 +55,8 @@ def main() -> None:
         writer.writerows([title, *(f"{value:.4f}" for value in values)] for title, values in rows.items())
     for a, b in combinations(range(len(networks)), 2):
         rho = spearmanr([values[a] for values in rows.values()], [values[b] for values in rows.values()]).statistic
-        print(
-            f"{list(networks)[a]} and {list(networks)[b]}: Spearman's rank correlation {rho:.4f} over {len(rows)} sets"
-        )
+        names = " and ".join(list(networks)[i] for i in (a, b))
+        print(f"{names}: Spearman's rank correlation {rho:.4f} over {len(rows)} sets")
 
 
 if __name__ == "__main__":

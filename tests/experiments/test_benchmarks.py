@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -10,38 +11,27 @@ import torch
 from aevq.nn import Bernoulli
 from experiments.benchmarks import bench, distributed, parts, quality, timing
 from experiments.benchmarks.cases import BARE, CASES, PYTHAE, TORCHVISION
-from experiments.benchmarks.training import contenders, matmul_share, training_rows, write_idx
-from experiments.common.configuration import make
+from experiments.benchmarks.training import contenders, matmul_share, training_rows
 from experiments.common.readme import between
 
 SMALL = ("data=mnist5k", "trainer=cpu")
 
 
-@pytest.fixture(scope="module")
-def idx_files(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("idx")
-    write_idx(make(CASES[0].compose(*SMALL).data), folder)
-    return folder
-
-
 @pytest.mark.parametrize("name", ["aevq", BARE, TORCHVISION, PYTHAE])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_every_contender_takes_two_steps_of_every_case(case, name, idx_files, tmp_path, monkeypatch):
+def test_every_contender_takes_two_steps_of_every_case(case, name, tmp_path, monkeypatch):
     if name == PYTHAE:
         pytest.importorskip("pythae")
     monkeypatch.chdir(tmp_path)
     config = case.compose(*SMALL)
-    seconds = contenders(str(idx_files))[name](config, 2)
+    seconds = contenders()[name](config, 2)
     assert 0 < seconds < 1
     assert 0 < matmul_share(config, seconds, 1e9) < math.inf
 
 
-def test_every_target_names_a_contender():
-    assert {name for case in CASES for name in case.targets} <= {BARE, TORCHVISION, PYTHAE}
-
-
 @pytest.mark.slow
 def test_trainings_are_compared_across_processes():
+    assert {name for case in CASES for name in case.targets} <= {BARE, TORCHVISION, PYTHAE}
     rows = list(training_rows({CASES[0]: CASES[0].compose(*SMALL)}, repeats=1, steps=2))
     assert {BARE, TORCHVISION} <= {row.other for row in rows}
 
@@ -69,19 +59,10 @@ def test_laps_leave_the_warm_up_out(monkeypatch):
 
 def test_a_ratio_is_compared_with_the_one_measured_before():
     before = timing.Row("part", "what", "other", 1.5, 1.2, 1.6, 1.0, 1.5, "step")
-    verdicts = {
-        (1.4, 1.35, 1.45): "within noise",
-        (1.7, 1.45, 1.9): "within noise",
-        (1.8, 1.7, 1.9): "faster",
-        (1.0, 0.9, 1.4): "SLOWER",
-    }
-    for ratios, verdict in verdicts.items():
+    noise = dict.fromkeys([(1.4, 1.35, 1.45), (1.7, 1.45, 1.9)], "within noise")
+    for ratios, verdict in (noise | {(1.8, 1.7, 1.9): "faster", (1.0, 0.9, 1.4): "SLOWER"}).items():
         row = timing.Row("part", "what", "other", *ratios, 1.0, 1.0, "step")
         assert row.compared_with(before) == f"; before 1.5 (1.2 … 1.6): {verdict}"
-
-
-def test_both_samplers_draw_the_same_grids():
-    assert parts.equal_grids(5, 3, torch.float64) == 1.0
 
 
 def test_the_naive_bound_is_the_batched_one(make_model, digits):
@@ -91,11 +72,6 @@ def test_the_naive_bound_is_the_batched_one(make_model, digits):
     torch.testing.assert_close(naive, batched, rtol=0.01, atol=0.5)
 
 
-def test_both_quantizers_are_measured():
-    pytest.importorskip("vector_quantize_pytorch")
-    assert parts.quantizer_row(1, vectors=49).theirs > 0
-
-
 def test_parts_without_trainings_run_and_are_written(tmp_path, command):
     out = tmp_path / "results.json"
     code, printed, _ = command(bench.main, "--quick", "--parts", "quantizer,sampling,likelihood", "--out", str(out))
@@ -103,6 +79,8 @@ def test_parts_without_trainings_run_and_are_written(tmp_path, command):
     assert "within noise" not in printed
     results = json.loads(out.read_text())
     assert [row["other"] for row in results["likelihood"]["rows"]] == ["image by image"]
+    assert len(results["quantizer"]["rows"]) == bool(find_spec("vector_quantize_pytorch"))
+    assert results["sampling"]["metrics"] == {"share of identical grids, 3×3 in float64": 1}
     assert "| sampling | 2 grids of 3×3 | once per position |" in bench.markdown(results)
 
 
@@ -119,8 +97,7 @@ def test_a_wrong_option_is_refused_before_anything_is_measured(arguments, messag
 
 def test_the_readme_shows_what_the_results_say():
     assert between(bench.README, "results") == bench.markdown(json.loads(bench.RESULTS.read_text()))
-    curves = json.loads((quality.HERE / "quality.json").read_text())
-    assert between(bench.README, "quality") == quality.table(curves)
+    assert between(bench.README, "quality") == quality.table(json.loads(quality.RESULTS.read_text()))
 
 
 def test_quality_over_time_is_measured_for_every_metric(tmp_path, monkeypatch):

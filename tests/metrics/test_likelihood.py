@@ -1,27 +1,33 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from aevq.metrics.likelihood import image_terms, mean_terms
+from aevq.metrics.likelihood import loss_terms
+from aevq.metrics.protocol import EvaluationSettings
+from aevq.metrics.subject import Subject
+
+
+def subject_of(model, x):
+    data = SimpleNamespace(images=lambda split: x, labels=lambda split: None)
+    return Subject(model, {}, data, None, EvaluationSettings())
 
 
 def test_means_weigh_images_and_not_chunks(digits):
     x = digits[:700]
-    terms = mean_terms(image_terms(lambda chunk: {"kl": chunk.sum((1, 2, 3))}, x))
-    assert terms["loss/kl"] == pytest.approx(x.sum((1, 2, 3)).mean().item(), rel=1e-5)
-    assert terms["rate/kl_bits"] == pytest.approx(terms["loss/kl"] / 0.693147, rel=1e-5)
+    terms = SimpleNamespace(by_name=lambda: {"kl": terms.x.sum((1, 2, 3))})
+    model = SimpleNamespace(device="cpu", loss_terms=lambda chunk: vars(terms).update(x=chunk) or terms)
+    metrics = loss_terms(subject_of(model, x))
+    assert metrics["loss/kl"] == pytest.approx(x.sum((1, 2, 3)).mean().item(), rel=1e-5)
+    assert metrics["rate/kl_bits"] == pytest.approx(metrics["loss/kl"] / 0.693147, rel=1e-5)
 
 
 def test_the_noise_is_the_same_each_time_and_the_callers_random_state_stays(make_model, digits):
-    model = make_model("vae").eval()
-    torch.manual_seed(5)
-    expected = torch.rand(1)
-    torch.manual_seed(5)
-    first, second = (image_terms(lambda chunk: model.loss_terms(chunk).by_name(), digits) for _ in range(2))
+    model, state = make_model("vae").eval(), torch.get_rng_state()
+    first, second = (subject_of(model, digits).loss_terms for _ in range(2))
     assert all(first[name].equal(second[name]) for name in ("objective", "distortion", "kl"))
-    assert torch.rand(1).equal(expected)
+    assert torch.get_rng_state().equal(state)
 
 
 def test_a_model_without_a_kl_has_no_rate(make_model, digits):
-    model = make_model("ae").eval()
-    means = mean_terms(image_terms(lambda chunk: model.loss_terms(chunk).by_name(), digits))
-    assert set(means) == {"loss/objective", "loss/distortion"}
+    assert set(loss_terms(subject_of(make_model("ae").eval(), digits))) == {"loss/objective", "loss/distortion"}

@@ -58,14 +58,12 @@ def test_train_evaluate_sample_and_compare_know_it(package, command):
     assert value > 0
     assert [line.split()[-2:] for line in out.splitlines() if NAME in line] == [["grey", "levels"]]
     assert [metric["title"] for metric in run.result.extra_metrics] == ["wrinkles"]
-    code, out, err = command(evaluate_main, *FAST, "trust=[mypackage.]")
-    assert code == 0, err
+    assert command(evaluate_main, *FAST, "trust=[mypackage.]")[0] == 0
     assert evaluation(run)["metrics"][NAME] == pytest.approx(value)
     assert evaluation(run)["settings"]["extra"]["roughness"]["levels"] == 10
     assert evaluation(run)["extra_metrics"] == run.result.extra_metrics
     assert command(sample_main, "n=2")[0] == 0
-    code, _, err = command(compare_main, str(run.path), "out=report")
-    assert code == 0, err
+    assert command(compare_main, str(run.path), "out=report")[0] == 0
     page = (run.path.parents[1] / "report" / "index.html").read_text()
     for text in ("wrinkles", "↓", "grey levels", "mean step between neighbours"):
         assert text in page
@@ -82,8 +80,7 @@ def test_an_untrusted_run_is_evaluated_without_it(package, command, caplog):
 
 def test_a_run_that_was_made_without_it_is_measured_later(package, command):
     run, _ = train(command)
-    code, _, err = command(evaluate_main, *FAST, EXTRA.removeprefix("evaluation."))
-    assert code == 0, err
+    assert command(evaluate_main, *FAST, EXTRA.removeprefix("evaluation."))[0] == 0
     assert evaluation(run)["metrics"][NAME] > 0
     assert command(evaluate_main, *FAST)[0] == 0
     assert [metric["name"] for metric in evaluation(run)["extra_metrics"]] == [NAME]  # kept, as its value is

@@ -15,25 +15,18 @@ from aevq.data import MNISTDataModule, StackedMNISTDataModule
 from aevq.errors import UserError
 from aevq.latents import CodeSpec, LatentSet
 from aevq.metrics.catalogue import Metric
-from aevq.metrics.generate import encode_splits
+from aevq.metrics.generate import encode_splits, features_of
 from aevq.metrics.protocol import EvaluationSettings, run_protocol
-from aevq.metrics.samples import features_of
 from aevq.metrics.subject import Measure, Subject
 from aevq.models import VAE, VQVAE
-from aevq.nn import MLP, Bernoulli, Conv, EMAUpdate, Gaussian, GradientUpdate
+from aevq.nn import MLP, Bernoulli, Conv
 from aevq.nn.feature_net import FeatureNet, load_feature_net
 from aevq.priors import FittedNormal, Marginals, StandardNormal, Uniform
 
 DIGITS = {"batch_size": 100, "eval_batch_size": 500}
-
-
-def digits5k(binarize="none", leave_out=None):
-    return MNISTDataModule(name="mnist5k", **DIGITS, binarize=binarize, leave_out=leave_out)
-
-
-SETTINGS = EvaluationSettings(
-    split="val", samples=60, importance_samples=3, likelihood_images=20, memorisation=False, probes=False, seed=0
-)
+digits5k = partial(MNISTDataModule, "mnist5k", **DIGITS)
+SMALL = {"samples": 60, "importance_samples": 3, "likelihood_images": 20}
+SETTINGS = EvaluationSettings(split="val", memorisation=False, probes=False, **SMALL)
 
 
 @pytest.fixture(autouse=True)
@@ -87,47 +80,24 @@ def test_no_more_samples_than_there_are_images_to_compare_them_with(make_model, 
 
 
 def test_the_same_call_gives_the_same_metrics(make_model):
-    first, second = (evaluate(make_model_seeded(make_model, "vae"), VECTORS, digits5k()) for _ in range(2))
+    model = make_model("vae")
+    first, second = (evaluate(model, VECTORS, digits5k()) for _ in range(2))
     assert first.metrics == second.metrics
     assert set(first.seconds) == set(second.seconds)
 
 
-def make_model_seeded(make_model, name):
-    torch.manual_seed(0)
-    return make_model(name)
-
-
 def test_a_bernoulli_vae_has_a_likelihood_on_binary_images_only():
-    torch.manual_seed(0)
-    parts = {"beta": 1.0, "kl_warmup_steps": 0, "free_bits": 0.0, "optimizer": torch.optim.AdamW}
-    model = VAE((1, 28, 28), 4, MLP([32], "silu"), **parts, likelihood=Bernoulli())
+    model = VAE(latent_dim=4, network=MLP([32]), likelihood=Bernoulli())
     assert "likelihood/nll" not in evaluate(model, {}, digits5k()).metrics
-    metrics = evaluate(model, {}, digits5k("threshold")).metrics
+    metrics = evaluate(model, {}, digits5k(binarize="threshold")).metrics
     assert metrics["likelihood/nll"] > 0
     assert metrics["likelihood/elbo"] == pytest.approx(-metrics["loss/distortion"] - metrics["loss/kl"])
 
 
-def tiny_vqvae():
-    """Four code grids of 2×1 codes with K = 2 on images of 4×2."""
-    torch.manual_seed(0)
-    return VQVAE(
-        (1, 4, 2),
-        (2, 1),
-        2,
-        3,
-        0.25,
-        Conv([4], 0, "silu"),
-        GradientUpdate(),
-        None,
-        "normal",
-        likelihood=Bernoulli(),
-        optimizer=torch.optim.AdamW,
-    ).eval()
-
-
 def test_the_bound_of_a_vqvae_is_one_against_full_enumeration():
-    """−log p(x) = −log Σ_z p(z) p(x|z) over all four grids never exceeds −log p(z*) − log p(x|z*)."""
-    model, x = tiny_vqvae(), torch.rand(50, 1, 4, 2).round()
+    """−log p(x) = −log Σ_z p(z) p(x|z) over all four grids of 2×1 codes never exceeds −log p(z*) − log p(x|z*)."""
+    model = VQVAE((1, 4, 2), (2, 1), 2, 3, network=Conv([4]), codebook_init="normal", likelihood=Bernoulli()).eval()
+    x = torch.rand(50, 1, 4, 2).round()
     codes = model.encode(x)
     prior = Marginals(model.latent_spec, pseudo_count=1.0)
     labels = torch.zeros(50, dtype=torch.long)
@@ -145,7 +115,7 @@ def test_the_bound_of_a_vqvae_is_one_against_full_enumeration():
 
 @pytest.mark.parametrize("memorisation", [False, True])
 def test_the_images_that_samples_are_compared_with_are_of_every_class(memorisation, make_model, monkeypatch):
-    """The embedded images are sorted by class: their first sixty are zeros."""
+    # The embedded images are sorted by class: their first sixty are zeros.
     monkeypatch.setattr("aevq.metrics.subject.load_feature_net", load_feature_net)
     data = digits5k()
     data.prepare()
@@ -167,16 +137,17 @@ def test_a_digit_left_out_is_scored_as_an_anomaly(make_model):
         assert not [n for n in evaluate(model, priors, digits5k()).metrics if n.startswith("anomaly/")]
     assert set(auroc["ae"]) == {"reconstruction_error"}
     assert set(auroc["vae"]) == {"reconstruction_error", "elbo"}
-    assert set(auroc["vqvae"]) == {
-        "reconstruction_error",
-        "marginals_code_length",
-    }  # all uniform codes have the same length
+    assert set(auroc["vqvae"]) == {"reconstruction_error", "marginals_code_length"}  # of uniform codes all are equal
     assert all(0 <= value <= 1 for scores in auroc.values() for value in scores.values())
 
 
 def stacks5k():
     sizes = {"train_stacks": 300, "val_stacks": 120, "test_stacks": 100}
     return StackedMNISTDataModule(name="stacked_mnist5k", **DIGITS, **sizes, stack_seed=0, binarize="none")
+
+
+def stacked_vqvae():
+    return VQVAE((3, 28, 28), num_codes=16, code_dim=4, network=Conv([4, 8]), codebook_init="normal")
 
 
 def test_of_stacked_digits_modes_are_counted_too_beside_those_of_the_real_images():
@@ -198,22 +169,10 @@ def test_modes_are_counted_on_no_more_samples_than_there_are_real_images():
 
 
 def test_probes_of_stacked_digits_predict_each_channels_digit():
-    metrics = evaluate(stacked_vae(), {}, stacks5k(), replace(SETTINGS, samples=0, probes=True)).metrics
+    model = VAE((3, 28, 28), 4, MLP([32]))
+    metrics = evaluate(model, {}, stacks5k(), replace(SETTINGS, samples=0, probes=True)).metrics
     assert 0.3 < metrics["probe/pixels/linear"] <= 1  # 300 images of 1,000 classes would not be enough
     assert metrics["pca/mse"] > 0
-
-
-def stacked_vqvae():
-    torch.manual_seed(0)
-    parts = {"likelihood": Gaussian(0.2), "optimizer": torch.optim.AdamW}
-    conv = Conv([4, 8], 0, "silu")
-    return VQVAE((3, 28, 28), (7, 7), 16, 4, 0.25, conv, EMAUpdate(0.9), None, "normal", **parts)
-
-
-def stacked_vae():
-    torch.manual_seed(0)
-    parts = {"beta": 1.0, "kl_warmup_steps": 0, "free_bits": 0.0, "optimizer": torch.optim.AdamW}
-    return VAE((3, 28, 28), 4, MLP([32], "silu"), **parts, likelihood=Gaussian(0.3))
 
 
 def test_without_samples_no_metric_of_samples_is_measured(make_model):

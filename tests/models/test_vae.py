@@ -10,15 +10,11 @@ def vae(**changes):
     return VAE(**{"latent_dim": 4, "network": MLP([32]), "likelihood": Gaussian(0.2)} | changes)
 
 
-def test_the_kl_is_added(digits):
-    terms = vae().eval().loss_terms(digits[:8])
-    torch.testing.assert_close(terms.objective, terms.distortion + terms.kl)
+@pytest.mark.parametrize("beta", [1.0, 3.0])
+def test_the_kl_is_added_with_the_weight_beta(beta, digits):
+    terms = vae(beta=beta).eval().loss_terms(digits[:8])
+    torch.testing.assert_close(terms.objective, terms.distortion + beta * terms.kl)
     assert (terms.kl > 0).all()
-
-
-def test_beta_weighs_the_kl_and_nothing_else(digits):
-    terms = vae(beta=3.0).eval().loss_terms(digits[:8])
-    torch.testing.assert_close(terms.objective, terms.distortion + 3 * terms.kl)
 
 
 def test_the_warm_up_grows_with_the_steps_and_is_for_training_only(monkeypatch):

@@ -35,15 +35,11 @@ def test_the_gradient_of_the_distortion_reaches_the_encoder_through_the_codes(di
     assert all(p.grad.abs().sum() > 0 for p in model.encoder.parameters() if p.ndim > 1)
 
 
-def test_decoding_the_codes_is_the_forward_pass(digits):
+def test_decoding_the_codes_is_the_forward_pass_and_their_embedding_the_code_vectors(digits):
     model = vqvae().eval()
     z_q = model.quantizer(model.vectors(digits[:4])).z_q
     expected = model.likelihood.mean(model.decoder(z_q.movedim(-1, 1)))
     torch.testing.assert_close(model.reconstruct(digits[:4]), expected)
-
-
-def test_the_embedding_is_the_code_vectors(digits):
-    model = vqvae().eval()
     codes = model.encode(digits[:2])
     assert model.embed(codes).view(2, 7, 7, 4)[1, 3, 5].equal(model.quantizer.codebook[codes[1, 3, 5]])
 

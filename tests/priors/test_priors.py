@@ -13,6 +13,7 @@ from aevq.priors import (
     PixelCNN,
     StandardNormal,
     Uniform,
+    code_length,
     fitted_to,
     load_prior,
     save_prior,
@@ -35,15 +36,16 @@ def two_clusters(n=4000):
 def fitted():
     z, codes = two_clusters().float(), torch.randint(0, 5, (500, 2, 3)) // 2
     priors = [StandardNormal(VECTORS), FittedNormal(VECTORS), Mixture(VECTORS, **MIXTURE)]
+    priors += [Uniform(CODES), Marginals(CODES, pseudo_count=0.5)]
     for prior in priors:
-        prior.fit(latent_set(z))
-    codes_priors = [Uniform(CODES), Marginals(CODES, pseudo_count=0.5)]
-    for prior in codes_priors:
-        prior.fit(latent_set(codes))
-    return priors + codes_priors
+        prior.fit(latent_set(z if prior.spec is VECTORS else codes))
+    return priors
 
 
-@pytest.mark.parametrize("prior", fitted(), ids=lambda prior: type(prior).__name__)
+every_prior = pytest.mark.parametrize("prior", fitted(), ids=lambda prior: type(prior).__name__)
+
+
+@every_prior
 def test_samples_have_the_shape_and_type_of_the_latents_and_depend_on_the_seed(prior):
     draws = [prior.sample(7, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
     assert draws[0].shape == (7, *prior.spec.shape)
@@ -53,7 +55,7 @@ def test_samples_have_the_shape_and_type_of_the_latents_and_depend_on_the_seed(p
     assert prior.log_prob(draws[0]).shape == (7,)
 
 
-@pytest.mark.parametrize("prior", fitted(), ids=lambda prior: type(prior).__name__)
+@every_prior
 def test_two_sets_of_its_samples_are_equally_likely(prior):
     z = prior.sample(20_000, torch.Generator().manual_seed(0))
     other = prior.sample(20_000, torch.Generator().manual_seed(1))
@@ -105,19 +107,11 @@ def test_marginals_are_the_frequencies_at_each_position():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (
-            lambda: StandardNormal(CODES),
-            r"StandardNormal is a prior for vectors \(AE, VAE\), but the latents are grids",
-        ),
-        (lambda: Mixture(CODES), "Mixture is a prior for vectors"),
-        (lambda: Uniform(VECTORS), r"Uniform is a prior for grids of codes \(VQ-VAE\), but the latents are vectors"),
-        (lambda: PixelCNN(VECTORS), "PixelCNN is a prior for grids of codes"),
+        (lambda: Mixture(CODES), r"Mixture is a prior for vectors \(AE, VAE\), but the latents are grids"),
+        (lambda: PixelCNN(VECTORS), r"PixelCNN is a prior for grids of codes \(VQ-VAE\), but the latents are vectors"),
         (lambda: Mixture(VECTORS, num_components=0), r"Mixture\.num_components: should be greater than 0, got 0"),
         (lambda: Mixture(VECTORS, 30, max_fit=9), r"max_fit: should be at least num_components, 30, got 9"),
-        (
-            lambda: Mixture(VECTORS, 30).fit(latent_set(torch.randn(9, 3))),
-            r"Mixture\.num_components: needs at least",
-        ),
+        (lambda: Mixture(VECTORS, 30).fit(latent_set(torch.ones(9, 3))), r"Mixture\.num_components: needs at least"),
     ],
 )
 def test_latents_of_the_other_kind_and_bad_arguments_are_refused(make, message):
@@ -125,7 +119,7 @@ def test_latents_of_the_other_kind_and_bad_arguments_are_refused(make, message):
         make()
 
 
-@pytest.mark.parametrize("prior", fitted(), ids=lambda prior: type(prior).__name__)
+@every_prior
 def test_a_saved_prior_can_be_loaded(prior, tmp_path):
     path = tmp_path / "prior.safetensors"
     save_prior(prior, path, "some weights")
@@ -144,3 +138,14 @@ def test_a_damaged_prior_file_is_refused(tmp_path):
         load_prior(path)
     assert fitted_to(path) is None
     assert fitted_to(tmp_path / "missing") is None
+
+
+def test_the_code_length_sums_over_a_few_classes_and_encodes_one_of_many_first():
+    spec, z, y = CodeSpec(4, 2, 2), torch.randint(4, (30, 2, 2)), torch.arange(30) % 12
+    marginals = Marginals(spec)
+    marginals.fit(latent_set(z))
+    assert torch.equal(code_length(marginals, z, y), -marginals.log_prob(z))
+    few, many = (PixelCNN(spec, 4, 1, conditional=True, num_classes=n).eval() for n in (3, 12))
+    assert code_length(few, z, y % 3).allclose(-few.log_prob(z), atol=1e-5)
+    assert code_length(many, z, y).allclose(math.log(12) - many.log_prob(z, y))
+    assert (code_length(many, z, y) > -many.log_prob(z)).all()

@@ -1,16 +1,18 @@
-"""Every target of the project beside the measured value: the tables of experiments/README.md."""
+"""The tables that summarise the studies: the targets beside the measured values, and those of the root README.md."""
 
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
 
+from aevq.metrics.catalogue import BEST_RATE, entry
 from aevq.report.statistics import Estimate, estimate
-from aevq.report.tables import markdown_grid
+from aevq.report.tables import head_text, markdown_grid
 from experiments.common.readme import put
 from experiments.common.results import Results, has_results, read_results
 from experiments.common.study import EXPERIMENTS
-
-__all__ = ["GPU_TARGETS", "TARGETS", "Target", "targets_tables", "write_targets"]
+from experiments.common.tables import table, uncompared
 
 Measure = Callable[[Results], Estimate | None]
 
@@ -118,18 +120,56 @@ GPU_TARGETS = [
     Target("5-NN probe, the best of the latents", "≥", 0.98, LATENT, KNN),
 ]
 
+MODELS = {"AE, 32 dimensions": "AE", "VAE, 16 dimensions": "VAE", "VQ-VAE, 7×7 of 256 codes": "VQVAE"}
+RECONSTRUCTION = (
+    *(f"reconstruction/{name}" for name in ("mse", "sharpness", "fd")),
+    uncompared(BEST_RATE),
+    *("probe/latent/linear", "probe/latent/knn"),
+    uncompared("parameters"),
+)
+VECTORS = {
+    "N(0, I)": "standard_normal",
+    "a fitted normal": "fitted_normal",
+    "a mixture of 10": "mixture",
+    "a mixture of 100": "mixture100",
+}
+CODES = {"uniform codes": "uniform", "marginals of each position": "marginals", "PixelCNN": "pixelcnn"}
 
-def targets_tables() -> dict[str, str]:
-    """Return a row for each target, by the marks that the tables stand between."""
+
+def summaries() -> dict[Path, dict[str, str]]:
+    """Return the tables, by the README that they stand in and the marks that they stand between."""
+    results = read_results(EXPERIMENTS / HEADLINE)
     head = ["target, two CPU cores, a run of ten minutes at most", "goal", "measured", "met", "command"]
     gpu_head = ["target, one large GPU, five minutes", "goal", "measured", "on two CPU cores"]
     return {
-        "targets": markdown_grid(head, [target.row() for target in TARGETS]),
-        "gpu_targets": markdown_grid(gpu_head, [target.gpu_row() for target in GPU_TARGETS]),
+        EXPERIMENTS / "README.md": {
+            "targets": markdown_grid(head, [target.row() for target in TARGETS]),
+            "gpu_targets": markdown_grid(gpu_head, [target.gpu_row() for target in GPU_TARGETS]),
+        },
+        EXPERIMENTS.parent / "README.md": {
+            "reconstruction": table(results, "10,000 test images", RECONSTRUCTION, MODELS),
+            "samples": _samples(results),
+        },
     }
 
 
-def write_targets() -> None:
-    """Put the tables into experiments/README.md."""
-    for mark, text in targets_tables().items():
-        put(EXPERIMENTS / "README.md", mark, text)
+def write_summaries() -> None:
+    """Put the tables into both files."""
+    for readme, tables in summaries().items():
+        for mark, text in tables.items():
+            put(readme, mark, text)
+
+
+def _samples(results: Results) -> str:
+    """Return the table with priors of vectors on the left and priors of codes on the right."""
+    fd, coverage = (head_text(entry(f"samples/<prior>/{name}")) for name in ("fd", "coverage"))
+    head = ["samples from", f"AE: {fd}", coverage, f"VAE: {fd}", coverage, "", f"VQ-VAE: {fd}", coverage]
+    right = [[title, *_pair(results, "VQVAE", prior)] for title, prior in CODES.items()]
+    left = [[title, *_pair(results, "AE", prior), *_pair(results, "VAE", prior)] for title, prior in VECTORS.items()]
+    real = str(results.get("AE", "real/fd"))
+    rows = [[*a, *b] for a, b in zip_longest(left, right, fillvalue=[""] * 3)]
+    return markdown_grid(head, [*rows, ["real data (train images)", *([real, ""] * 2), "", real, ""]])
+
+
+def _pair(results: Results, label: str, prior: str) -> list[str]:
+    return [str(results.get(label, f"samples/{prior}/{name}")) for name in ("fd", "coverage")]
