@@ -15,8 +15,8 @@ from aevq.latents import CodeSpec, LatentSet, LatentSpec
 from aevq.priors.base import Prior
 
 
-class Uniform(Prior):
-    """Every grid is equally likely: log p(z) = −h·w·log K."""
+class _IndependentCodes(Prior):
+    """One categorical distribution for each position, at first a uniform one."""
 
     kind = CodeSpec
     spec: CodeSpec
@@ -26,10 +26,6 @@ class Uniform(Prior):
         super().__init__(spec)
         h, w, num_codes = self.spec.height, self.spec.width, self.spec.num_codes
         self.register_buffer("log_probs", torch.full((h * w, num_codes), -math.log(num_codes)))
-
-    @override
-    def fit(self, latents: LatentSet) -> None:
-        """Do nothing: the distribution of every position is uniform."""
 
     @override
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
@@ -43,11 +39,23 @@ class Uniform(Prior):
         return self.log_probs.gather(1, latents.flatten(1).T).sum(0)
 
 
-class Marginals(Uniform):
+class Uniform(_IndependentCodes):
+    """Every grid is equally likely: log p(z) = −h·w·log K.
+
+    Args:
+        spec: The latents that it draws, grids of codes.
+    """
+
+    @override
+    def fit(self, latents: LatentSet) -> None:
+        """Do nothing: there is nothing to fit."""
+
+
+class Marginals(_IndependentCodes):
     """The frequencies of the codes at each position.
 
     Args:
-        spec: The latents that it draws.
+        spec: The latents that it draws, grids of codes.
         pseudo_count: Added to each count, so that no grid is impossible (1 is Laplace's rule).
     """
 

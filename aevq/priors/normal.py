@@ -14,8 +14,8 @@ from aevq.priors.base import Prior
 JITTER = 1e-6  # added to the variances: an unused latent dimension has none
 
 
-class StandardNormal(Prior):
-    """N(0, I): a VAE pulls its latents towards it, an AE does not."""
+class _Normal(Prior):
+    """N(m, LLᵀ), at first N(0, I)."""
 
     kind = VectorSpec
     mean: Tensor
@@ -25,10 +25,6 @@ class StandardNormal(Prior):
         super().__init__(spec)
         self.register_buffer("mean", torch.zeros(spec.shape))
         self.register_buffer("cholesky", torch.eye(*spec.shape))
-
-    @override
-    def fit(self, latents: LatentSet) -> None:
-        """Do nothing: m = 0 and L = I."""
 
     @override
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
@@ -42,14 +38,31 @@ class StandardNormal(Prior):
         return MultivariateNormal(self.mean, scale_tril=self.cholesky).log_prob(latents)
 
 
-class FittedNormal(StandardNormal):
-    """N(m, C), m and C the mean and the covariance of the train latents."""
+class StandardNormal(_Normal):
+    """N(0, I): a VAE pulls its latents towards it, an AE does not.
+
+    Args:
+        spec: The latents that it draws, vectors.
+    """
 
     @override
     def fit(self, latents: LatentSet) -> None:
-        """Set m, and L from C."""
+        """Do nothing: there is nothing to fit."""
+
+
+class FittedNormal(_Normal):
+    """N(m, C) with m and C the mean and the covariance of the train latents.
+
+    Args:
+        spec: The latents that it draws, vectors.
+    """
+
+    @override
+    def fit(self, latents: LatentSet) -> None:
+        """Set m and C to the mean and the covariance of the train latents."""
         z = latents.train.flatten(1).double()
-        jitter = JITTER * torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
-        covariance = torch.cov(z.T).reshape_as(jitter)
+        dim = len(self.mean)
+        covariance = torch.cov(z.T).reshape(dim, dim)
+        jitter = JITTER * torch.eye(dim, dtype=z.dtype, device=z.device)
         self.mean.copy_(z.mean(0))
         self.cholesky.copy_(torch.linalg.cholesky(covariance + jitter))
