@@ -93,11 +93,7 @@ def instantiate(
 
 
 def check_targets(node: Any, path: str, trust: Iterable[str] = ()) -> None:
-    """Refuse any `_target_` in `node`, however deep, that is not trusted. Nothing is built.
-
-    Raises:
-        UserError: If there is one, or if it does not exist.
-    """
+    """Raise a UserError if any `_target_` in `node`, however deep, is not trusted or does not exist."""
     trust = tuple(trust)
     if isinstance(node, dict):
         if "_target_" in node:

@@ -89,6 +89,8 @@ def test_values_are_checked_strictly(annotation, good, bad):
         (lambda: Part(0, likelihood=Gaussian()), "Part.width: should be greater than 0, got 0"),
         (lambda: Part(1.5, likelihood=Gaussian()), "Part.width: should be a valid integer, got 1.5"),
         (lambda: Part(1, [2, -3], likelihood=Gaussian()), "Part.sizes.1: should be greater than 0, got -3"),
+        (lambda: Part(1, [0], likelihood=Gaussian()), "Part.sizes.0: should be greater than 0, got 0"),
+        (lambda: Part(1, [2, 0, "a"], likelihood=Gaussian()), "Part.sizes.1: should be greater than 0, got 0"),
         (lambda: Part(likelihood=Gaussian()), "Part.width: missing, and it has no default"),
         (lambda: Part(1), "Part.likelihood: missing, and it has no default"),
         (lambda: Part(1, likelihood=Gaussian(), rate=None), "Part.rate: should be a valid number, got None"),
