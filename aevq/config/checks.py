@@ -85,15 +85,18 @@ ImageShape = Annotated[tuple[PositiveInt, PositiveInt, PositiveInt], Strict(Fals
 @dataclass_transform(frozen_default=True)
 def settings(cls: type[T]) -> type[T]:
     """Make a class a frozen dataclass whose constructor checks its fields and raises `ArgumentError`."""
-    made: Any = pydantic_dataclass(cls, frozen=True, config=STRICT | ConfigDict(extra="forbid"))
+    made: Any = pydantic_dataclass(cls, frozen=True, config=STRICT)
     construct, known = made.__init__, [field.name for field in fields(made)]
 
     @functools.wraps(construct)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        for name in kwargs:  # pydantic ignores it, and so files of later versions can be read
+            if name not in known:
+                raise ArgumentError(name, f"no such argument; {did_you_mean(name, known)}", cls.__name__)
         try:
             construct(self, *args[len(known) :], **dict(zip(known, args, strict=False)), **kwargs)
         except ValidationError as error:
-            raise argument_error(error, known, cls.__name__) from error
+            raise argument_error(error, owner=cls.__name__) from error
 
     made.__init__ = __init__
     return made
