@@ -21,9 +21,6 @@ from annotated_types import Ge, Le, Lt, MinLen
 from pydantic import (
     AfterValidator,
     ConfigDict,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
     PositiveInt,
     Strict,
     StringConstraints,
@@ -31,6 +28,9 @@ from pydantic import (
     ValidationError,
     validate_call,
 )
+from pydantic import NonNegativeFloat as NonNegativeFloat  # for those who import all types from here
+from pydantic import NonNegativeInt as NonNegativeInt
+from pydantic import PositiveFloat as PositiveFloat
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from typing_extensions import dataclass_transform
 
@@ -38,27 +38,6 @@ from aevq.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
-
-__all__ = [
-    "ArgumentError",
-    "Configurable",
-    "Fraction",
-    "ImageShape",
-    "Name",
-    "NonNegativeFloat",
-    "NonNegativeInt",
-    "OddInt",
-    "PositiveFloat",
-    "PositiveInt",
-    "PositiveInts",
-    "Probability",
-    "Seed",
-    "Text",
-    "argument_error",
-    "settings",
-    "to_config",
-    "validate",
-]
 
 T = TypeVar("T")
 

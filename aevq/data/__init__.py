@@ -1,8 +1,4 @@
-"""Data sets: images are read, split, and served as batches that live on the device of the trainer.
-
-A new data set is a subclass of `ImageDataModule` with one method, and a yaml. Nothing here depends on models, metrics
-or run folders.
-"""
+"""Data sets: images are read, split, and served as batches that live on the device of the trainer."""
 
 from aevq.data.binarize import to_unit
 from aevq.data.datamodule import ImageDataModule
