@@ -1,7 +1,4 @@
-"""What all commands share: where the yaml files are, options `name=value`, and errors as one line.
-
-Hydra's own command line stays as it is. What it raises is printed as one line, with the nearest key that exists.
-"""
+"""What all commands share: where the yaml files are, options `name=value`, and errors as one line."""
 
 from __future__ import annotations
 

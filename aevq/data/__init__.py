@@ -2,7 +2,7 @@
 
 from aevq.data.binarize import to_unit
 from aevq.data.datamodule import ImageDataModule
-from aevq.data.loader import DeviceLoader, Transform, mix
+from aevq.data.loader import DeviceLoader, mix
 from aevq.data.mnist import MNISTDataModule, StackedMNISTDataModule, embedded_digits
 from aevq.data.splits import SPLIT_NAMES, Split, Splits, fingerprint, some_rows
 
@@ -14,7 +14,6 @@ __all__ = [
     "Split",
     "Splits",
     "StackedMNISTDataModule",
-    "Transform",
     "embedded_digits",
     "fingerprint",
     "mix",

@@ -1,7 +1,4 @@
-"""Neural networks: backbones, likelihoods, the quantizer, autoregressive networks, the feature net.
-
-They know tensors and process groups, but no data set, model or run.
-"""
+"""Neural networks: backbones, likelihoods, the quantizer, autoregressive networks, the feature net."""
 
 from aevq.nn.backbone import MLP, Backbone
 from aevq.nn.conv import Conv

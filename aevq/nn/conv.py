@@ -100,10 +100,7 @@ class ResidualBlock(nn.Module):
 
 
 def _with_memory_format(network: nn.Sequential, latent_shape: Shape) -> nn.Sequential:
-    """Store channels last where the latent is a grid of vectors.
-
-    On a CPU this makes the step of a VQ-VAE 1.08 times as fast; between images and flat vectors it would be 0.95 times.
-    """
+    # Channels last make a step of a VQ-VAE 1.08 times as fast on a CPU; with flat latents it would be 0.95 times.
     return network.to(memory_format=torch.channels_last) if len(latent_shape) == 3 else network
 
 

@@ -24,10 +24,9 @@ def global_rank() -> int:
 
 
 def leave_group() -> None:
-    """Leave the process group, if there is one.
+    """Leave the process group, if there is one: at exit its threads sometimes abort the process (SIGABRT).
 
-    Otherwise threads of gloo that still run at exit sometimes abort the process (SIGABRT). Lightning destroys only
-    groups of NCCL.
+    Lightning destroys only groups of NCCL.
     """
     if distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()

@@ -31,12 +31,8 @@ class GatedLayer(nn.Module):
     The convolutions themselves do not pad their causal side. `forward` pads a whole grid with zeros. The sampler pads a
     row with the rows it has kept, and computes a single position of the horizontal convolution as a matrix product.
 
-    Args:
-        channels: Number of channels C of both stacks.
-        kernel: Odd width of the vertical kernel. Its height, and the width of the horizontal kernel, is the reach
-            `r = (kernel + 1) / 2`.
-        num_classes: Number of classes; None for an unconditional layer.
-        dropout: Probability with which the output of a gate is set to zero.
+    The height of the vertical kernel, and the width of the horizontal kernel, is the reach `r = (kernel + 1) / 2`. The
+    arguments are those of `GatedPixelCNN`.
     """
 
     def __init__(self, channels: int, kernel: int, num_classes: int | None, dropout: float) -> None:

@@ -30,11 +30,8 @@ def inverse_cdf(logits: Tensor, uniforms: Tensor, temperature: float = 1.0) -> T
 
     Args:
         logits: `(B, K)`, nats.
-        uniforms: `u`, `(B,)`, in [0, 1).
+        uniforms: `u`, `(B,)`, in [0, 1); the codes are int64 of the same shape.
         temperature: Positive; below 1 it sharpens the distribution, above 1 it flattens it.
-
-    Returns:
-        int64 `(B,)` in `[0, K)`.
     """
     cdf = torch.softmax(logits.to(uniforms.dtype) / temperature, dim=-1).cumsum(dim=-1)
     # The last sum is 1 except for rounding: u is scaled by it, and the clamp is for a product that is rounded up to it.
