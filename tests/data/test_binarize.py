@@ -13,12 +13,7 @@ def test_images_are_in_the_unit_interval_and_the_input_is_untouched(mode):
         assert x.dtype == torch.float32
         assert (x.shape, x.min(), x.max()) == (RAMP.shape, 0, 1)
     assert torch.equal(images, RAMP)
-
-
-@pytest.mark.parametrize("mode", ["none", "threshold"])
-def test_without_a_draw_training_and_evaluation_see_the_same(mode):
-    binarizer = BINARIZERS[mode]()
-    assert torch.equal(binarizer.batch(RAMP, 3), to_unit(binarizer.freeze(RAMP, "test")))
+    assert mode == "dynamic" or torch.equal(binarizer.batch(RAMP, 3), x), "evaluation sees what training sees"
 
 
 def test_threshold_is_at_one_half():
