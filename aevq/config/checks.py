@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
@@ -22,9 +21,6 @@ from annotated_types import Ge, Le, Lt, MinLen
 from pydantic import (
     AfterValidator,
     ConfigDict,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
     PositiveInt,
     Strict,
     StringConstraints,
@@ -32,6 +28,9 @@ from pydantic import (
     ValidationError,
     validate_call,
 )
+from pydantic import NonNegativeFloat as NonNegativeFloat  # for those who import all types from here
+from pydantic import NonNegativeInt as NonNegativeInt
+from pydantic import PositiveFloat as PositiveFloat
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from typing_extensions import dataclass_transform
 
@@ -39,27 +38,6 @@ from aevq.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
-
-__all__ = [
-    "ArgumentError",
-    "Configurable",
-    "Fraction",
-    "ImageShape",
-    "Name",
-    "NonNegativeFloat",
-    "NonNegativeInt",
-    "OddInt",
-    "PositiveFloat",
-    "PositiveInt",
-    "PositiveInts",
-    "Probability",
-    "Seed",
-    "Text",
-    "argument_error",
-    "settings",
-    "to_config",
-    "validate",
-]
 
 T = TypeVar("T")
 
@@ -91,7 +69,7 @@ def settings(cls: type[T]) -> type[T]:
 
     @functools.wraps(construct)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        for name in kwargs:  # pydantic would ignore it
+        for name in kwargs:  # pydantic ignores it, and so files of later versions can be read
             if name not in known:
                 raise ArgumentError(name, f"no such argument; {did_you_mean(name, known)}", cls.__name__)
         try:
@@ -107,7 +85,7 @@ class ArgumentError(UserError):
     """A constructor was called with a bad argument.
 
     Attributes:
-        argument: Name of the argument, and where it is nested the keys or indices below it: `betas.0`.
+        argument: Its name, and where it is nested the indices below it: `betas.0`.
         problem: What was expected and what came.
         instead: The value that came where an object was expected.
     """
@@ -164,15 +142,10 @@ def to_config(part: Any) -> Any:
 
 
 def validate(name: str, value: object, annotation: Any) -> Any:
-    """Return `value`, checked against a type annotation.
-
-    Args:
-        name: Its key, as the user writes it.
-        value: Any value.
-        annotation: For example `PositiveInt | None`.
+    """Return `value`, checked against a type annotation such as `PositiveInt | None`.
 
     Raises:
-        UserError: If it does not fit; the message names the key, what was expected and what came.
+        UserError: If it does not fit; the message begins with `name`.
     """
     try:
         return _adapter(annotation).validate_python(value)
@@ -183,22 +156,33 @@ def validate(name: str, value: object, annotation: Any) -> Any:
 def argument_error(
     error: ValidationError, known: Iterable[str] = (), owner: str = "", name: str | None = None
 ) -> ArgumentError:
-    """Return the first problem that pydantic found, as one line.
+    """Return the first problem that pydantic found.
 
     Args:
         error: Raised by pydantic.
         known: Names of the arguments that exist, to suggest one for a misspelt name.
-        owner: Name of the class or key whose arguments were checked.
-        name: Name of the value, if a single value was checked and not the arguments of a class.
+        owner: Name of the class whose arguments were checked.
+        name: Key of the value, if a single value was checked.
     """
     problems = error.errors(include_url=False)
     if name is not None:
         problems = [{**problem, "loc": (name, *problem["loc"])} for problem in problems]
-    first = problems[0]
-    argument = ".".join(str(part) for i, part in enumerate(first["loc"]) if i == 0 or isinstance(part, int))
-    problem = _problem([one for one in problems if one["loc"][:1] == first["loc"][:1]], known)
+    first, argument = problems[0], _place(problems[0])
+    # Each branch of a union has a problem, and its name is in the location. Other problems of a list are not shown.
+    related = [
+        one
+        for one in problems
+        if one["loc"][:1] == first["loc"][:1]
+        and (_place(one) == argument or any(isinstance(part, str) for part in one["loc"][1:]))
+    ]
+    problem = _problem(related, known)
     instead = first["input"] if first["type"] == "is_instance_of" else None
     return ArgumentError(argument, problem, owner, instead) if argument else ArgumentError(owner, problem)
+
+
+def _place(problem: ErrorDetails) -> str:
+    """Return the name of an argument and the indices below it, without the branches of unions."""
+    return ".".join(str(part) for i, part in enumerate(problem["loc"]) if i == 0 or isinstance(part, int))
 
 
 def _checked(construct: Callable[..., None]) -> Callable[..., None]:
@@ -235,7 +219,7 @@ def _argument_names(cls: type) -> list[str]:
 
 
 def _problem(problems: list[ErrorDetails], known: Iterable[str]) -> str:
-    """Return what is wrong with one argument; of a union each branch has its say."""
+    """Return what is wrong with one argument; of a union, what each branch expected."""
     first = problems[0]
     if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         what = "key" if first["type"] == "extra_forbidden" else "argument"
@@ -250,13 +234,11 @@ def _problem(problems: list[ErrorDetails], known: Iterable[str]) -> str:
 
 
 def _shown(value: object) -> str:
-    if isinstance(value, float) and math.isinf(value):
-        return "inf" if value > 0 else "-inf"
     text = " ".join(repr(value).split())
     return text if len(text) <= 80 else f"{text[:77]}…"
 
 
-@functools.lru_cache(maxsize=256)
+@functools.cache
 def _adapter(annotation: Any) -> TypeAdapter[Any]:
     return TypeAdapter(annotation, config=STRICT)
 

@@ -1,7 +1,4 @@
-"""What all commands share: where the yaml files are, options `name=value`, and errors as one line.
-
-Hydra's own command line stays as it is. What it raises is printed as one line, with the nearest key that exists.
-"""
+"""What all commands share: where the yaml files are, options `name=value`, and errors as one line."""
 
 from __future__ import annotations
 
@@ -43,11 +40,7 @@ def config_root() -> Path:
 
 
 def compose(*overrides: str, config_dir: str | None = None) -> DictConfig:
-    """Return the configuration that `python -m aevq.train` would compose from these overrides.
-
-    Args:
-        *overrides: As on the command line, for example `model=vae`.
-        config_dir: A further folder of yaml files, as `--config-dir`.
+    """Return what `python -m aevq.train` composes from overrides such as `model=vae`; `config_dir` as `--config-dir`.
 
     Raises:
         UserError: If an override is wrong.
@@ -152,18 +145,16 @@ def one_line_errors(show_traceback: bool) -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except (UserError, HydraException, OmegaConfBaseException) as error:
-        if show_traceback:
-            traceback.print_exc()
-        sys.exit(_say(f"error: {_message(error)}", 1))
+        sys.exit(_say(f"error: {_message(error)}", 1, show_traceback))
     except OSError as error:
         if error.errno not in MACHINE_ERRORS:
             raise
-        if show_traceback:
-            traceback.print_exc()
-        sys.exit(_say(f"error: {error.filename or 'a file'}: {error.strerror}", 1))
+        sys.exit(_say(f"error: {error.filename or 'a file'}: {error.strerror}", 1, show_traceback))
 
 
-def _say(line: str, code: int) -> int:
+def _say(line: str, code: int, show_traceback: bool = False) -> int:
+    if show_traceback:
+        traceback.print_exc()
     print(harmless(line), file=sys.stderr, flush=True)
     return code
 
@@ -198,10 +189,11 @@ def _nearest(name: str, typed: list[str]) -> str:
         return "`--cfg job` prints all keys"
     # Where only the last part was typed too: `lr` is near `model.optimizer.lr`.
     ends = {key.rpartition(".")[2]: key for key in sorted(keys, key=len, reverse=True)}
-    near = get_close_matches(name, keys, n=1, cutoff=0.75) or [
-        ends[end] for end in get_close_matches(name, ends, n=1, cutoff=0.75)
-    ]
-    near = near or get_close_matches(name, keys, n=1)
+    near = (
+        get_close_matches(name, keys, n=1, cutoff=0.75)
+        or [ends[end] for end in get_close_matches(name, ends, n=1, cutoff=0.75)]
+        or get_close_matches(name, keys, n=1)
+    )
     return f"did you mean {near[0]!r}?" if near else "`--cfg job` prints all keys"
 
 

@@ -72,7 +72,7 @@ def instantiate(
     plain = OmegaConf.to_container(node, resolve=True) if isinstance(node, DictConfig) else node
     if not (isinstance(plain, dict) and "_target_" in plain):
         raise UserError(f"{path}: expected a mapping with a _target_, got {plain!r}{_group_hint(path, plain)}")
-    check_targets(plain, path, trust)
+    _check_targets(plain, path, tuple(trust))
     for name in arguments:
         if name in plain:
             raise UserError(f"{path}.{name}: is set by aevq; remove it from the configuration")
@@ -92,21 +92,16 @@ def instantiate(
     return made
 
 
-def check_targets(node: Any, path: str, trust: Iterable[str] = ()) -> None:
-    """Refuse any `_target_` in `node`, however deep, that is not trusted. Nothing is built.
-
-    Raises:
-        UserError: If there is one, or if it does not exist.
-    """
-    trust = tuple(trust)
+def _check_targets(node: Any, path: str, trust: tuple[str, ...]) -> None:
+    """Raise a UserError if any `_target_` in `node`, however deep, is not trusted or does not exist."""
     if isinstance(node, dict):
         if "_target_" in node:
             _check_target(node["_target_"], path, trust)
         for key, value in node.items():
-            check_targets(value, f"{path}.{key}", trust)
+            _check_targets(value, f"{path}.{key}", trust)
     elif isinstance(node, list):
         for index, value in enumerate(node):
-            check_targets(value, f"{path}.{index}", trust)
+            _check_targets(value, f"{path}.{index}", trust)
 
 
 def _check_target(target: Any, path: str, trust: tuple[str, ...]) -> None:

@@ -56,8 +56,6 @@ def harmless(text: str) -> str:
 
 
 class _Plain(logging.Formatter):
-    """The message; a warning is marked as one."""
-
     @override
     def format(self, record: logging.LogRecord) -> str:
         message = super().format(record)

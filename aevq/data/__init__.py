@@ -1,12 +1,8 @@
-"""Data sets: images are read, split, and served as batches that live on the device of the trainer.
-
-A new data set is a subclass of `ImageDataModule` with one method, and a yaml. Nothing here depends on models, metrics
-or run folders.
-"""
+"""Data sets: images are read, split, and served as batches that live on the device of the trainer."""
 
 from aevq.data.binarize import to_unit
 from aevq.data.datamodule import ImageDataModule
-from aevq.data.loader import DeviceLoader, Transform, mix
+from aevq.data.loader import DeviceLoader, mix
 from aevq.data.mnist import MNISTDataModule, StackedMNISTDataModule, embedded_digits
 from aevq.data.splits import SPLIT_NAMES, Split, Splits, fingerprint, some_rows
 
@@ -18,7 +14,6 @@ __all__ = [
     "Split",
     "Splits",
     "StackedMNISTDataModule",
-    "Transform",
     "embedded_digits",
     "fingerprint",
     "mix",

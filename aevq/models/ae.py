@@ -13,8 +13,7 @@ from typing_extensions import override
 from aevq.config.checks import ImageShape, PositiveInt
 from aevq.latents import VectorSpec
 from aevq.models.base import LatentModel, LossTerms
-from aevq.nn.backbone import Backbone
-from aevq.nn.mlp import MLP
+from aevq.nn.backbone import MLP, Backbone
 
 
 class AE(LatentModel):

@@ -21,12 +21,10 @@ from typing_extensions import override
 from aevq.config.checks import ImageShape, NonNegativeFloat, NonNegativeInt, PositiveInt
 from aevq.latents import VectorSpec
 from aevq.models.base import LossTerms, VariationalModel
-from aevq.nn.backbone import Backbone
+from aevq.nn.backbone import MLP, Backbone
 from aevq.nn.likelihood import Gaussian, Likelihood
 from aevq.nn.memory import by_chunks
-from aevq.nn.mlp import MLP
-from aevq.ops.gaussian import free_bits, kl_standard_normal, reparameterize
-from aevq.ops.importance import importance_bound, log_weights
+from aevq.ops.gaussian import free_bits, importance_bound, kl_standard_normal, log_weights, reparameterize
 from aevq.ops.precision import at_least_float32
 
 # Images decoded at once for the importance-weighted bound. On an accelerator memory is the limit; on a CPU hundreds fit

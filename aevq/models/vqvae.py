@@ -33,7 +33,7 @@ from aevq.nn.backbone import Backbone
 from aevq.nn.conv import Conv
 from aevq.nn.distributed import broadcast_from_first, gather_objects, world_size
 from aevq.nn.quantizer import CodebookUpdate, DeadCodeRestart, EMAUpdate, VectorQuantizer
-from aevq.ops.kmeans import kmeans
+from aevq.ops.quantize import kmeans
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,8 @@
-"""Neural networks: backbones, likelihoods, the quantizer, autoregressive networks, the feature net.
+"""Neural networks: backbones, likelihoods, the quantizer, autoregressive networks, the feature net."""
 
-They know tensors and process groups, but no data set, model or run.
-"""
-
-from aevq.nn.backbone import Backbone
+from aevq.nn.backbone import MLP, Backbone
 from aevq.nn.conv import Conv
 from aevq.nn.likelihood import Bernoulli, Gaussian, Laplace, Likelihood
-from aevq.nn.mlp import MLP
 from aevq.nn.quantizer import CodebookUpdate, DeadCodeRestart, EMAUpdate, GradientUpdate, VectorQuantizer
 
 __all__ = [

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from aevq.config.checks import ArgumentError, NonNegativeInt, PositiveInts
-from aevq.nn.backbone import Backbone, Shape, find_activation
+from aevq.nn.backbone import ACTIVATIONS, Activation, Backbone, Shape
 
 # sigmoid(−2) is 0.12; the mean pixel of MNIST is 0.13, of KMNIST 0.19, of Fashion-MNIST 0.29.
 LOGIT_OF_MEAN = -2.0
@@ -29,25 +29,22 @@ class Conv(Backbone):
         activation: Name of the non-linearity.
         decoder_residual_blocks: Residual blocks of the decoder, if their number differs. In a VQ-VAE blocks in the
             decoder reduce the error at nearly the same rate; blocks in the encoder raise the rate.
-
-    Raises:
-        UserError: If the activation is unknown, or the image cannot be halved that often.
     """
 
     def __init__(
         self,
         channels: PositiveInts = (32, 64),
         residual_blocks: NonNegativeInt = 0,
-        activation: str = "silu",
+        activation: Activation = "silu",
         decoder_residual_blocks: NonNegativeInt | None = None,
     ) -> None:
         self.channels = channels
         self.residual_blocks = residual_blocks
         self.decoder_residual_blocks = residual_blocks if decoder_residual_blocks is None else decoder_residual_blocks
-        self.activation = find_activation(activation)
+        self.activation = ACTIVATIONS[activation]
 
+    @override
     def encoder(self, image_shape: Shape, latent_shape: Shape) -> nn.Module:
-        """Return a module `(B, C, H, W) → (B, *latent_shape)`."""
         inner = self._inner_shape(image_shape, latent_shape)
         layers: list[nn.Module] = []
         for c_in, c_out in pairwise((image_shape[0], *self.channels)):
@@ -69,7 +66,7 @@ class Conv(Backbone):
         return _with_memory_format(nn.Sequential(*_to_grid(latent_shape, inner), *blocks, *layers), latent_shape)
 
     def _inner_shape(self, image_shape: Shape, latent_shape: Shape) -> Shape:
-        """Return the shape of the feature map at the lowest resolution."""
+        """Return the shape of the feature map at the lowest resolution, if both shapes fit."""
         factor = 2 ** len(self.channels)
         _, height, width = image_shape
         if height % factor or width % factor:
@@ -86,12 +83,7 @@ class Conv(Backbone):
 
 
 class ResidualBlock(nn.Module):
-    """x + conv1×1(act(conv3×3(act(x)))): `(B, C, h, w) → (B, C, h, w)`; initially the identity.
-
-    Args:
-        channels: C.
-        act: Class of the non-linearity.
-    """
+    """x + conv1×1(act(conv3×3(act(x)))): `(B, C, h, w) → (B, C, h, w)`; initially the identity."""
 
     def __init__(self, channels: int, act: type[nn.Module]) -> None:
         super().__init__()
@@ -108,22 +100,17 @@ class ResidualBlock(nn.Module):
 
 
 def _with_memory_format(network: nn.Sequential, latent_shape: Shape) -> nn.Sequential:
-    """Store channels last where the latent is a grid of vectors.
-
-    On a CPU this makes the step of a VQ-VAE 1.08 times as fast; between images and flat vectors it would be 0.95 times.
-    """
+    # Channels last make a step of a VQ-VAE 1.08 times as fast on a CPU; with flat latents it would be 0.95 times.
     return network.to(memory_format=torch.channels_last) if len(latent_shape) == 3 else network
 
 
 def _from_grid(inner: Shape, latent_shape: Shape) -> list[nn.Module]:
-    """Return the layers from the feature map to the latent."""
     if len(latent_shape) == 3:
         return [nn.Conv2d(inner[0], latent_shape[0], 1)]
     return [nn.Flatten(), nn.Linear(inner[0] * inner[1] * inner[2], latent_shape[0])]
 
 
 def _to_grid(latent_shape: Shape, inner: Shape) -> list[nn.Module]:
-    """Return the layers from the latent to the feature map."""
     if len(latent_shape) == 3:
         return [nn.Conv2d(latent_shape[0], inner[0], 1)]
     return [nn.Linear(latent_shape[0], inner[0] * inner[1] * inner[2]), nn.Unflatten(1, inner)]

@@ -3,16 +3,14 @@
 Whether a process group exists is checked at each call, because a module is built before Lightning starts the group.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, distributed
 
-from aevq.nn.memory import halving
-
-T = TypeVar("T")
+from aevq.nn.memory import by_chunks
 
 
 def world_size() -> int:
@@ -26,10 +24,9 @@ def global_rank() -> int:
 
 
 def leave_group() -> None:
-    """Leave the process group, if there is one.
+    """Leave the process group, if there is one: at exit its threads sometimes abort the process (SIGABRT).
 
-    Otherwise threads of gloo that still run at exit sometimes abort the process (SIGABRT). Lightning destroys only
-    groups of NCCL.
+    Lightning destroys only groups of NCCL.
     """
     if distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()
@@ -70,7 +67,7 @@ _sharing = False
 
 @contextmanager
 def sharing_chunks() -> Iterator[None]:
-    """Let `map_chunks` share its work among the ranks; every rank has to enter this context and make the same calls."""
+    """Let `map_rows` share its work among the ranks; every rank has to enter this context and make the same calls."""
     global _sharing
     before, _sharing = _sharing, True
     try:
@@ -79,30 +76,13 @@ def sharing_chunks() -> Iterator[None]:
         _sharing = before
 
 
-def map_chunks(function: Callable[..., T], *chunks: Sequence[Any]) -> list[T]:
-    """Return `list(map(function, *chunks))` for a function without randomness.
+def map_rows(function: Callable[[Tensor], Tensor], x: Tensor, size: int) -> Tensor:
+    """Return `function` of all rows of `x`, in chunks that are halved if the memory is short; see `by_chunks`.
 
     Inside `sharing_chunks` rank r of n computes the chunks r, r + n, …, and all ranks get all results. The chunks are
-    those of a single process, so the results are bit-identical.
+    those of a single process, so the results are bit-identical; `function` must not be random.
     """
-    ranks = world_size() if _sharing else 1
-    items = list(zip(*chunks, strict=True))
-    mine = [function(*item) for item in items[global_rank() if ranks > 1 else 0 :: ranks]]
-    if ranks == 1:
-        return mine
-    parts = gather_objects(mine)
-    return [parts[index % ranks][index // ranks] for index in range(len(items))]
-
-
-def map_rows(function: Callable[[Tensor], Tensor], x: Tensor, size: int) -> Tensor:
-    """Return `function` of all rows of `x`, in chunks that the ranks share and that are halved if the memory is short.
-
-    Args:
-        function: Maps `(B, ...)` to `(B, ...)`; the result for a row must not depend on other rows.
-        x: `(N, ...)`.
-        size: Maximal number of rows in a chunk.
-
-    Returns:
-        `(N, ...)`, on the CPU.
-    """
-    return torch.cat(map_chunks(halving(function), x.split(size)))
+    chunks, rank, ranks = x.split(size), global_rank() if _sharing else 0, world_size() if _sharing else 1
+    own = [by_chunks(function, chunk, max(1, len(chunk))) for chunk in chunks[rank::ranks]]
+    parts = gather_objects(own) if ranks > 1 else [own]
+    return torch.cat([parts[index % ranks][index // ranks] for index in range(len(chunks))])

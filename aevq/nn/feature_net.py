@@ -51,25 +51,20 @@ def feature_net_sha256(path: Path = WEIGHTS) -> str:
     return path.with_suffix(".sha256").read_text(encoding="ascii").strip()
 
 
-def load_feature_net(path: Path = WEIGHTS, expected_sha256: str | None = None) -> FeatureNet:
+def load_feature_net(path: Path = WEIGHTS) -> FeatureNet:
     """Return the trained net, frozen, in eval mode.
 
-    Args:
-        path: File of the weights; by default the one in the package.
-        expected_sha256: SHA-256 of the file; by default it is read from the file beside it.
-
     Raises:
-        UserError: If the file is missing or has another SHA-256.
+        UserError: If the file is missing or has another SHA-256 than the file beside it says.
     """
-    if expected_sha256 is None:
-        expected_sha256 = feature_net_sha256(path)
+    expected = feature_net_sha256(path)
     try:
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: the feature net's weights cannot be read ({error.strerror})") from error
     found = sha256(content).hexdigest()
-    if found != expected_sha256:
-        raise UserError(f"{path}: expected SHA-256 {expected_sha256[:12]}…, got {found[:12]}…; not the feature net")
+    if found != expected:
+        raise UserError(f"{path}: expected SHA-256 {expected[:12]}…, got {found[:12]}…; not the feature net")
     net = FeatureNet()
     net.load_state_dict(safetensors.torch.load(content))
     # Channels last is more than twice as fast on a CPU, and not slower elsewhere.

@@ -29,9 +29,9 @@ class Likelihood(Configurable, nn.Module, ABC):
     def nll(self, x: Tensor, output: Tensor) -> Tensor:
         """Return −log p(x|z): images `(B, C, H, W)` in [0, 1] and decoder outputs → `(B,)`, nats per image."""
 
-    @abstractmethod
     def mean(self, output: Tensor) -> Tensor:
-        """Return E[x|z]: decoder outputs `(B, C, H, W)` → images in [0, 1]."""
+        """Return E[x|z]: decoder outputs `(B, C, H, W)` → images in [0, 1]; by default their sigmoid."""
+        return at_least_float32(output).sigmoid()
 
 
 class _LocationScale(Likelihood):
@@ -44,9 +44,6 @@ class _LocationScale(Likelihood):
             self.log_scale = nn.Parameter(log_scale)
         else:
             self.register_buffer("log_scale", log_scale)
-
-    def mean(self, output: Tensor) -> Tensor:
-        return at_least_float32(output).sigmoid()
 
 
 class Gaussian(_LocationScale):
@@ -67,7 +64,7 @@ class Gaussian(_LocationScale):
     @override
     def nll(self, x: Tensor, output: Tensor) -> Tensor:
         with no_autocast(x):
-            return gaussian_nll(x, at_least_float32(output).sigmoid(), self.log_scale)
+            return gaussian_nll(x, self.mean(output), self.log_scale)
 
 
 class Laplace(_LocationScale):
@@ -84,7 +81,7 @@ class Laplace(_LocationScale):
     @override
     def nll(self, x: Tensor, output: Tensor) -> Tensor:
         with no_autocast(x):
-            return laplace_nll(x, at_least_float32(output).sigmoid(), self.log_scale)
+            return laplace_nll(x, self.mean(output), self.log_scale)
 
 
 class Bernoulli(Likelihood):
@@ -104,7 +101,3 @@ class Bernoulli(Likelihood):
     def nll(self, x: Tensor, output: Tensor) -> Tensor:
         with no_autocast(x):
             return bernoulli_nll(x, at_least_float32(output))
-
-    @override
-    def mean(self, output: Tensor) -> Tensor:
-        return at_least_float32(output).sigmoid()

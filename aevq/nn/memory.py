@@ -12,18 +12,10 @@ log = logging.getLogger("aevq")
 
 
 def by_chunks(function: Callable[[Tensor], Tensor], x: Tensor, size: int) -> Tensor:
-    """Return `function` of all rows of `x`, computed in chunks and joined on the CPU.
+    """Return `function` of all rows of `x`, computed in chunks of at most `size` rows and joined on the CPU.
 
-    If a chunk does not fit into the memory, this chunk and all later ones are halved, down to single rows. The result
-    for a row must not depend on other rows.
-
-    Args:
-        function: Maps `(B, ...)` to `(B, ...)`.
-        x: `(N, ...)`.
-        size: Maximal number of rows in a chunk.
-
-    Returns:
-        `(N, ...)`.
+    The result for a row must not depend on other rows. If a chunk does not fit into the memory, this chunk and all
+    later ones are halved, down to single rows.
 
     Raises:
         UserError: If a single row does not fit.
@@ -45,11 +37,6 @@ def by_chunks(function: Callable[[Tensor], Tensor], x: Tensor, size: int) -> Ten
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
     return torch.cat(done)
-
-
-def halving(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """Return `function` of a chunk, computed in halves if the chunk does not fit into the memory; see `by_chunks`."""
-    return lambda chunk: by_chunks(function, chunk, max(1, len(chunk)))
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

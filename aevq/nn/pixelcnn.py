@@ -12,9 +12,6 @@ every layer is a plain convolution, padded only at the top and at the left, and 
 Source: van den Oord et al. 2016, "Conditional Image Generation with PixelCNN Decoders", arXiv:1606.05328.
 """
 
-from collections.abc import Iterable
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -34,12 +31,8 @@ class GatedLayer(nn.Module):
     The convolutions themselves do not pad their causal side. `forward` pads a whole grid with zeros. The sampler pads a
     row with the rows it has kept, and computes a single position of the horizontal convolution as a matrix product.
 
-    Args:
-        channels: Number of channels C of both stacks.
-        kernel: Odd width of the vertical kernel. Its height, and the width of the horizontal kernel, is the reach
-            `r = (kernel + 1) / 2`.
-        num_classes: Number of classes; None for an unconditional layer.
-        dropout: Probability with which the output of a gate is set to zero.
+    The height of the vertical kernel, and the width of the horizontal kernel, is the reach `r = (kernel + 1) / 2`. The
+    arguments are those of `GatedPixelCNN`.
     """
 
     def __init__(self, channels: int, kernel: int, num_classes: int | None, dropout: float) -> None:
@@ -59,37 +52,28 @@ class GatedLayer(nn.Module):
         vertical, horizontal = self.classes(labels)[:, :, None, None].chunk(2, dim=1)
         return vertical, horizontal
 
-    def look_up(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def gate_inputs(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return the inputs of the vertical and the horizontal gate: `(B, C, r − 1 + h, w)` → `(B, 2C, h, w)` each."""
         above = self.vertical(rows)
         return above, self.vertical_to_horizontal(above)
 
-    def go_down(self, v: Tensor, above: Tensor, bias: Tensor | float) -> Tensor:
+    def vertical_step(self, v: Tensor, above: Tensor, bias: Tensor | float) -> Tensor:
         """Return the output of the vertical stack, the gate plus the residual: `(B, C, h, w)`."""
         return v + self.dropout(gate(above + bias))
 
-    def go_right(self, columns: Tensor, above: Tensor, bias: Tensor | float) -> tuple[Tensor, Tensor]:
+    def horizontal_step(self, columns: Tensor, above: Tensor, bias: Tensor | float) -> tuple[Tensor, Tensor]:
         """Return the horizontal output and the skip connection: `(B, C, h, r − 1 + w)` → `(B, C, h, w)` each."""
         h = columns[..., self.reach - 1 :]
         residual, skip = self.out(self.dropout(gate(self.horizontal(columns) + above + bias))).chunk(2, dim=1)
         return h + residual, skip
 
     def forward(self, v: Tensor, h: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Apply both stacks to a whole grid.
-
-        Args:
-            v: Vertical stack, `(B, C, h, w)`.
-            h: Horizontal stack, `(B, C, h, w)`.
-            labels: Classes, int64 `(B,)`, or None.
-
-        Returns:
-            The next `v`, the next `h` and the skip connection, `(B, C, h, w)` each.
-        """
+        """Apply both stacks to a grid: return the next `v` and `h` and the skip connection, `(B, C, h, w)` each."""
         pad = self.reach - 1
         vertical_bias, horizontal_bias = self.class_bias(labels)
-        above, above_h = self.look_up(F.pad(v, (0, 0, pad, 0)))
-        h, skip = self.go_right(F.pad(h, (pad, 0)), above_h, horizontal_bias)
-        return self.go_down(v, above, vertical_bias), h, skip
+        above, above_h = self.gate_inputs(F.pad(v, (0, 0, pad, 0)))
+        h, skip = self.horizontal_step(F.pad(h, (pad, 0)), above_h, horizontal_bias)
+        return self.vertical_step(v, above, vertical_bias), h, skip
 
 
 class GatedPixelCNN(nn.Module):
@@ -125,11 +109,6 @@ class GatedPixelCNN(nn.Module):
             nn.ReLU(), nn.Conv2d(channels, channels, 1), nn.ReLU(), nn.Conv2d(channels, num_codes, 1)
         )
 
-    @property
-    def gated_layers(self) -> Iterable[GatedLayer]:
-        """The layers, in the order in which they are applied."""
-        return cast("Iterable[GatedLayer]", self.layers)
-
     def embed(self, codes: Tensor) -> Tensor:
         """Return the embedded codes: int64 `(B, h, w)` → `(B, C, h, w)`."""
         return self.embedding(codes).permute(0, 3, 1, 2)
@@ -149,16 +128,12 @@ class GatedPixelCNN(nn.Module):
         v = F.pad(x, (0, 0, 1, 0))[:, :, :-1]
         h = F.pad(x, (1, 0))[:, :, :, :-1]
         skips = torch.zeros_like(h)
-        for layer in self.gated_layers:
+        for layer in self.layers:
             v, h, skip = layer(v, h, labels)
             skips = skips + skip
         return self.head(skips)
 
     def check_labels(self, labels: Tensor | None) -> None:
-        """Check that there are labels if and only if the network is class-conditional.
-
-        Raises:
-            UserError: If labels and network do not match.
-        """
+        """Raise a UserError unless there are labels if and only if the network is class-conditional."""
         expected = "None (the network is unconditional)" if self.num_classes is None else "one class per grid"
         expect((labels is None) == (self.num_classes is None), "labels", expected, labels)

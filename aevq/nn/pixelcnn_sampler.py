@@ -13,8 +13,9 @@ Source: van den Oord et al. 2016, arXiv:1606.05328 (the network); Ramachandran e
 Convolutional Autoregressive Models", arXiv:1704.06001 (the cache).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -29,11 +30,8 @@ def inverse_cdf(logits: Tensor, uniforms: Tensor, temperature: float = 1.0) -> T
 
     Args:
         logits: `(B, K)`, nats.
-        uniforms: `u`, `(B,)`, in [0, 1).
+        uniforms: `u`, `(B,)`, in [0, 1); the codes are int64 of the same shape.
         temperature: Positive; below 1 it sharpens the distribution, above 1 it flattens it.
-
-    Returns:
-        int64 `(B,)` in `[0, K)`.
     """
     cdf = torch.softmax(logits.to(uniforms.dtype) / temperature, dim=-1).cumsum(dim=-1)
     # The last sum is 1 except for rounding: u is scaled by it, and the clamp is for a product that is rounded up to it.
@@ -61,10 +59,10 @@ class _CachedLayer:
     def next_row(self, v: Tensor) -> Tensor:
         """Return the next row of the vertical stack, `(B, C, 1, w)`, and let the horizontal stack start this row."""
         self.rows = torch.cat([self.rows[:, :, 1:], v], dim=2)
-        above, above_h = self.layer.look_up(self.rows)
+        above, above_h = self.layer.gate_inputs(self.rows)
         self.above_h = (above_h + self.bias_h)[:, :, 0].unbind(2)
         self.columns = torch.zeros_like(v[:, :, 0, :1]).expand(-1, -1, self.layer.reach)
-        return self.layer.go_down(v, above, self.bias_v)
+        return self.layer.vertical_step(v, above, self.bias_v)
 
     def next_position(self, h: Tensor, j: int) -> tuple[Tensor, Tensor]:
         """Return the output of the horizontal stack and the skip connection at column j: `(B, C)` → `(B, C)` each."""
@@ -77,18 +75,13 @@ class _CachedLayer:
 def sample_codes(
     network: GatedPixelCNN, uniforms: Tensor, labels: Tensor | None = None, temperature: float = 1.0
 ) -> Tensor:
-    """Draw grids, position by position in raster order.
-
-    The network should be in eval mode. Gradients are not needed.
+    """Draw grids of codes, int64 `(B, h, w)`, position by position in raster order.
 
     Args:
-        network: Gives the conditionals.
+        network: Gives the conditionals; it should be in eval mode.
         uniforms: One random number in [0, 1) per position, float `(B, h, w)`, on the network's device.
         labels: Classes, int64 `(B,)`, for a class-conditional network.
         temperature: Divides the logits; positive.
-
-    Returns:
-        Codes, int64 `(B, h, w)`.
 
     Raises:
         UserError: If the temperature is not positive, or labels and network do not match.
@@ -97,33 +90,20 @@ def sample_codes(
     network.check_labels(labels)
     codes = torch.zeros(uniforms.shape, dtype=torch.int64, device=uniforms.device)
     v = torch.zeros_like(network.embed(codes[:, :1]))
-    layers = [_CachedLayer(layer, v, labels) for layer in network.gated_layers]
+    start = torch.zeros_like(v[:, :, 0, 0])
+    layers = [_CachedLayer(layer, v, labels) for layer in cast("Iterable[GatedLayer]", network.layers)]
     head = [as_linear(part) if isinstance(part, nn.Conv2d) else part for part in network.head]
-    for i, row in enumerate(codes.unbind(dim=1)):
-        _fill_row(network, layers, head, v, row, uniforms[:, i], temperature)
+    for i, row in enumerate(codes.unbind(dim=1)):  # views: what is drawn is written into `codes`
+        for layer in layers:
+            v = layer.next_row(v)
+        for j in range(row.shape[1]):
+            h = network.embedding(row[:, j - 1]) if j else start
+            logits = torch.zeros_like(start)
+            for layer in layers:
+                h, skip = layer.next_position(h, j)
+                logits = logits + skip
+            for part in head:
+                logits = part(logits)
+            row[:, j] = inverse_cdf(logits, uniforms[:, i, j], temperature)
         v = network.embed(row[:, None])
     return codes
-
-
-def _fill_row(
-    network: GatedPixelCNN,
-    layers: list[_CachedLayer],
-    head: list[Callable[[Tensor], Tensor]],
-    v: Tensor,
-    row: Tensor,
-    uniforms: Tensor,
-    temperature: float,
-) -> None:
-    """Draw one row of codes `(B, w)` in place, from the embedded row above it, `v (B, C, 1, w)`."""
-    start = torch.zeros_like(v[:, :, 0, 0])
-    for layer in layers:
-        v = layer.next_row(v)
-    for j in range(row.shape[1]):
-        h = network.embedding(row[:, j - 1]) if j else start
-        logits = torch.zeros_like(start)
-        for layer in layers:
-            h, skip = layer.next_position(h, j)
-            logits = logits + skip
-        for part in head:
-            logits = part(logits)
-        row[:, j] = inverse_cdf(logits, uniforms[:, j], temperature)

@@ -52,19 +52,17 @@ class CodebookUpdate(Configurable, nn.Module, ABC):
         by_gradient: Whether the optimizer moves the codebook.
     """
 
-    by_gradient: ClassVar[bool]
-
-    @abstractmethod
-    def start(self, codebook: Tensor) -> None:
-        """Start (again) from this codebook, `(K, D)`."""
+    by_gradient: ClassVar[bool] = False
 
     @abstractmethod
     def step(self, codebook: Tensor, counts: Tensor, sums: Tensor) -> None:
         """Move `codebook` in place, given assignment counts `(K,)` and sums of vectors `(K, D)` of one step."""
 
-    @abstractmethod
+    def start(self, codebook: Tensor) -> None:
+        """Reset the state, if there is any, to that of a new codebook, `(K, D)`."""
+
     def restart(self, dead: Tensor, vectors: Tensor) -> None:
-        """Forget the past of the rows `dead`, bool `(K,)`, which were set to the rows of `vectors`, `(K, D)`."""
+        """Reset the state of the rows `dead`, bool `(K,)`, which were set to the rows of `vectors`, `(K, D)`."""
 
 
 class GradientUpdate(CodebookUpdate):
@@ -72,14 +70,9 @@ class GradientUpdate(CodebookUpdate):
 
     by_gradient = True
 
-    def start(self, codebook: Tensor) -> None:
-        """Do nothing: there is no state."""
-
+    @override
     def step(self, codebook: Tensor, counts: Tensor, sums: Tensor) -> None:
         """Do nothing: the optimizer did it."""
-
-    def restart(self, dead: Tensor, vectors: Tensor) -> None:
-        """Do nothing: there is no state."""
 
 
 class EMAUpdate(CodebookUpdate):
@@ -91,7 +84,6 @@ class EMAUpdate(CodebookUpdate):
         decay: γ in [0, 1).
     """
 
-    by_gradient = False
     SMALLEST_COUNT = 1e-12  # below it the quotient of the two averages is meaningless
     counts: Tensor
     sums: Tensor
@@ -100,11 +92,13 @@ class EMAUpdate(CodebookUpdate):
         super().__init__()
         self.decay = decay
 
+    @override
     def start(self, codebook: Tensor) -> None:
         """Set N_k = 1 and m_k = e_k."""
         self.register_buffer("counts", codebook.new_ones(len(codebook)))
         self.register_buffer("sums", codebook.detach().clone())
 
+    @override
     def step(self, codebook: Tensor, counts: Tensor, sums: Tensor) -> None:
         """Update the averages and set the codebook to their quotients."""
         self.counts.lerp_(counts, 1 - self.decay)
@@ -112,6 +106,7 @@ class EMAUpdate(CodebookUpdate):
         alive = self.counts > self.SMALLEST_COUNT
         codebook.copy_(torch.where(alive[:, None], self.sums / self.counts[:, None], codebook))
 
+    @override
     def restart(self, dead: Tensor, vectors: Tensor) -> None:
         """Set N_k = 1 and m_k = the new vector, for the rows that were moved."""
         self.counts.masked_fill_(dead, 1.0)
@@ -158,7 +153,7 @@ class VectorQuantizer(nn.Module):
         self.steps = 0  # a plain int in the extra state: a tensor would need a synchronisation at each step
         self.update.start(self.codebook)
         self._recorded: Tensor | None = None
-        self._candidates: Tensor | None = None
+        self._candidates = torch.empty(0, code_dim)  # vectors of the last batch
 
     def lookup(self, codes: Tensor) -> Tensor:
         """Return code vectors: int64 `(...)` → `(..., D)`."""
@@ -167,17 +162,15 @@ class VectorQuantizer(nn.Module):
     def forward(self, z_e: Tensor) -> Quantized:
         """Quantize `z_e`, `(..., D)`, in float32 at least; in training, record the assignments for `step`."""
         with no_autocast(z_e):
-            return self._quantize(at_least_float32(z_e))
-
-    def _quantize(self, z_e: Tensor) -> Quantized:
-        codes = nearest_code(z_e.detach(), self.codebook.detach())
-        e = self.lookup(codes).to(z_e.dtype)
-        if self.training:
-            self._record(z_e.detach(), codes)
-        commitment_loss = (z_e - e.detach()).square().sum(-1)
-        by_gradient = self.update.by_gradient
-        codebook_loss = (z_e.detach() - e).square().sum(-1) if by_gradient else torch.zeros_like(commitment_loss)
-        return Quantized(straight_through(z_e, e), codes, codebook_loss, commitment_loss)
+            z_e = at_least_float32(z_e)
+            codes = nearest_code(z_e.detach(), self.codebook.detach())
+            e = self.lookup(codes).to(z_e.dtype)
+            if self.training:
+                self._record(z_e.detach(), codes)
+            commitment = (z_e - e.detach()).square().sum(-1)
+            by_gradient = self.update.by_gradient
+            codebook = (z_e.detach() - e).square().sum(-1) if by_gradient else torch.zeros_like(commitment)
+            return Quantized(straight_through(z_e, e), codes, codebook, commitment)
 
     @torch.no_grad()
     def start(self, codebook: Tensor) -> None:
@@ -189,12 +182,14 @@ class VectorQuantizer(nn.Module):
     @torch.no_grad()
     def step(self) -> None:
         """Move the codebook by what was recorded since the last call. Call it once after each optimizer step."""
-        if self._recorded is None or self._candidates is None:
+        if self._recorded is None:
             return
         self.steps += 1
-        every = self.restart.every if self.restart is not None else 0
-        restarts = every > 0 and self.steps % every == 0 and self._candidates.numel() > 0
-        packed = torch.cat([self._recorded, self._drawn(self._candidates)], 1) if restarts else self._recorded
+        restart, packed = self.restart, self._recorded
+        if restart is not None and (self.steps % restart.every or not len(self._candidates)):
+            restart = None
+        if restart is not None:
+            packed = torch.cat([packed, self._drawn(self._candidates)], 1)
         packed = all_reduce_sum(packed)
         recorded, vectors = packed[:, : 1 + self.code_dim], packed[:, 1 + self.code_dim :]
         # A vector that is NaN or infinite must not destroy its code.
@@ -202,8 +197,11 @@ class VectorQuantizer(nn.Module):
         counts, sums = recorded[:, 0], recorded[:, 1:]
         self.update.step(self.codebook, counts, sums)
         self.share.lerp_(counts / counts.sum().clamp(min=1), 1 - self.SHARE_DECAY)
-        if self.restart is not None and restarts:
-            self._revive(self.restart, vectors)
+        if restart is not None:
+            dead = (self.share * self.num_codes < restart.threshold) & vectors.isfinite().all(1)
+            self.codebook.copy_(torch.where(dead[:, None], vectors, self.codebook))
+            self.share.masked_fill_(dead, 1 / self.num_codes)
+            self.update.restart(dead, vectors)
         self._recorded = None
 
     @override
@@ -236,10 +234,3 @@ class VectorQuantizer(nn.Module):
         here = (image % ranks == global_rank()).to(vectors.device)
         rows = (image.div(ranks, rounding_mode="floor") * per_image + position).to(vectors.device)
         return torch.where(here[:, None], vectors[rows], 0.0)
-
-    def _revive(self, restart: DeadCodeRestart, vectors: Tensor) -> None:
-        """Move each dead code onto its vector."""
-        dead = (self.share * self.num_codes < restart.threshold) & vectors.isfinite().all(1)
-        self.codebook.copy_(torch.where(dead[:, None], vectors, self.codebook))
-        self.share.masked_fill_(dead, 1 / self.num_codes)
-        self.update.restart(dead, vectors)

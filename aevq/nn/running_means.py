@@ -23,11 +23,7 @@ class RunningMeans:
         self._check = FiniteCheck()
 
     def add(self, step: int, values: dict[str, Tensor]) -> None:
-        """Add the values of a step, `()` each.
-
-        Args:
-            step: The number of the step, from 1; named where a value is not finite.
-            values: By name, the same names at every step.
+        """Add the values of a step, `()` each, with the same names at every step. Steps are counted from 1.
 
         Raises:
             Diverged: If a value is not finite. On an accelerator `pop` raises it.
@@ -38,10 +34,7 @@ class RunningMeans:
         self._check.add(step, self._names, stacked)
 
     def pop(self) -> dict[str, float]:
-        """Return the means over the steps since the last call and over all processes, and start again.
-
-        Every process has to call it at the same step.
-        """
+        """Return the means since the last call, over all processes, which have to call it at the same step."""
         assert self._sums is not None
         self._check.flush()
         means = all_reduce_sum(self._sums / self._steps) / world_size()

@@ -32,10 +32,6 @@ def frechet_distance(a: Moments, b: Moments) -> float:
 
     tr (C_a C_b)^½ is the sum of the roots of the eigenvalues of the symmetric C_a^½ C_b C_a^½. They are real and,
     except for rounding, not negative. So no root of a non-symmetric matrix is needed.
-
-    Args:
-        a: Moments of one set.
-        b: Moments of the other.
     """
     values, vectors = torch.linalg.eigh(a.covariance)
     root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
@@ -45,16 +41,14 @@ def frechet_distance(a: Moments, b: Moments) -> float:
 
 
 def kernel_distance(a: Tensor, b: Tensor, subset: int, subsets: int, seed: int) -> float:
-    """Return the unbiased MMD² with the cubic kernel, averaged over random subsets.
-
-    It is around 0 where both sets are from one distribution.
+    """Return the unbiased MMD² with the cubic kernel; it is around 0 where both sets are from one distribution.
 
     Args:
         a: Features, `(N, F)`.
         b: Features, `(M, F)`.
         subset: Vectors drawn from each set for one estimate, at most min(N, M).
-        subsets: Number of estimates.
-        seed: Seed of the subsets; the same seed gives the same result.
+        subsets: Number of estimates, of which the mean is returned.
+        seed: Seed of the draws.
     """
     generator = torch.Generator().manual_seed(seed)
     size = min(subset, len(a), len(b))

@@ -25,42 +25,26 @@ class FiniteCheck:
         self._kept: list[tuple[int, tuple[str, ...], Tensor]] = []
 
     def add(self, step: int, names: tuple[str, ...], values: Tensor) -> None:
-        """Check the terms of a step, `(T,)`, or keep them for `flush`.
-
-        Raises:
-            Diverged: If one is not finite.
-        """
+        """Check the terms of a step, `(T,)`, and raise `Diverged` if one is not finite; or keep them for `flush`."""
         self._kept.append((step, names, values))
         if values.device.type == "cpu":
             self.flush()
 
     def flush(self) -> None:
-        """Check the terms that were kept.
-
-        Raises:
-            Diverged: If a term was not finite.
-        """
+        """Check the terms that were kept, and raise `Diverged` if one was not finite."""
         kept, self._kept = self._kept, []
         for step, names, values in kept:
             check_finite(dict(zip(names, values.tolist(), strict=True)), f"training diverged at step {step}")
 
 
 def check_finite(values: Mapping[str, float], when: str) -> None:
-    """Check numbers by name.
-
-    Raises:
-        Diverged: If one is NaN or infinite; the message begins with `when` and names all of them.
-    """
+    """Raise `Diverged` if a number is NaN or infinite; the message begins with `when` and names all that are."""
     if bad := [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]:
         raise Diverged(f"{when}: {', '.join(bad)}")
 
 
 def check_finite_weights(state_dict: Mapping[str, Any], step: int) -> None:
-    """Check the weights that are about to be saved.
-
-    Raises:
-        Diverged: If one is NaN or infinite.
-    """
+    """Raise `Diverged` if a weight that is about to be saved is NaN or infinite."""
     for name, tensor in state_dict.items():
         if torch.is_tensor(tensor) and tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise Diverged(f"training diverged at step {step}: the weight {name} is not finite, so nothing was saved")

@@ -8,9 +8,7 @@ def gradient_energy(x: Tensor) -> Tensor:
 
     Blur reduces it.
     """
-    vertical = (x[..., 1:, :] - x[..., :-1, :]).square().flatten(1).sum(1)
-    horizontal = (x[..., 1:] - x[..., :-1]).square().flatten(1).sum(1)
-    return vertical + horizontal
+    return x.diff(dim=-2).square().flatten(1).sum(1) + x.diff(dim=-1).square().flatten(1).sum(1)
 
 
 def is_binary(x: Tensor) -> bool:

@@ -1,62 +1,44 @@
-"""Negative log-likelihoods of an image, in nats, summed over its pixels.
+"""Negative log-likelihoods of an image, in nats, summed over its pixels; and nats as bits.
 
     Gaussian    −log p(x|z) = ‖x − μ‖² / 2σ² + n·(log σ + ½ log 2π)      the MSE, up to a scale and a constant
     Laplace     −log p(x|z) = ‖x − μ‖₁ / b   + n·log 2b                  the L1 loss
     Bernoulli   −log p(x|z) = −Σ x·log p + (1−x)·log(1−p)                a likelihood of binary x only
 
-`n` is the number of pixels times channels. Each function takes `x` and the parameters as `(B, ...)` and returns `(B,)`.
+`n` is the number of pixels times channels. Each function takes `x` and one parameter per pixel as `(B, ...)`, and the
+log of a scale that all pixels share as a scalar; it returns `(B,)`, nats per image.
 """
 
 import math
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+Number = TypeVar("Number", float, Tensor)
+
+
+def nats_to_bits(nats: Number) -> Number:
+    """Return nats / ln 2."""
+    return nats / math.log(2)
+
 
 def gaussian_nll(x: Tensor, mu: Tensor, log_sigma: Tensor) -> Tensor:
-    """Return −log N(x; μ, σ²I).
-
-    Args:
-        x: Images, `(B, ...)`.
-        mu: Means, of the shape of `x`.
-        log_sigma: Log of the standard deviation shared by all pixels, scalar.
-
-    Returns:
-        `(B,)`, nats per image.
-    """
+    """Return −log N(x; μ, σ²I)."""
     squared_error = (x - mu).square().flatten(1).sum(1)
     n = x[0].numel()
     return 0.5 * squared_error * (-2 * log_sigma).exp() + n * (log_sigma + 0.5 * math.log(2 * math.pi))
 
 
 def laplace_nll(x: Tensor, mu: Tensor, log_scale: Tensor) -> Tensor:
-    """Return −log Laplace(x; μ, b).
-
-    Args:
-        x: Images, `(B, ...)`.
-        mu: Medians, of the shape of `x`.
-        log_scale: Log of the scale `b` shared by all pixels, scalar.
-
-    Returns:
-        `(B,)`, nats per image.
-    """
+    """Return −log Laplace(x; μ, b)."""
     absolute_error = (x - mu).abs().flatten(1).sum(1)
     n = x[0].numel()
     return absolute_error * (-log_scale).exp() + n * (log_scale + math.log(2))
 
 
 def bernoulli_nll(x: Tensor, logits: Tensor) -> Tensor:
-    """Return −log Bernoulli(x; sigmoid(logits)); for grey `x` in (0, 1) it is a cross entropy, not a likelihood.
-
-    Args:
-        x: Images in {0, 1}, `(B, ...)`.
-        logits: Log-odds of a white pixel, of the shape of `x`.
-
-    Returns:
-        `(B,)`, nats per image.
-    """
+    """Return −log Bernoulli(x; sigmoid(logits)); for grey `x` in (0, 1) it is a cross entropy, not a likelihood."""
     if logits.device.type == "cpu":
         nll: Tensor = _BernoulliOnCPU.apply(x.flatten(1), logits.flatten(1))
         return nll

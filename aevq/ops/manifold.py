@@ -30,12 +30,7 @@ class ManifoldScores:
 
 
 def manifold_scores(real: Tensor, samples: Tensor, k: int) -> ManifoldScores:
-    """Return the scores of samples compared with real images.
-
-    Args:
-        real: Features of real images, `(N, F)`.
-        samples: Features of samples, `(M, F)`.
-        k: Which neighbour determines the radius; the vector itself does not count.
+    """Return the scores of samples, features `(M, F)`, compared with real images, `(N, F)`.
 
     Raises:
         UserError: If a set has k vectors or fewer.

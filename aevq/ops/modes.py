@@ -30,15 +30,10 @@ def modes_covered(modes: Tensor) -> int:
 
 
 def kl_to_uniform(modes: Tensor, total: int) -> float:
-    """Return D_KL(p̂ ‖ uniform) = log total − H(p̂), where p̂ are the frequencies of the modes.
+    """Return D_KL(p̂ ‖ uniform) = log total − H(p̂), nats, where p̂ are the frequencies of modes in [0, total).
 
-    Args:
-        modes: int64 `(N,)`, in [0, total).
-        total: Number of modes.
-
-    Returns:
-        Nats: 0 if all modes are equally frequent, log total if there is only one. For N samples of the uniform
-        distribution it is about (total − 1) / 2N, so it is reported next to that of as many real images.
+    It is 0 if all modes are equally frequent and log total if there is only one. For N samples of the uniform
+    distribution it is about (total − 1) / 2N, so it is reported next to that of as many real images.
     """
     share = torch.bincount(modes, minlength=total).double() / len(modes)
     return math.log(total) - float(torch.special.entr(share).sum())

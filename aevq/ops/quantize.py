@@ -1,4 +1,4 @@
-"""Vector quantization: the nearest code, the straight-through gradient, and the usage of a codebook.
+"""Vector quantization: the nearest code, the straight-through gradient, and the start and the usage of a codebook.
 
 All functions work on vectors `(..., D)`, independent of images or grids.
 
@@ -14,16 +14,9 @@ SCORES_ON_CPU = 2**20
 
 
 def nearest_code(z_e: Tensor, codebook: Tensor) -> Tensor:
-    """Return argmin_k ‖z_e − e_k‖ (equation 1).
+    """Return argmin_k ‖z_e − e_k‖ (equation 1): vectors `(..., D)` and codebook `(K, D)` → codes, int64 `(...)`.
 
     ‖z_e‖² is the same for all k and is left out: argmin_k ½‖e_k‖² − z_e·e_k, one matrix product.
-
-    Args:
-        z_e: Encoder outputs, `(..., D)`.
-        codebook: Code vectors, `(K, D)`.
-
-    Returns:
-        Codes, int64 `(...)`.
     """
     codebook = codebook.to(z_e.dtype)
     half_norms = 0.5 * codebook.square().sum(1)
@@ -35,15 +28,7 @@ def nearest_code(z_e: Tensor, codebook: Tensor) -> Tensor:
 
 
 def straight_through(z_e: Tensor, z_q: Tensor) -> Tensor:
-    """Return the value of `z_q` with the gradient of `z_e`: z_e + sg[z_q − z_e] (section 3.2).
-
-    Args:
-        z_e: Encoder outputs, any shape.
-        z_q: Their nearest code vectors, same shape.
-
-    Returns:
-        Same shape; ∂/∂z_e is the identity and ∂/∂z_q is zero.
-    """
+    """Return z_e + sg[z_q − z_e] (section 3.2), the value of `z_q`: ∂/∂z_e is the identity, ∂/∂z_q is zero."""
     return z_e + (z_q - z_e).detach()
 
 
@@ -63,11 +48,8 @@ def code_sums(z_e: Tensor, codes: Tensor, num_codes: int) -> Tensor:
 def perplexity(counts: Tensor) -> Tensor:
     """Return exp(−Σ_k p_k log p_k) with p = counts / Σ counts, the effective number of codes in use, from 1 to K.
 
-    Args:
-        counts: Occurrences of each code in a whole split, `(K,)`. The perplexity of a batch depends on its size.
-
-    Returns:
-        A scalar; 0 if there were no codes.
+    It is 0 if there were no codes. The perplexity of a batch depends on its size, so `counts`, `(K,)`, should be of a
+    whole split.
     """
     total = counts.sum()
     p = counts / total.clamp(min=1)
@@ -77,3 +59,14 @@ def perplexity(counts: Tensor) -> Tensor:
 def usage(counts: Tensor) -> Tensor:
     """Return the share of the codes that occur at least once: `(K,)` → scalar in [0, 1]."""
     return (counts > 0).float().mean()
+
+
+def kmeans(vectors: Tensor, num_centres: int, seed: int) -> Tensor:
+    """Return K centres of a k-means of `(N, D)` vectors, or where N ≤ K the vectors, repeated: `(K, D)`, float32."""
+    from sklearn.cluster import MiniBatchKMeans  # takes a second to import, and only training needs it
+
+    points = vectors.detach().float().cpu()
+    if len(points) <= num_centres:
+        return points.repeat(-(-num_centres // len(points)), 1)[:num_centres].to(vectors.device)
+    fitted = MiniBatchKMeans(num_centres, random_state=seed, n_init=1, max_iter=20).fit(points.numpy())
+    return torch.as_tensor(fitted.cluster_centers_, dtype=torch.float32, device=vectors.device)

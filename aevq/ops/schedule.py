@@ -4,16 +4,9 @@ import math
 
 
 def warmup_cosine_factor(step: int, total_steps: int, warmup: float, final: float) -> float:
-    """Return the factor on the learning rate: linear from 0 to 1, then half a cosine from 1 to `final`.
+    """Return the factor on the learning rate after `step` steps: linear from 0 to 1, then half a cosine to `final`.
 
-    Args:
-        step: Number of optimizer steps that were taken.
-        total_steps: Optimizer steps of the whole training.
-        warmup: Share of the steps in which the factor rises, in [0, 1).
-        final: Factor at the end.
-
-    Returns:
-        In (0, 1].
+    It rises over the share `warmup`, in [0, 1), of `total_steps`.
     """
     warmup_steps = warmup * total_steps
     if step < warmup_steps:

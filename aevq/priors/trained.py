@@ -28,8 +28,8 @@ from aevq.errors import expect
 from aevq.files import load_plain
 from aevq.latents import LatentSet, LatentSpec
 from aevq.nn.running_means import RunningMeans
+from aevq.ops.likelihood import nats_to_bits
 from aevq.ops.schedule import warmup_cosine_factor
-from aevq.ops.units import nats_to_bits
 from aevq.priors.base import Prior
 
 WARMUP = 0.1  # of max_steps

@@ -1,8 +1,7 @@
 """Study 6: how many nats a binary digit costs, beside published results."""
 
-import math
-
 from aevq.metrics.catalogue import BEST_RATE
+from aevq.ops.likelihood import nats_to_bits
 from aevq.report.tables import markdown_grid
 from experiments.common.results import Results
 from experiments.common.study import Study
@@ -25,8 +24,7 @@ COLUMNS = (
 def tables(results: Results) -> dict[str, str]:
     """Return the tables of our results and of published ones."""
     published = [
-        [title, f"{nats:.2f}", f"{nats / (784 * math.log(2)):.3f}", source]
-        for title, (nats, source) in PUBLISHED.items()
+        [title, f"{nats:.2f}", f"{nats_to_bits(nats) / 784:.3f}", source] for title, (nats, source) in PUBLISHED.items()
     ]
     return {
         "likelihood": table(results, "10,000 binary test images", COLUMNS, MODELS),

@@ -30,7 +30,7 @@ from aevq.metrics.generate import features_of
 from aevq.models.vae import Posterior
 from aevq.nn.feature_net import load_feature_net
 from aevq.ops.distance import frechet_distance, moments
-from aevq.ops.importance import importance_bound, log_weights
+from aevq.ops.gaussian import importance_bound, log_weights
 from aevq.report.tables import markdown_grid
 from experiments.benchmarks.timing import silence
 from experiments.benchmarks.training import fit

@@ -14,7 +14,7 @@ from scipy.stats import spearmanr
 
 import aevq
 from aevq.metrics.generate import features_of, generate
-from aevq.nn.feature_net import FeatureNet, feature_net_sha256, load_feature_net
+from aevq.nn.feature_net import FeatureNet, load_feature_net
 from aevq.ops.distance import frechet_distance, moments
 from aevq.runs.run import Run
 
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=10_000)
     options = parser.parse_args()
     networks: dict[str, FeatureNet] = {"package": load_feature_net()}
-    networks |= {path.stem: load_feature_net(path, feature_net_sha256(path)) for path in options.networks}
+    networks |= {path.stem: load_feature_net(path) for path in options.networks}
     runs = [aevq.load(path) for path in options.runs]
     data = runs[0].data
     real = {name: moments(features_of(net, data.images("test")[: options.samples])) for name, net in networks.items()}

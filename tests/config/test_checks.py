@@ -6,25 +6,8 @@ from typing import Any, Literal
 import pytest
 import torch
 
-from aevq.config.checks import (
-    ArgumentError,
-    Configurable,
-    Fraction,
-    ImageShape,
-    Name,
-    NonNegativeFloat,
-    NonNegativeInt,
-    OddInt,
-    PositiveFloat,
-    PositiveInt,
-    PositiveInts,
-    Probability,
-    Seed,
-    Text,
-    settings,
-    to_config,
-    validate,
-)
+from aevq.config import checks
+from aevq.config.checks import ArgumentError, Configurable, PositiveInt, PositiveInts, settings, to_config, validate
 from aevq.config.instantiate import EVERYTHING, instantiate
 from aevq.errors import UserError
 from aevq.nn import MLP, Gaussian, Likelihood
@@ -59,17 +42,17 @@ NAN, INF = float("nan"), float("inf")
         (float, [1, 1.5, -2], [True, "1", NAN, INF]),
         (bool, [True], [1, "true", None]),
         (PositiveInt, [1, 10**6], [0, -1, 1.0]),
-        (NonNegativeInt, [0], [-1, "0"]),
-        (PositiveFloat, [1, 0.1], [0, 0.0, NAN, INF]),
-        (NonNegativeFloat, [0, 0.0], [-0.1, INF]),
-        (Fraction, [0, 0.5, 1], [1.1, -1]),
-        (Probability, [0, 0.5], [1, 1.0]),
-        (OddInt, [1, 7], [2, 0, 1.0]),
-        (Seed, [0, 2**32 - 1], [-1, 2**32]),
-        (Text, ["a"], ["", 3, None]),
-        (Name, ["a_b-c.gz", "0"], ["../a", "a/b", ".a", "", "a b", "a\n"]),
+        (checks.NonNegativeInt, [0], [-1, "0"]),
+        (checks.PositiveFloat, [1, 0.1], [0, 0.0, NAN, INF]),
+        (checks.NonNegativeFloat, [0, 0.0], [-0.1, INF]),
+        (checks.Fraction, [0, 0.5, 1], [1.1, -1]),
+        (checks.Probability, [0, 0.5], [1, 1.0]),
+        (checks.OddInt, [1, 7], [2, 0, 1.0]),
+        (checks.Seed, [0, 2**32 - 1], [-1, 2**32]),
+        (checks.Text, ["a"], ["", 3, None]),
+        (checks.Name, ["a_b-c.gz", "0"], ["../a", "a/b", ".a", "", "a b", "a\n"]),
         (PositiveInts, [[1, 2], (3,)], [[], [0], 3, ["1"], None, "12"]),
-        (ImageShape, [[1, 28, 28], (3, 8, 9)], [[1], [1, 2, 3, 4], [1, 0, 3]]),
+        (checks.ImageShape, [[1, 28, 28], (3, 8, 9)], [[1], [1, 2, 3, 4], [1, 0, 3]]),
         (Literal["a"] | int, ["a", 3], ["b", None, 1.5]),
         (Likelihood | None, [None, Gaussian()], ["gaussian", torch.tensor(1)]),
     ],
@@ -89,6 +72,8 @@ def test_values_are_checked_strictly(annotation, good, bad):
         (lambda: Part(0, likelihood=Gaussian()), "Part.width: should be greater than 0, got 0"),
         (lambda: Part(1.5, likelihood=Gaussian()), "Part.width: should be a valid integer, got 1.5"),
         (lambda: Part(1, [2, -3], likelihood=Gaussian()), "Part.sizes.1: should be greater than 0, got -3"),
+        (lambda: Part(1, [0], likelihood=Gaussian()), "Part.sizes.0: should be greater than 0, got 0"),
+        (lambda: Part(1, [2, 0, "a"], likelihood=Gaussian()), "Part.sizes.1: should be greater than 0, got 0"),
         (lambda: Part(likelihood=Gaussian()), "Part.width: missing, and it has no default"),
         (lambda: Part(1), "Part.likelihood: missing, and it has no default"),
         (lambda: Part(1, likelihood=Gaussian(), rate=None), "Part.rate: should be a valid number, got None"),

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import requests
-import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from urllib3.exceptions import ProtocolError
@@ -259,10 +258,3 @@ def test_a_root_that_cannot_be_written_is_named_and_falls_back(make, web, tmp_pa
     module = make(root=root)
     module.prepare()
     assert module.name == "mnist5k"
-
-
-def test_images_are_uint8_with_one_channel(make, web, contents):
-    web.serve(FIRST, contents)
-    train, test = make().read()
-    assert (train.images.shape, train.images.dtype) == ((60, 1, 28, 28), torch.uint8)
-    assert (test.labels.shape, test.labels.dtype) == ((20,), torch.int64)

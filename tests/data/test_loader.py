@@ -59,17 +59,13 @@ def test_ranks_together_are_the_single_process(n, batch_size, world_size, shuffl
     assert joined == rows(train_loader(n, batch_size * world_size, **options))
 
 
-@given(sizes, st.integers(1, 8), st.integers(1, 4))
-def test_in_training_all_ranks_get_equally_many(n, batch_size, world_size):
-    ranks = [rows(train_loader(n, batch_size, rank=r, world_size=world_size)) for r in range(world_size)]
-    assert len({tuple(map(len, batches)) for batches in ranks}) == 1
-    assert sum(len(batch) for batches in ranks for batch in batches) == n - n % world_size
-
-
-@given(sizes, st.integers(1, 8), st.integers(1, 4))
-def test_in_evaluation_every_row_is_yielded(n, batch_size, world_size):
-    ranks = [rows(train_loader(n, batch_size, rank=r, world_size=world_size, shuffle=False)) for r in range(world_size)]
-    assert sorted(row for batches in ranks for batch in batches for row in batch) == list(range(n))
+@given(sizes, st.integers(1, 8), st.integers(1, 4), st.booleans())
+def test_ranks_get_equally_many_rows_in_training_and_together_all_in_evaluation(n, batch_size, world_size, training):
+    options = {"world_size": world_size, "shuffle": training}
+    ranks = [rows(train_loader(n, batch_size, rank=r, **options)) for r in range(world_size)]
+    flat = [row for batches in ranks for batch in batches for row in batch]
+    assert len(set(flat)) == len(flat) == (n - n % world_size if training else n)
+    assert not training or len({tuple(map(len, batches)) for batches in ranks}) == 1
 
 
 @pytest.mark.parametrize("taken", range(9))
@@ -93,11 +89,9 @@ def test_resume_continues_where_it_stopped(taken):
 
 def test_iter_does_nothing_before_next():
     loader = train_loader()
-    first = rows(train_loader())
     iter(loader)
-    state = loader.state_dict()
-    assert state == {"epoch": 0, "position": 0}
-    assert rows(loader) == first
+    assert loader.state_dict() == {"epoch": 0, "position": 0}
+    assert rows(loader) == rows(train_loader())
 
 
 def test_an_epoch_left_early_is_over():

@@ -39,17 +39,9 @@ class Recorder(LightningModule):
 
 
 def fit(folder, *callbacks, ckpt_path=None, **options):
-    trainer = Trainer(
-        accelerator="cpu",
-        devices=1,
-        logger=False,
-        enable_checkpointing=bool(callbacks),
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=folder,
-        callbacks=list(callbacks),
-        **{"max_epochs": EPOCHS, "max_steps": -1, **options},
-    )
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    options = {"max_epochs": EPOCHS, "enable_checkpointing": bool(callbacks), "callbacks": list(callbacks)} | options
+    trainer = Trainer(accelerator="cpu", devices=1, default_root_dir=folder, **quiet, **options)
     module = Recorder()
     trainer.fit(module, ckpt_path=ckpt_path)
     return module.seen, trainer

@@ -27,9 +27,11 @@ def whose(images, split) -> torch.Tensor:
     return torch.tensor([rows.get(bytes(image.contiguous().numpy()), -1) for image in images])
 
 
-def test_the_channels_are_the_digits_that_the_label_names(digits):
+def test_the_channels_are_digits_of_their_split_alone_and_the_label_names_them(digits):
     stacks = stack_digits(digits, SIZES, 3, seed=0)
     for name in SPLIT_NAMES:
+        for other in set(SPLIT_NAMES) - {name}:
+            assert (whose(stacks[name].images.flatten(0, 1), digits[other]) == -1).all()
         images, labels = stacks[name].images, stacks[name].labels
         assert (images.shape, images.dtype, labels.dtype) == ((SIZES[name], 3, 28, 28), torch.uint8, torch.int64)
         named = torch.stack([labels // 100, labels // 10 % 10, labels % 10], 1)
@@ -37,13 +39,6 @@ def test_the_channels_are_the_digits_that_the_label_names(digits):
             rows = whose(images[:, channel], digits[name])
             assert (rows >= 0).all()
             assert digits[name].labels[rows].equal(named[:, channel])
-
-
-def test_no_digit_is_in_two_splits(digits):
-    stacks = stack_digits(digits, SIZES, 3, seed=0)
-    for name in SPLIT_NAMES:
-        for other in set(SPLIT_NAMES) - {name}:
-            assert (whose(stacks[name].images.flatten(0, 1), digits[other]) == -1).all()
 
 
 def test_the_stacks_depend_on_their_own_seed_alone(digits):
@@ -55,20 +50,13 @@ def test_the_stacks_depend_on_their_own_seed_alone(digits):
         assert not other[name].labels.equal(first[name].labels)
     assert small(seed=1).fingerprint == small(seed=2).fingerprint
     assert small(stack_seed=1).fingerprint["test"] != small().fingerprint["test"]
-
-
-def test_the_committed_stacks_are_these():
     known = "d308a1fd31c677d00763f7d6a51f0daf507f63a5e9bd588cb7f8346e7e3fe7d6"
-    assert small().fingerprint["all"] == known
+    assert small().fingerprint["all"] == known, "no earlier result of stacked digits can be compared"
 
 
-def test_channels_are_drawn_independently_and_evenly(digits):
+def test_every_mode_occurs(digits):
     stacks = stack_digits(digits, {"train": 26_000, "val": 10, "test": 10}, 3, seed=0)
-    labels = stacks.train.labels
-    assert labels.unique().numel() == 1000
-    for channel in range(3):
-        share = (labels // 10**channel % 10).bincount(minlength=10) / len(labels)
-        assert share.tolist() == pytest.approx([0.1] * 10, abs=0.01)
+    assert stacks.train.labels.unique().numel() == 1000
 
 
 def test_a_module_knows_its_images_and_sizes():

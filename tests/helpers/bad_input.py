@@ -38,17 +38,11 @@ PER_KEY = 5  # wrong values that are tried
 
 @dataclass(frozen=True)
 class Case:
-    """One wrong command line.
+    """One wrong command line."""
 
-    Attributes:
-        arguments: As typed.
-        names: The key that the error has to name.
-        near: The nearest valid choice that it has to offer, if there is one.
-    """
-
-    arguments: tuple[str, ...]
-    names: str
-    near: str = ""
+    arguments: tuple[str, ...]  # as typed
+    names: str  # the key that the error has to name
+    near: str = ""  # the nearest valid choice that it has to offer, if there is one
 
     def __str__(self) -> str:
         return " ".join(self.arguments)

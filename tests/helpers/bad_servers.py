@@ -66,16 +66,9 @@ class Answer(BaseHTTPRequestHandler):
 def serving(
     how: str, files: dict[str, bytes] | None = None, tls: Path | None = None, elsewhere: str = ""
 ) -> Iterator[str]:
-    """Run a server inside.
+    """Run a server that answers by the method `how` of `Answer`, and yield its address.
 
-    Args:
-        how: good, silent, trickling, truncating, redirecting or refusing.
-        files: What it has, by file name.
-        tls: Folder of its certificate; None serves plain http.
-        elsewhere: Address that it redirects to.
-
-    Yields:
-        Its address.
+    It has `files`, its certificate is in the folder `tls` (None serves plain http), and it redirects to `elsewhere`.
     """
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
     server.daemon_threads = True

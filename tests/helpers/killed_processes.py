@@ -20,20 +20,12 @@ SECONDS = 280
 
 @dataclass(frozen=True)
 class Trouble:
-    """What goes wrong, and when.
+    """What goes wrong, and when."""
 
-    Attributes:
-        what: `kill`, or a command of the shell.
-        where: `fsync`, `half` (written), `replace` or `replaced` of a file, `step` of the model's training, or `stage`
-            of the run.
-        name: Name of the file, number of the step, or name of the stage.
-        count: At which occurrence.
-    """
-
-    what: str
-    where: str
-    name: str
-    count: int = 1
+    what: str  # `kill`, or a command of the shell
+    where: str  # `fsync`, `half` (written), `replace` or `replaced` of a file, `step` of a training, `stage` of the run
+    name: str  # of the file or the stage, or number of the step
+    count: int = 1  # at which occurrence
 
 
 @dataclass(frozen=True)

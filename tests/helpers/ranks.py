@@ -31,14 +31,7 @@ def free_port() -> int:
 
 
 def on_ranks(folder: Path, ranks: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-    """Return the results of a function in several processes; their ranks are in the environment, as under torchrun.
-
-    Args:
-        folder: Folder for their files.
-        ranks: Number of processes.
-        function: A function of a module in the folder of tests.
-        *arguments: Its arguments.
-    """
+    """Return the results of a function, of a module in `tests`, in processes whose ranks are set as under torchrun."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "call").write_bytes(pickle.dumps((function, arguments)))
     address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}

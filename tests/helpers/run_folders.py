@@ -36,15 +36,12 @@ def make_run(
 ):
     """A run's folder, with real small PNGs; gives its path."""
     folder.mkdir(parents=True)
+    sizes = {"train": 4000, "val": 500, "test": 500}
     result = Result(
         name=name or folder.name,
         status=status,
         model={"name": model, "target": TARGETS.get(model, model), "parameters": 1000},
-        data={
-            "name": "mnist5k",
-            "fingerprint": {"all": fingerprint},
-            "sizes": {"train": 4000, "val": 500, "test": 500},
-        },
+        data={"name": "mnist5k", "fingerprint": {"all": fingerprint}, "sizes": sizes},
         seed=seed,
         command=f"python -m aevq.train model={model.lower()} seed={seed}",
         started=started,
@@ -98,14 +95,8 @@ def evaluate_by_hand(folder, metrics, version="1-abc", **settings):
 def sweep_of(folder, jobs):
     """A sweep.json; jobs are (folder or None, status, error)."""
     listed = [
-        {
-            "index": i,
-            "overrides": [f"seed={i}"],
-            "status": status,
-            "folder": name,
-            "error": error,
-            "log": f"logs/{i}.log",
-        }
+        {"index": i, "overrides": [f"seed={i}"], "log": f"logs/{i}.log"}
+        | {"status": status, "folder": name, "error": error}
         for i, (name, status, error) in enumerate(jobs)
     ]
     content = {"schema_version": 1, "command": "python -m aevq.train -m seed=0,1", "started": "2026-01-01T00:00:00"}

@@ -16,7 +16,7 @@ from aevq.models import AE, VAE, VQVAE, LatentModel
 from aevq.models.schedule import WarmupCosine
 from aevq.nn import MLP, Bernoulli, Conv, DeadCodeRestart, GradientUpdate, Laplace
 from aevq.nn.backbone import Backbone
-from aevq.ops.kmeans import kmeans
+from aevq.ops.quantize import kmeans
 
 pytestmark = pytest.mark.filterwarnings("ignore:You defined a `validation_step` but have no `val_dataloader`")
 

@@ -57,7 +57,7 @@ def test_a_decoder_has_the_blocks_of_the_encoder_or_its_own(in_decoder, expected
         (lambda: MLP([]), r"MLP\.hidden: should have at least 1 item"),
         (lambda: MLP([4, 0]), r"MLP\.hidden\.1: should be greater than 0, got 0"),
         (lambda: Conv([4], -1), r"Conv\.residual_blocks: should be greater than or equal to 0, got -1"),
-        (lambda: MLP([4], "silo"), r"activation: unknown 'silo'; did you mean 'silu'"),
+        (lambda: MLP([4], "silo"), r"MLP\.activation: should be .*, got 'silo'; did you mean 'silu'"),
     ],
 )
 def test_what_does_not_fit_is_refused(make, message):

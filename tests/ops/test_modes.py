@@ -20,16 +20,10 @@ def test_classes_and_modes_are_each_others_inverse(channels):
     assert mode_of(classes).equal(modes)
 
 
-def test_uniform_modes_are_all_covered_and_have_no_kl():
-    modes = torch.arange(1000).repeat(3)
-    assert modes_covered(modes) == 1000
-    assert kl_to_uniform(modes, 1000) == pytest.approx(0, abs=1e-12)
-
-
-def test_a_single_mode_has_the_largest_kl():
-    modes = torch.full((50,), 123)
-    assert modes_covered(modes) == 1
-    assert kl_to_uniform(modes, 1000) == pytest.approx(math.log(1000))
+def test_uniform_modes_have_no_kl_and_a_single_mode_has_the_largest():
+    for modes, covered, kl in ((torch.arange(1000).repeat(3), 1000, 0), (torch.full((50,), 123), 1, math.log(1000))):
+        assert modes_covered(modes) == covered
+        assert kl_to_uniform(modes, 1000) == pytest.approx(kl, abs=1e-12)
 
 
 def test_the_kl_is_that_of_the_definition():

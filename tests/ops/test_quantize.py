@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from aevq.ops.quantize import code_counts, code_sums, nearest_code, perplexity, straight_through, usage
+from aevq.ops.quantize import code_counts, code_sums, kmeans, nearest_code, perplexity, straight_through, usage
 
 
 @pytest.mark.parametrize("shape", [(7, 3), (2, 5, 3), (2, 4, 4, 3), (0, 3)])
@@ -12,11 +12,6 @@ def test_nearest_code_is_that_of_a_full_search_in_numpy(shape):
     codes = nearest_code(z, codebook)
     assert codes.shape == shape[:-1]
     np.testing.assert_array_equal(codes.numpy(), distances.argmin(-1))
-
-
-def test_a_code_vector_is_nearest_to_itself():
-    codebook = torch.randn(64, 8)
-    assert nearest_code(codebook, codebook).equal(torch.arange(64))
 
 
 def test_straight_through_has_the_value_of_the_code_and_the_gradient_of_the_identity():
@@ -47,3 +42,16 @@ def test_perplexity_counts_codes_in_effective_use():
 
 def test_usage_is_the_share_of_codes_that_occur():
     assert usage(torch.tensor([2.0, 0, 1, 0])) == 0.5
+
+
+def test_separate_clusters_get_a_centre_each():
+    centres = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
+    points = centres.repeat_interleave(100, 0) + 0.1 * torch.randn(300, 2)
+    found = kmeans(points, 3, seed=0)
+    assert (torch.cdist(centres, found).min(1).values < 0.1).all()
+    assert kmeans(points, 3, seed=0).equal(found)
+
+
+def test_fewer_points_than_centres_are_repeated():
+    points = torch.randn(3, 2)
+    assert kmeans(points, 7, seed=0).equal(points.repeat(3, 1)[:7])
