@@ -20,7 +20,7 @@ from aevq.nn.distributed import gather_objects
 from aevq.ops.finite import Diverged
 from aevq.priors import Prior, TrainedPrior, fitted_to, load_prior, save_prior
 from aevq.runs.run import Run
-from aevq.training.callbacks import Checkpoint, StopOnRequest
+from aevq.training.checkpoint import Checkpoint, StopOnRequest
 from aevq.training.parts import Parts
 from aevq.training.trainer import Trainers
 

@@ -14,7 +14,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from aevq.config.checks import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, argument_error
 from aevq.errors import UserError, did_you_mean
-from aevq.training.callbacks import AtomicCheckpointIO, CheckpointContent, ExactResume, StepProgress, StopOnRequest
+from aevq.training.callbacks import StepProgress
+from aevq.training.checkpoint import AtomicCheckpointIO, ExactResume, StopOnRequest
 from aevq.training.lightning_internals import disable_signal_handlers
 from aevq.training.loggers import RunLogger
 from aevq.training.stop import StopRequest
@@ -79,7 +80,7 @@ class Trainers:
         if arguments.get("strategy") == "ddp":
             arguments["strategy"] = _ddp()
         bar = [StepProgress(title)] if arguments.get("enable_progress_bar", True) else []
-        ours = [CheckpointContent(content or {}), ExactResume(), StopOnRequest(self.stop), *bar]
+        ours = [ExactResume(content), StopOnRequest(self.stop), *bar]
         try:
             trainer = pl.Trainer(
                 **arguments,

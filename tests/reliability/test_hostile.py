@@ -123,7 +123,7 @@ def test_a_checkpoint_that_names_foreign_code_is_refused(run, tmp_path):
         "aevq.runs.run.Path.touch",
         "aevq.runs.folder.FileLock",
         "aevq.training.loggers.csv.writer",
-        "aevq.training.callbacks.checkpoint.pl.Trainer",
+        "aevq.training.callbacks.pl.Trainer",
         "pytorch_lightning.callbacks.ModelCheckpoint",
         "pytorch_lightning.callbacks.OnExceptionCheckpoint",
         "pytorch_lightning.callbacks.LambdaCallback",

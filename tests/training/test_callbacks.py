@@ -6,14 +6,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from aevq.data import DeviceLoader
 from aevq.ops.quantize import code_counts, perplexity
-from aevq.training.callbacks import (
-    AtomicCheckpointIO,
-    CheckpointContent,
-    CodebookHealth,
-    SamplePanel,
-    StepProgress,
-    Throughput,
-)
+from aevq.training.callbacks import CodebookHealth, SamplePanel, StepProgress, Throughput
+from aevq.training.checkpoint import AtomicCheckpointIO, ExactResume
 
 
 class Memory(Logger):
@@ -130,7 +124,7 @@ def test_showing_samples_does_not_change_the_training(make_model, digits, tmp_pa
 
 
 def test_a_checkpoint_holds_plain_values_the_model_and_what_was_added(make_model, digits, tmp_path):
-    trainer, _ = fit(make_model("ae"), digits, tmp_path, [CheckpointContent({"fitted_to": "abc"})])
+    trainer, _ = fit(make_model("ae"), digits, tmp_path, [ExactResume({"fitted_to": "abc"})])
     trainer.save_checkpoint(tmp_path / "a.ckpt")
     checkpoint = torch.load(tmp_path / "a.ckpt", weights_only=True)
     assert checkpoint["fitted_to"] == "abc"

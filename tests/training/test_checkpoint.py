@@ -7,7 +7,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from aevq.data.loader import DeviceLoader
 from aevq.errors import Stopped
-from aevq.training.callbacks import AtomicCheckpointIO, ExactResume, StopOnRequest
+from aevq.training.checkpoint import AtomicCheckpointIO, ExactResume, StopOnRequest
 from aevq.training.lightning_internals import disable_signal_handlers
 from aevq.training.stop import StopRequest
 
