@@ -31,7 +31,7 @@ from aevq.sweeps import RememberSweep, resume_sweep
 
 if TYPE_CHECKING:
     from aevq.runs.run import Run
-    from aevq.training.run_folder import SweepJobPlace
+    from aevq.training.recording import SweepJobPlace
 
 RESUME_SWEEP = "resume_sweep="
 NOT_CHANGES = ("resume", "debug", "trust", "paths.runs")  # keys that do not change a resumed run
@@ -84,8 +84,7 @@ def train(
     from aevq.report.plots import draw_run
     from aevq.training.fit import fit_model, fit_priors, model_trainer
     from aevq.training.parts import build_parts, to_plain
-    from aevq.training.recording import record_metrics, record_training, recording
-    from aevq.training.run_folder import open_run
+    from aevq.training.recording import open_run, record_metrics, record_training, recording
     from aevq.training.stop import stoppable
 
     parts = build_parts(to_plain(config), trust)  # checks everything, writes nothing
@@ -177,7 +176,7 @@ def _place(config: DictConfig) -> SweepJobPlace | None:
             -m is the whole sweep.
     """
     from aevq.training.cluster import externally_launched
-    from aevq.training.run_folder import SweepJobPlace
+    from aevq.training.recording import SweepJobPlace
 
     hydra = HydraConfig.get()
     if hydra.mode != RunMode.MULTIRUN:

@@ -144,7 +144,7 @@ def _at_steps(occurs: Any) -> None:
 
 
 def _at_stages(occurs: Any) -> None:
-    from aevq.runs.recorder import Recorder
+    from aevq.training.recording import Recorder
 
     stage = Recorder.stage
 

@@ -1,6 +1,7 @@
 """Run folders made by hand: what a comparison reads, without any training."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 from omegaconf import OmegaConf
@@ -19,6 +20,12 @@ def make_result(name="a", status="finished", **values):
         **values,
     }
     return Result(name, status, seed=0, command="", started="", **values)
+
+
+def parts_of_a_run(runs):
+    """What the name of a run's folder depends on: a VAE of MNIST with seed 0."""
+    config = {"seed": 0, "paths": {"runs": str(runs)}}
+    return SimpleNamespace(config=config, data=SimpleNamespace(name="mnist"), model=type("VAE", (), {})())
 
 
 def make_run(

@@ -125,7 +125,7 @@ def test_a_run_leaves_the_process_group(command, tmp_path, monkeypatch):
     def fail(*_):
         raise UserError("it fails")
 
-    monkeypatch.setattr("aevq.training.run_folder.open_run", fail)
+    monkeypatch.setattr("aevq.training.recording.open_run", fail)
     distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1)
     code, _, err = command(main, "model=vae", "data=mnist5k")
     assert (code, err) == (1, "error: it fails\n")
