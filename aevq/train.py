@@ -88,30 +88,31 @@ def train(
     from aevq.training.stop import stoppable
 
     parts = build_parts(to_plain(config), trust)  # checks everything, writes nothing
-    data, model, priors, trainers = parts.data, parts.model, parts.priors, parts.trainers
-    trainer = model_trainer(trainers, parts.callbacks, f"{type(model).__name__} on {data.name}")
-    with stoppable(trainers.stop):
-        data.prepare()
+    trainer = model_trainer(parts)
+    with stoppable(parts.trainers.stop):
+        parts.data.prepare()
         run = resumed or open_run(parts, place)
         if resumed is None and run.finished:  # a scheduler has started the job again
             return run
         with recording(parts, run) as recorder:
             with recorder.stage("train"):
                 fit_model(trainer, parts, run)
-                record_training(recorder.result, trainer, parts.callbacks)
+                record_training(recorder.result, trainer, parts)
             with recorder.stage("priors"):
                 with sharing_chunks():
-                    latents = encode_splits(model, data) if priors or parts.evaluation.probes else None
+                    latents = (
+                        encode_splits(parts.model, parts.data) if parts.priors or parts.evaluation.probes else None
+                    )
                 if latents is not None:
-                    fit_priors(priors, latents, run, trainers, trust)
+                    fit_priors(parts.priors, latents, run, parts.trainers, trust)
             with recorder.stage("score"), sharing_chunks():
-                metrics = run_protocol(Subject(model, priors, data, latents, parts.evaluation)).metrics
-                record_metrics(recorder.result, metrics, run, parts)
+                subject = Subject(parts.model, parts.priors, parts.data, latents, parts.evaluation)
+                record_metrics(recorder.result, run_protocol(subject).metrics, run, parts)
             if rank() == 0:
                 with recorder.stage("pictures"):
-                    images = draw_run(model, priors, data, run.images, parts.plots)
-                for logger in trainers.loggers:
-                    logger.publish(recorder.result, priors, images)
+                    images = draw_run(parts.model, parts.priors, parts.data, run.images, parts.plots)
+                for logger in parts.trainers.loggers:
+                    logger.publish(recorder.result, parts.priors, images)
     if rank() == 0:
         print_summary(run.result, run.path)
     return run
@@ -188,7 +189,7 @@ def _place(config: DictConfig) -> SweepJobPlace | None:
 
 
 def _resume(config: DictConfig, overrides: list[str]) -> Run:
-    """Resume the run that `config.resume` names, with what else the overrides change.
+    """Resume the run that `config.resume` names, with the single values that the overrides change.
 
     Raises:
         UserError: If there is no such run, or it would become another one.
@@ -202,17 +203,12 @@ def _resume(config: DictConfig, overrides: list[str]) -> Run:
         report_status(folder=str(run.path))
         print(f"{run.path.name} is finished; nothing to resume")
         return run
-    return train(_resumed_config(run, config, changes), run, tuple(config.trust))
-
-
-def _resumed_config(run: Run, config: DictConfig, changes: list[str]) -> DictConfig:
-    """Return the run's own configuration with the single values that the command line changes."""
     stored = run.config
     for key in changes:
         if "/" in key or OmegaConf.is_config(OmegaConf.select(stored, key)):
             raise UserError(f"resume: {key} would make another run; only single values can change")
         OmegaConf.update(stored, key, OmegaConf.select(config, key), force_add=True)
-    return stored
+    return train(stored, run, tuple(config.trust))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback
 
 from aevq.config.rank import rank
 from aevq.files import load_plain
@@ -27,11 +26,12 @@ from aevq.training.trainer import Trainers
 log = logging.getLogger("aevq")
 
 
-def model_trainer(trainers: Trainers, callbacks: list[Callback], title: str) -> pl.Trainer:
-    """Return the Trainer of a model, which saves the best and the last weights."""
+def model_trainer(parts: Parts) -> pl.Trainer:
+    """Return the Trainer of the model, which saves the best and the last weights."""
     best = Checkpoint(filename="best", monitor="val/objective", save_top_k=1, enable_version_counter=False)
     last = Checkpoint(filename="last", save_top_k=1, enable_version_counter=False)
-    return trainers.make(title, [*callbacks, best, last])
+    title = f"{type(parts.model).__name__} on {parts.data.name}"
+    return parts.trainers.make(title, [*parts.callbacks, best, last])
 
 
 def fit_model(trainer: pl.Trainer, parts: Parts, run: Run) -> None:
@@ -102,7 +102,7 @@ def _train_prior(prior: TrainedPrior, latents: LatentSet, run: Run, trainers: Tr
     same = last.is_file() and load_plain(last).get("fitted_to") == weights
     _forget_metrics(trainers, (f"prior/{prior.name}/",), last if same else None)
 
-    def make_trainer(callbacks: list[Callback], **changes: Any) -> pl.Trainer:
+    def make_trainer(callbacks: list[pl.Callback], **changes: Any) -> pl.Trainer:
         limits = {"max_epochs": -1, "check_val_every_n_epoch": None, "default_root_dir": str(folder)}
         trainer = trainers.make(f"prior {prior.name}", callbacks, {"fitted_to": weights}, **limits | changes)
         _save_into(folder, trainer)

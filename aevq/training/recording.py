@@ -161,11 +161,11 @@ def recording(parts: Parts, run: Run) -> Iterator[Recorder]:
                 logger.finish(exit_code)
 
 
-def record_training(result: Result, trainer: pl.Trainer, callbacks: list[pl.Callback]) -> None:
+def record_training(result: Result, trainer: pl.Trainer, parts: Parts) -> None:
     """Record the device, seconds, steps, epochs and images per second of the model's training."""
     result.device = device_name(trainer.strategy.root_device)
     result.train = {"steps": trainer.global_step, "epochs": trainer.current_epoch}
-    for callback in callbacks:
+    for callback in parts.callbacks:
         if isinstance(callback, Throughput):
             result.train |= {"seconds": callback.seconds, "images_per_second": callback.images_per_second}
 

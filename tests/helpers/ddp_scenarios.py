@@ -123,7 +123,7 @@ def train(name: str, precision: str, folder: Path) -> dict[str, Any]:
         aevq.models.vae.reparameterize = NoiseOfTheImage(model)
     if isinstance(model, VQVAE):
         model.quantizer.update.restart = _counting(model.quantizer.update.restart, observer)
-    trainer = model_trainer(parts.trainers, parts.callbacks, name)
+    trainer = model_trainer(parts)
     fit_model(trainer, parts, run)
     tensors = {key: value for key, value in model.state_dict().items() if torch.is_tensor(value)}
     return {
