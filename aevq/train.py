@@ -38,13 +38,9 @@ NOT_CHANGES = ("resume", "debug", "trust", "paths.runs")  # keys that do not cha
 
 
 def fit(*overrides: str) -> Run:
-    """Train from Python, as `python -m aevq.train <overrides>` does.
+    """Train from Python, as `python -m aevq.train <overrides>` does, and return the finished run.
 
-    Args:
-        *overrides: For example `"model=vae", "trainer.max_steps=100"`, or `"resume=latest"`.
-
-    Returns:
-        The finished run.
+    The overrides are for example `"model=vae", "trainer.max_steps=100"`, or `"resume=latest"`.
 
     Raises:
         UserError: If an override is wrong.
@@ -59,16 +55,13 @@ def train(
     trust: Iterable[str] = EVERYTHING,
     place: SweepJobPlace | None = None,
 ) -> Run:
-    """Do one run: train a model, fit its priors, evaluate, plot and record.
+    """Do one run, new or resumed: train a model, fit its priors, evaluate, plot and record; return the run.
 
     Args:
         config: The whole configuration, as Hydra composes it.
         resumed: A run to resume with this configuration; None starts a new one.
         trust: Packages whose classes the configuration may name besides those of aevq.
         place: Where in the sweep of another launcher the run stands, if in one.
-
-    Returns:
-        The run; finished, unless this is not the first of several processes.
 
     Raises:
         UserError: If the configuration is wrong; nothing is written then.
@@ -100,9 +93,8 @@ def train(
                 record_training(recorder.result, trainer, parts)
             with recorder.stage("priors"):
                 with sharing_chunks():
-                    latents = (
-                        encode_splits(parts.model, parts.data) if parts.priors or parts.evaluation.probes else None
-                    )
+                    needed = parts.priors or parts.evaluation.probes
+                    latents = encode_splits(parts.model, parts.data) if needed else None
                 if latents is not None:
                     fit_priors(parts.priors, latents, run, parts.trainers, trust)
             with recorder.stage("score"), sharing_chunks():

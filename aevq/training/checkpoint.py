@@ -144,12 +144,9 @@ class StopOnRequest(Callback):
 
     A single process looks after each step. Of several processes any may have been asked, and all have to stop after the
     same step, or some wait for ever: every ten steps they agree by one all_reduce.
-
-    Attributes:
-        path: The checkpoint that is written; to be set before the training starts.
     """
 
-    path: Path
+    path: Path  # the checkpoint that is written; to be set before the training starts
 
     def __init__(self, stop: StopRequest) -> None:
         self.stop = stop

@@ -40,7 +40,9 @@ def fit_model(trainer: pl.Trainer, parts: Parts, run: Run) -> None:
     The data are prepared; the trainer is by `model_trainer`.
     """
     model, trainers = parts.model, parts.trainers
-    _seed_noise(parts.config["seed"])
+    # Initial weights are the same on all ranks, noise is not; Lightning would seed all alike when it connects them.
+    os.environ.pop("PL_GLOBAL_SEED", None)
+    torch.manual_seed(parts.config["seed"] + 1_000_003 * rank())
     last, best = run.checkpoints / "last.ckpt", run.checkpoints / "best.ckpt"
     _save_into(run.checkpoints, trainer)
     resume_from = last if last.is_file() else None
@@ -68,13 +70,7 @@ def fit_priors(
     """Fit each prior and save it; load those that were fitted to the same weights before.
 
     Of several processes all train a `TrainedPrior`; any other prior is fitted by the first and read by the rest.
-
-    Args:
-        priors: By name; fitted in place.
-        latents: Of the best weights.
-        run: Where the priors are saved.
-        trainers: Makes the Trainer of a prior that is trained.
-        trust: Packages whose classes a prior's file may name besides those of aevq.
+    The files of the priors may name classes of the packages in `trust` besides those of aevq.
     """
     weights = run.weights_sha256  # a prior fitted to other weights, of before a resumed training, is fitted again
     for name, prior in priors.items():
@@ -153,10 +149,3 @@ def _naming_the_last_good(checkpoint: Path) -> Iterator[None]:
         if checkpoint.is_file():
             hint = f"the last good checkpoint is {checkpoint}, of step {load_plain(checkpoint)['global_step']}"
         raise Diverged(f"{error}; {hint}") from error
-
-
-def _seed_noise(seed: int) -> None:
-    """Seed the random numbers of this process: initial weights are the same on all ranks, noise is not."""
-    # Lightning would seed all processes alike again when it connects them.
-    os.environ.pop("PL_GLOBAL_SEED", None)
-    torch.manual_seed(seed + 1_000_003 * rank())

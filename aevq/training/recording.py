@@ -47,10 +47,7 @@ def open_run(parts: Parts, place: SweepJobPlace | None = None) -> Run:
     """Return a run in a new folder, named after the data really used; the same one in all processes of a job.
 
     A scheduler may restart a job: its folder is the same at each start. Any other name that is taken gets a number.
-
-    Args:
-        parts: Of the run; its data are prepared.
-        place: In the sweep of another launcher, if it runs in one.
+    The data are prepared; `place` is that in the sweep of another launcher.
 
     Raises:
         UserError: If the folder cannot be created.
@@ -149,7 +146,9 @@ def recording(parts: Parts, run: Run) -> Iterator[Recorder]:
             with recorder.running():
                 if writes:
                     atomic_write(run.path / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.create(config)))
-                    _remove_outdated(run)
+                    # Measured and drawn of a resumed run's older weights; checkpoints that a kill left torn.
+                    for old in (run.path / "evaluation.json", *run.images.rglob("*.png"), *run.path.rglob(".*.ckpt.*")):
+                        old.unlink(missing_ok=True)
                 for logger in loggers:
                     logger.start(run.path, config, (type(parts.model).__name__.lower(), parts.data.name))
                     started += 1
@@ -187,12 +186,6 @@ def _redacted(value: Any) -> Any:
     if isinstance(value, list):
         return [_redacted(inner) for inner in value]
     return redact(value) if isinstance(value, str) else value
-
-
-def _remove_outdated(run: Run) -> None:
-    """Remove what was measured and drawn of a resumed run's older weights, and checkpoints that a kill left torn."""
-    for path in (run.path / "evaluation.json", *run.images.rglob("*.png"), *run.path.rglob(".*.ckpt.*")):
-        path.unlink(missing_ok=True)
 
 
 def _first_result(parts: Parts, run: Run) -> Result:

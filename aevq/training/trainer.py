@@ -67,11 +67,8 @@ class Trainers:
     ) -> pl.Trainer:
         """Return a Trainer for one stage.
 
-        Args:
-            title: What the progress bar says.
-            callbacks: Further callbacks.
-            content: Plain values that each checkpoint holds.
-            **changes: Arguments that differ from the configuration.
+        Its progress bar says `title`, each of its checkpoints holds the plain values `content`, and `changes` are
+        arguments that differ from the configuration.
 
         Raises:
             UserError: If Lightning refuses an argument.
@@ -82,12 +79,8 @@ class Trainers:
         bar = [StepProgress(title)] if arguments.get("enable_progress_bar", True) else []
         ours = [ExactResume(content), StopOnRequest(self.stop), *bar]
         try:
-            trainer = pl.Trainer(
-                **arguments,
-                logger=self.loggers or False,
-                callbacks=[*ours, *callbacks],
-                plugins=[AtomicCheckpointIO()],
-            )
+            every, io = [*ours, *callbacks], AtomicCheckpointIO()
+            trainer = pl.Trainer(**arguments, logger=self.loggers or False, callbacks=every, plugins=[io])
         except (MisconfigurationException, TypeError, ValueError, RuntimeError) as error:
             raise UserError(f"trainer: {' '.join(str(error).split())}") from error
         disable_signal_handlers(trainer)
