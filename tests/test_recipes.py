@@ -3,14 +3,13 @@
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from aevq.errors import UserError
 from aevq.runs.run import Run
+from helpers.commands import run_command
 from helpers.small_runs import QUICK
 
 ROOT = Path(__file__).parents[1]
@@ -42,14 +41,7 @@ def call(package):
 
     def run(command: str, *arguments: str) -> str:
         path = os.pathsep.join([str(package), str(ROOT)])
-        done = subprocess.run(
-            [sys.executable, "-m", f"aevq.{command}", *arguments],
-            cwd=package,
-            env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = run_command(command, package, *arguments, PYTHONPATH=path, OMP_NUM_THREADS="1")
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 

@@ -90,10 +90,11 @@ assert runs[0].path != runs[1].path
 assert [run.result.status for run in runs] == ["finished", "finished"]
 assert runs[0].result.metrics == runs[1].result.metrics
 assert runs[1].sample(2).shape == (2, 1, 28, 28)
+assert aevq.fit(*sys.argv[1:], "seed=1").result.metrics != runs[0].result.metrics
 """
 
 
-def test_fit_trains_in_a_plain_python_process_twice(tmp_path):
+def test_fit_trains_in_a_plain_python_process_to_what_the_seed_decides(tmp_path):
     command = [sys.executable, "-c", SCRIPT, *SMALL_VAE]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
@@ -129,18 +130,6 @@ def test_the_model_is_built_once_and_each_training_has_one_trainer(tmp_path, mon
 
 
 # Check everything, then write
-
-
-def test_a_truncated_data_file_is_one_line_and_leaves_no_run(command, tmp_path):
-    raw = tmp_path / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
-        (raw / f"{name}-ubyte").write_bytes(b"\x00\x00\x08\x03\x00\x00")
-    code, _, err = command(train_main, f"data.root={tmp_path}", *QUICK[1:])
-    assert code == 1
-    assert len(err.strip().splitlines()) == 1
-    assert "-ubyte" in err
-    assert not (tmp_path / "runs").exists()
 
 
 def test_debug_shows_the_traceback(command):
@@ -267,14 +256,6 @@ def test_a_run_with_all_loggers_is_resumed(command, monkeypatch):
     assert aevq.load("latest").result.train["steps"] == 6
 
 
-def test_the_same_seed_gives_the_same_metrics_and_another_seed_others(command):
-    values = []
-    for seed in (1, 1, 2):
-        command(train_main, f"seed={seed}", *SMALL_VAE)
-        values.append(aevq.load("latest").result.metrics)
-    assert values[0] == values[1] != values[2]
-
-
 # What can be chosen
 
 
@@ -326,10 +307,12 @@ def test_sample_writes_images_of_a_finished_run(command, tmp_path):
         assert len(err.strip().splitlines()) == 1
 
 
-def test_probes_are_trained_if_they_are_asked_for(command):
-    code, _, err = command(train_main, *SMALL_VAE, "prior=none", "evaluation.probes=true")
+def test_probes_are_trained_if_they_are_asked_for_and_two_dimensions_drawn_as_a_plane(command):
+    code, _, err = command(train_main, *SMALL_VAE, "model.latent_dim=2", "prior=none", "evaluation.probes=true")
     assert code == 0, err
-    assert {"probe/latent/linear", "probe/pixels/knn"} <= aevq.load("latest").result.metrics.keys()
+    run = aevq.load("latest")
+    assert {"probe/latent/linear", "probe/pixels/knn"} <= run.result.metrics.keys()
+    assert (run.images / "manifold.png").is_file()
 
 
 def test_a_sweep_of_another_launcher_over_all_three_models_has_a_run_for_each(command, tmp_path):
@@ -352,8 +335,3 @@ def test_each_debug_setting_makes_a_finished_run(name, command):
     assert code == 0, err
     assert aevq.load("latest").result.status == "finished"
     assert ("FIT Profiler Report" in out) == (name == "profile")
-
-
-def test_two_latent_dimensions_are_drawn_as_a_plane(command):
-    command(train_main, "model.latent_dim=2", *SMALL_VAE)
-    assert (aevq.load("latest").images / "manifold.png").is_file()

@@ -7,8 +7,6 @@ import csv
 import json
 import pickle
 import shutil
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -29,6 +27,7 @@ from aevq.report.records import read_record
 from aevq.runs.run import Run
 from aevq.sweeps import resume_sweep
 from aevq.train import main
+from helpers.commands import run_command
 from helpers.run_folders import make_run, sweep_of
 from helpers.small_runs import SMALL_VAE
 
@@ -186,15 +185,18 @@ def test_a_yaml_with_a_tag_of_python_creates_no_object(run, tmp_path):
 # Data
 
 
-def test_a_data_file_that_is_far_too_large_is_not_read(tmp_path, command):
+@pytest.mark.parametrize(("size", "problem"), [(6, ""), (2**40, "expected at most")])
+def test_a_data_file_that_is_truncated_or_far_too_large_is_one_line_and_leaves_no_run(size, problem, tmp_path, command):
     raw = tmp_path / "MNIST" / "raw"
     raw.mkdir(parents=True)
     for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
         with (raw / f"{name}-ubyte").open("wb") as file:
-            file.truncate(2**40)  # sparse: it takes no room
+            file.truncate(size)  # sparse: it takes no room
     code, _, err = command(main, f"data.root={tmp_path}", *SMALL_VAE[2:])
     assert code == 1
-    assert "train-images-idx3-ubyte: expected at most" in err
+    (line,) = err.strip().splitlines()
+    assert f"train-images-idx3-ubyte: {problem}" in line
+    assert not (tmp_path / "runs").exists()
 
 
 # Priors
@@ -358,10 +360,7 @@ def test_no_file_of_a_run_its_report_and_its_wandb_folder_holds_a_secret(planted
 
 @pytest.mark.slow
 def test_no_file_of_a_sweep_holds_a_secret(planted, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "aevq.train", "-m", "seed=1,2", *SMALL_VAE, "logger=wandb"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False,
-    )  # fmt: skip
+    done = run_command("train", tmp_path, "-m", "seed=1,2", *SMALL_VAE, "logger=wandb")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "runs" / "latest_sweep" / "report" / "index.html").is_file()
     assert files_with_the_secret(tmp_path) == []

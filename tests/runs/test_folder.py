@@ -1,4 +1,3 @@
-
 import pytest
 
 from aevq.errors import UserError
