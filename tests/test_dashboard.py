@@ -29,21 +29,19 @@ def server():
     views = []
 
     class Answer(BaseHTTPRequestHandler):
-        def do_GET(self):
+        def do_GET(self, reply=b""):
             self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(reply)))
             self.end_headers()
+            self.wfile.write(reply)
 
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
             question = json.loads(body) if body.startswith(b"{") else {"query": ""}
             if "upsertView" in question["query"]:
                 views.append(question["variables"])
-            reply = json.dumps({"data": ANSWERS}).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(reply)))
-            self.end_headers()
-            self.wfile.write(reply)
+            self.do_GET(json.dumps({"data": ANSWERS}).encode())
 
         def log_message(self, *_):
             pass

@@ -109,8 +109,6 @@ def test_fit_refuses_a_wrong_override_and_resumes_a_run(tmp_path, monkeypatch):
     run = aevq.fit(*SMALL_VAE)
     again = aevq.fit("resume=latest", "trainer.max_steps=6")
     assert (again.path, again.result.resumed, again.result.train["steps"]) == (run.path, 1, 6)
-    with pytest.raises(UserError, match="resume: model would make another run"):
-        aevq.fit("resume=latest", "model=ae")
 
 
 def test_the_model_is_built_once_and_each_training_has_one_trainer(tmp_path, monkeypatch):

@@ -23,9 +23,7 @@ TOLERANCES = {DOUBLE: (1e-9, 1e-9), SINGLE: (1e-4, 1e-3)}  # of losses and of we
     scope="module",
     params=[
         (DOUBLE, 2),
-        pytest.param((DOUBLE, 4), marks=pytest.mark.slow),
-        pytest.param((SINGLE, 2), marks=pytest.mark.slow),
-        pytest.param((SINGLE, 4), marks=pytest.mark.slow),
+        *(pytest.param(slow, marks=pytest.mark.slow) for slow in ((DOUBLE, 4), (SINGLE, 2), (SINGLE, 4))),
     ],
     ids=lambda param: f"{param[0]}, {param[1]} ranks",
 )

@@ -51,7 +51,7 @@ def whole(tmp_path_factory):
 def test_a_signal_to_either_process_stops_both_and_the_run_resumes_exactly(signalled, whole, tmp_path):
     process = subprocess.Popen([sys.executable, "-m", "aevq.train", *LONGER], cwd=tmp_path, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 200
-    while not any(rows_of(path) > 20 for path in tmp_path.glob("runs/*/metrics.csv")):
+    while not any(path.read_text().count("\n") > 20 for path in tmp_path.glob("runs/*/metrics.csv")):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -64,10 +64,6 @@ def test_a_signal_to_either_process_stops_both_and_the_run_resumes_exactly(signa
     assert not Path(f"/proc/{children[0]}").exists() or "Z" in Path(f"/proc/{children[0]}/stat").read_text().split()[2]
     run_command("train", tmp_path, "resume=latest").check_returncode()
     assert_same(run, whole)
-
-
-def rows_of(path: Path) -> int:
-    return path.read_text().count("\n")
 
 
 @pytest.mark.slow
