@@ -217,11 +217,11 @@ def test_a_file_that_is_no_prior_is_refused(tensors, config, message, tmp_path):
 # Sweeps
 
 
-def write_sweep(folder: Path, flags: list[str] | None = None, **changes) -> None:
+def write_sweep(path: Path, flags: list[str] | None = None, **changes) -> None:
     """Write a record of one job."""
     job = {"index": 0, "overrides": ["seed=0"], "status": "interrupted", "folder": None} | changes
     content = {"schema_version": 1, "command": "", "started": "", "flags": flags or [], "jobs": [job]}
-    (folder / "sweep.json").write_text(json.dumps(content))
+    (path / "sweep.json").write_text(json.dumps(content))
 
 
 @pytest.mark.parametrize(
