@@ -3,15 +3,9 @@
 The command line prints a `UserError` as one line and exits non-zero. Any other error is a bug and keeps its traceback.
 """
 
-from __future__ import annotations
-
 import signal
+from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 
 PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: a temporary failure, the command should be tried again
 INTERRUPTED = 130  # the exit code that a shell reports after Ctrl-C
@@ -22,11 +16,7 @@ class UserError(ValueError):
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal stopped the training, after its state was saved.
-
-    Attributes:
-        signum: The number of the signal.
-    """
+    """The signal `signum` stopped the training, after its state was saved."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(f"stopped by {signal.Signals(signum).name}")
@@ -39,32 +29,13 @@ class Stopped(KeyboardInterrupt):
 
 
 def expect(ok: bool, name: str, expected: str, got: object) -> None:
-    """Check one argument.
-
-    Args:
-        ok: Whether the argument is valid.
-        name: The argument's name, as the user writes it.
-        expected: What would be valid, in words.
-        got: The value that came.
-
-    Raises:
-        UserError: If `ok` is false.
-    """
+    """Raise a `UserError` unless the argument `name`, as the user writes it, is `ok`; `expected` is in words."""
     if not ok:
         raise UserError(f"{name}: expected {expected}, got {got!r}")
 
 
 def expect_int(name: str, value: object, minimum: int) -> None:
-    """Check that one argument is an integer and at least `minimum`.
-
-    Args:
-        name: The argument's name, as the user writes it.
-        value: The value that came.
-        minimum: The smallest valid value.
-
-    Raises:
-        UserError: If it is not.
-    """
+    """Raise a `UserError` unless the argument `name` is an integer and at least `minimum`."""
     ok = isinstance(value, int) and not isinstance(value, bool) and value >= minimum
     expect(ok, name, f"an integer ≥ {minimum}", value)
 

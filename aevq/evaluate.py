@@ -1,6 +1,7 @@
 """`python -m aevq.evaluate run=latest`: the whole protocol on a finished run, with every prior for its latents."""
 
 import logging
+from contextlib import suppress
 from dataclasses import asdict, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ from aevq.config.checks import settings, to_config
 from aevq.config.command_line import options_command
 from aevq.config.instantiate import EVERYTHING, instantiate
 from aevq.errors import UserError, did_you_mean
-from aevq.latents import LatentSet
 from aevq.metrics.generate import encode_splits, generate
 from aevq.metrics.protocol import Evaluation, EvaluationSettings, metrics_version, run_protocol
 from aevq.metrics.subject import Measure, Subject
@@ -108,24 +108,15 @@ def _subject(run: Run, options: Options, chosen: EvaluationSettings) -> Subject:
         if name not in known:
             raise UserError(f"priors: {name!r} is not a prior for such latents; {did_you_mean(name, known)}")
     latents = encode_splits(run.model, run.data)
-    priors = _fitted(run, {name: known[name] for name in names}, latents, plain)
+    spec = run.model.latent_spec
+    priors = {name: instantiate(known[name], f"prior.{name}", Prior, trust=run.trust, spec=spec) for name in names}
+    alone = plain["trainer"] | {"devices": 1, "num_nodes": 1, "strategy": "auto"}  # however many trained the model
+    fit_priors(priors, latents, run, Trainers(alone), run.trust)
     title = f"{run.result.model['name']} on {run.data.name}"
     for name, prior in priors.items():
         if not (run.images / f"samples_{name}.png").exists():
             draw_samples(generate(run.model, prior, 64, options.seed), name, title, run.images)
     return Subject(run.model, priors, run.data, latents, chosen)
-
-
-def _fitted(
-    run: Run, configs: dict[str, dict[str, Any]], latents: LatentSet, plain: dict[str, Any]
-) -> dict[str, Prior]:
-    spec = run.model.latent_spec
-    priors = {
-        name: instantiate(node, f"prior.{name}", Prior, trust=run.trust, spec=spec) for name, node in configs.items()
-    }
-    alone = plain["trainer"] | {"devices": 1, "num_nodes": 1, "strategy": "auto"}  # however many trained the model
-    fit_priors(priors, latents, run, Trainers(alone), run.trust)
-    return priors
 
 
 def _write(run: Run, chosen: EvaluationSettings, evaluation: Evaluation) -> Path:
@@ -155,14 +146,12 @@ def _write(run: Run, chosen: EvaluationSettings, evaluation: Evaluation) -> Path
 
 def _comparable(path: Path, content: dict[str, Any]) -> EvaluationFile | None:
     """Return an earlier evaluation of the same weights by the same protocol, if there is one."""
-    try:
+    with suppress(UserError):
         before = read_evaluation(path)
-    except UserError:
-        return None
-    if before is None or any(before.settings.get(key) != content["settings"][key] for key in COMPARABLE):
-        return None
-    same = (before.metrics_version, before.weights) == (content["metrics_version"], content["weights"])
-    return before if same else None
+        if before is not None and all(before.settings.get(key) == content["settings"][key] for key in COMPARABLE):
+            same = (before.metrics_version, before.weights) == (content["metrics_version"], content["weights"])
+            return before if same else None
+    return None
 
 
 def _print(run: Run, chosen: EvaluationSettings, evaluation: Evaluation, path: Path) -> None:

@@ -31,20 +31,16 @@ from aevq.sweeps import RememberSweep, resume_sweep
 
 if TYPE_CHECKING:
     from aevq.runs.run import Run
-    from aevq.training.run_folder import SweepJobPlace
+    from aevq.training.recording import SweepJobPlace
 
 RESUME_SWEEP = "resume_sweep="
 NOT_CHANGES = ("resume", "debug", "trust", "paths.runs")  # keys that do not change a resumed run
 
 
 def fit(*overrides: str) -> Run:
-    """Train from Python, as `python -m aevq.train <overrides>` does.
+    """Train from Python, as `python -m aevq.train <overrides>` does, and return the finished run.
 
-    Args:
-        *overrides: For example `"model=vae", "trainer.max_steps=100"`, or `"resume=latest"`.
-
-    Returns:
-        The finished run.
+    The overrides are for example `"model=vae", "trainer.max_steps=100"`, or `"resume=latest"`.
 
     Raises:
         UserError: If an override is wrong.
@@ -59,16 +55,13 @@ def train(
     trust: Iterable[str] = EVERYTHING,
     place: SweepJobPlace | None = None,
 ) -> Run:
-    """Do one run: train a model, fit its priors, evaluate, plot and record.
+    """Do one run, new or resumed: train a model, fit its priors, evaluate, plot and record; return the run.
 
     Args:
         config: The whole configuration, as Hydra composes it.
         resumed: A run to resume with this configuration; None starts a new one.
         trust: Packages whose classes the configuration may name besides those of aevq.
         place: Where in the sweep of another launcher the run stands, if in one.
-
-    Returns:
-        The run; finished, unless this is not the first of several processes.
 
     Raises:
         UserError: If the configuration is wrong; nothing is written then.
@@ -84,35 +77,34 @@ def train(
     from aevq.report.plots import draw_run
     from aevq.training.fit import fit_model, fit_priors, model_trainer
     from aevq.training.parts import build_parts, to_plain
-    from aevq.training.recording import record_metrics, record_training, recording
-    from aevq.training.run_folder import open_run
+    from aevq.training.recording import open_run, record_metrics, record_training, recording
     from aevq.training.stop import stoppable
 
     parts = build_parts(to_plain(config), trust)  # checks everything, writes nothing
-    data, model, priors, trainers = parts.data, parts.model, parts.priors, parts.trainers
-    trainer = model_trainer(trainers, parts.callbacks, f"{type(model).__name__} on {data.name}")
-    with stoppable(trainers.stop):
-        data.prepare()
+    trainer = model_trainer(parts)
+    with stoppable(parts.trainers.stop):
+        parts.data.prepare()
         run = resumed or open_run(parts, place)
         if resumed is None and run.finished:  # a scheduler has started the job again
             return run
         with recording(parts, run) as recorder:
             with recorder.stage("train"):
                 fit_model(trainer, parts, run)
-                record_training(recorder.result, trainer, parts.callbacks)
+                record_training(recorder.result, trainer, parts)
             with recorder.stage("priors"):
                 with sharing_chunks():
-                    latents = encode_splits(model, data) if priors or parts.evaluation.probes else None
+                    needed = parts.priors or parts.evaluation.probes
+                    latents = encode_splits(parts.model, parts.data) if needed else None
                 if latents is not None:
-                    fit_priors(priors, latents, run, trainers, trust)
+                    fit_priors(parts.priors, latents, run, parts.trainers, trust)
             with recorder.stage("score"), sharing_chunks():
-                metrics = run_protocol(Subject(model, priors, data, latents, parts.evaluation)).metrics
-                record_metrics(recorder.result, metrics, run, parts)
+                subject = Subject(parts.model, parts.priors, parts.data, latents, parts.evaluation)
+                record_metrics(recorder.result, run_protocol(subject).metrics, run, parts)
             if rank() == 0:
                 with recorder.stage("pictures"):
-                    images = draw_run(model, priors, data, run.images, parts.plots)
-                for logger in trainers.loggers:
-                    logger.publish(recorder.result, priors, images)
+                    images = draw_run(parts.model, parts.priors, parts.data, run.images, parts.plots)
+                for logger in parts.trainers.loggers:
+                    logger.publish(recorder.result, parts.priors, images)
     if rank() == 0:
         print_summary(run.result, run.path)
     return run
@@ -177,7 +169,7 @@ def _place(config: DictConfig) -> SweepJobPlace | None:
             -m is the whole sweep.
     """
     from aevq.training.cluster import externally_launched
-    from aevq.training.run_folder import SweepJobPlace
+    from aevq.training.recording import SweepJobPlace
 
     hydra = HydraConfig.get()
     if hydra.mode != RunMode.MULTIRUN:
@@ -189,7 +181,7 @@ def _place(config: DictConfig) -> SweepJobPlace | None:
 
 
 def _resume(config: DictConfig, overrides: list[str]) -> Run:
-    """Resume the run that `config.resume` names, with what else the overrides change.
+    """Resume the run that `config.resume` names, with the single values that the overrides change.
 
     Raises:
         UserError: If there is no such run, or it would become another one.
@@ -203,17 +195,12 @@ def _resume(config: DictConfig, overrides: list[str]) -> Run:
         report_status(folder=str(run.path))
         print(f"{run.path.name} is finished; nothing to resume")
         return run
-    return train(_resumed_config(run, config, changes), run, tuple(config.trust))
-
-
-def _resumed_config(run: Run, config: DictConfig, changes: list[str]) -> DictConfig:
-    """Return the run's own configuration with the single values that the command line changes."""
     stored = run.config
     for key in changes:
         if "/" in key or OmegaConf.is_config(OmegaConf.select(stored, key)):
             raise UserError(f"resume: {key} would make another run; only single values can change")
         OmegaConf.update(stored, key, OmegaConf.select(config, key), force_add=True)
-    return stored
+    return train(stored, run, tuple(config.trust))
 
 
 if __name__ == "__main__":

@@ -271,16 +271,12 @@ def swept(name: str) -> list[str]:
     """Return every value of every key that an experiment sweeps; of an interval both ends."""
     params = OmegaConf.load(ROOT / "experiment" / f"{name}.yaml").get("hydra", {}).get("sweeper", {}).get("params", {})
     overrides = OverridesParser.create().parse_overrides([f"{key}={value}" for key, value in params.items()])
-    values = [
-        (override.key_or_group, value)
-        for override in overrides
-        for value in (
-            (override.value().start, override.value().end)
-            if override.is_interval_sweep()
-            else override.sweep_string_iterator()
-        )
-    ]
-    return [f"{key}={value}" for key, value in values if key != "seed"]
+    found = []
+    for override in overrides:
+        value, key = override.value(), override.key_or_group
+        values = (value.start, value.end) if override.is_interval_sweep() else override.sweep_string_iterator()
+        found += [f"{key}={value}" for value in values if key != "seed"]
+    return found
 
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name in names("experiment") for value in swept(name)])
@@ -298,10 +294,8 @@ def test_a_debug_setting_shows_tracebacks(name):
 )
 def test_the_keys_and_values_of_a_wandb_sweep_are_valid(path):
     sweep = yaml.safe_load(path.read_text())
-    fixed = [argument for argument in sweep["command"] if "=" in argument]
-    first = {
-        name: values["values"][0] if "values" in values else values["min"]
-        for name, values in sweep["parameters"].items()
-    }
+    overrides = [argument for argument in sweep["command"] if "=" in argument]
+    for name, values in sweep["parameters"].items():
+        overrides.append(f"{name}={values['values'][0] if 'values' in values else values['min']}")
     assert sweep["program"] == "aevq.train"
-    build_parts(plain(*fixed, *(f"{name}={value}" for name, value in first.items())))
+    build_parts(plain(*overrides))

@@ -1,8 +1,6 @@
 """The command `python -m aevq.dashboard`, as a user types it; with a server on this machine in place of W&B's."""
 
 import json
-import os
-import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -10,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from aevq.dashboard import main
+from helpers.commands import run_command
 
 ANSWERS = {
     "viewer": {"id": "1", "username": "u", "entity": "team", "flags": "{}", "teams": {"edges": []}},
@@ -30,21 +29,19 @@ def server():
     views = []
 
     class Answer(BaseHTTPRequestHandler):
-        def do_GET(self):
+        def do_GET(self, reply=b""):
             self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(reply)))
             self.end_headers()
+            self.wfile.write(reply)
 
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
             question = json.loads(body) if body.startswith(b"{") else {"query": ""}
             if "upsertView" in question["query"]:
                 views.append(question["variables"])
-            reply = json.dumps({"data": ANSWERS}).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(reply)))
-            self.end_headers()
-            self.wfile.write(reply)
+            self.do_GET(json.dumps({"data": ANSWERS}).encode())
 
         def log_message(self, *_):
             pass
@@ -105,13 +102,8 @@ def test_without_the_package_the_extra_is_named(command, monkeypatch):
 
 def push(server, tmp_path, *arguments):
     # In its own process: W&B keeps the first server that it connects to.
-    environment = os.environ | {
-        "WANDB_API_KEY": "x" * 40,
-        "WANDB_BASE_URL": f"http://127.0.0.1:{server.server_port}",
-        "WANDB_SILENT": "true",
-    }
-    command = [sys.executable, "-m", "aevq.dashboard", "push=true", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+    environment = {"WANDB_API_KEY": "x" * 40, "WANDB_BASE_URL": f"http://127.0.0.1:{server.server_port}"}
+    return run_command("dashboard", tmp_path, "push=true", *arguments, **environment, WANDB_SILENT="true")
 
 
 def test_a_push_publishes_the_specification_and_prints_the_url(server, tmp_path):

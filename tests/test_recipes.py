@@ -3,12 +3,13 @@
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from aevq.errors import UserError
+from aevq.runs.run import Run
+from helpers.commands import run_command
 from helpers.small_runs import QUICK
 
 ROOT = Path(__file__).parents[1]
@@ -40,14 +41,7 @@ def call(package):
 
     def run(command: str, *arguments: str) -> str:
         path = os.pathsep.join([str(package), str(ROOT)])
-        done = subprocess.run(
-            [sys.executable, "-m", f"aevq.{command}", *arguments],
-            cwd=package,
-            env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = run_command(command, package, *arguments, PYTHONPATH=path, OMP_NUM_THREADS="1")
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 
@@ -80,6 +74,13 @@ def test_evaluate_and_sample_know_them_once_they_are_trusted(trained, call):
     assert metrics["reconstruction/roughness"] > 0
     png = call("sample", "run=latest", trust, "prior=fitted_laplace", "n=4").strip().splitlines()[-1]
     assert Path(trained.parent.parent, png).is_file()
+
+
+def test_their_classes_are_refused_until_they_are_trusted(trained, call):
+    with pytest.raises(UserError, match=r"mypackage\.linear\.Linear' is not a class of aevq; refused"):
+        _ = Run(trained.resolve()).model
+    call("train", "resume=latest", "trainer.max_steps=6", "trust=[mypackage.]")
+    assert Run(trained.resolve()).result.train["steps"] == 6
 
 
 def test_compare_shows_the_metric_with_its_title(trained, call):

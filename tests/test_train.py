@@ -90,10 +90,11 @@ assert runs[0].path != runs[1].path
 assert [run.result.status for run in runs] == ["finished", "finished"]
 assert runs[0].result.metrics == runs[1].result.metrics
 assert runs[1].sample(2).shape == (2, 1, 28, 28)
+assert aevq.fit(*sys.argv[1:], "seed=1").result.metrics != runs[0].result.metrics
 """
 
 
-def test_fit_trains_in_a_plain_python_process_twice(tmp_path):
+def test_fit_trains_in_a_plain_python_process_to_what_the_seed_decides(tmp_path):
     command = [sys.executable, "-c", SCRIPT, *SMALL_VAE]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
@@ -108,8 +109,6 @@ def test_fit_refuses_a_wrong_override_and_resumes_a_run(tmp_path, monkeypatch):
     run = aevq.fit(*SMALL_VAE)
     again = aevq.fit("resume=latest", "trainer.max_steps=6")
     assert (again.path, again.result.resumed, again.result.train["steps"]) == (run.path, 1, 6)
-    with pytest.raises(UserError, match="resume: model would make another run"):
-        aevq.fit("resume=latest", "model=ae")
 
 
 def test_the_model_is_built_once_and_each_training_has_one_trainer(tmp_path, monkeypatch):
@@ -129,49 +128,6 @@ def test_the_model_is_built_once_and_each_training_has_one_trainer(tmp_path, mon
 
 
 # Check everything, then write
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["model=vea"], "model=vea: unknown; did you mean 'vae'? (valid: ae, "),
-        (["trainer.max_epoch=3"], "trainer.max_epoch: no such key in the configuration; did you mean 'trainer.max_ep"),
-        (["resume=nowhere"], "resume: no run 'nowhere'"),
-        (["seed=-1"], "seed: should be greater than or equal to 0, got -1"),
-        (["model=vqvae", "model.num_codes=0"], "model.num_codes: should be greater than 0, got 0"),
-        (["model=vqvae", "prior=mixture"], "prior.mixture: Mixture is a prior for vectors (AE, VAE), but the latents"),
-        (["data=mnist5k", "data.batch_size=100000"], "data.batch_size: expected at most 4000 (train images)"),
-        (["trainer.max_epochs=-3"], "trainer.max_epochs: should be greater than or equal to -1, got -3"),
-        (["logger=wandb", "logger.wandb.mode=ofline"], "logger.wandb.mode: should be 'auto', 'online', 'offline' or"),
-        (["evaluation.split=train"], "evaluation.split: should be"),
-        (["pictures.samples=0"], "pictures.samples: should be greater than 0, got 0"),
-    ],
-)
-def test_bad_input_is_one_line_before_any_data_are_read_and_leaves_no_trace(
-    arguments, message, command, tmp_path, monkeypatch
-):
-    def read(*_):
-        raise AssertionError("the data were read")
-
-    monkeypatch.setattr(MNISTDataModule, "prepare", read)
-    code, out, err = command(train_main, *arguments)
-    assert code == 1
-    assert err.startswith(f"error: {message}")
-    assert len(err.strip().splitlines()) == 1
-    assert out == ""
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_truncated_data_file_is_one_line_and_leaves_no_run(command, tmp_path):
-    raw = tmp_path / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
-        (raw / f"{name}-ubyte").write_bytes(b"\x00\x00\x08\x03\x00\x00")
-    code, _, err = command(train_main, f"data.root={tmp_path}", *QUICK[1:])
-    assert code == 1
-    assert len(err.strip().splitlines()) == 1
-    assert "-ubyte" in err
-    assert not (tmp_path / "runs").exists()
 
 
 def test_debug_shows_the_traceback(command):
@@ -298,14 +254,6 @@ def test_a_run_with_all_loggers_is_resumed(command, monkeypatch):
     assert aevq.load("latest").result.train["steps"] == 6
 
 
-def test_the_same_seed_gives_the_same_metrics_and_another_seed_others(command):
-    values = []
-    for seed in (1, 1, 2):
-        command(train_main, f"seed={seed}", *SMALL_VAE)
-        values.append(aevq.load("latest").result.metrics)
-    assert values[0] == values[1] != values[2]
-
-
 # What can be chosen
 
 
@@ -357,10 +305,12 @@ def test_sample_writes_images_of_a_finished_run(command, tmp_path):
         assert len(err.strip().splitlines()) == 1
 
 
-def test_probes_are_trained_if_they_are_asked_for(command):
-    code, _, err = command(train_main, *SMALL_VAE, "prior=none", "evaluation.probes=true")
+def test_probes_are_trained_if_they_are_asked_for_and_two_dimensions_drawn_as_a_plane(command):
+    code, _, err = command(train_main, *SMALL_VAE, "model.latent_dim=2", "prior=none", "evaluation.probes=true")
     assert code == 0, err
-    assert {"probe/latent/linear", "probe/pixels/knn"} <= aevq.load("latest").result.metrics.keys()
+    run = aevq.load("latest")
+    assert {"probe/latent/linear", "probe/pixels/knn"} <= run.result.metrics.keys()
+    assert (run.images / "manifold.png").is_file()
 
 
 def test_a_sweep_of_another_launcher_over_all_three_models_has_a_run_for_each(command, tmp_path):
@@ -383,65 +333,3 @@ def test_each_debug_setting_makes_a_finished_run(name, command):
     assert code == 0, err
     assert aevq.load("latest").result.status == "finished"
     assert ("FIT Profiler Report" in out) == (name == "profile")
-
-
-def test_two_latent_dimensions_are_drawn_as_a_plane(command):
-    command(train_main, "model.latent_dim=2", *SMALL_VAE)
-    assert (aevq.load("latest").images / "manifold.png").is_file()
-
-
-LINEAR_YAML = """
-defaults:
-  - likelihood: gaussian
-  - optimizer: adamw
-  - schedule: warmup_cosine
-  - override /prior@_global_.prior: fitted_normal
-
-_target_: linear_package.Linear
-latent_dim: 3
-"""
-
-LINEAR_PY = """
-from torch import nn
-from aevq.latents import VectorSpec
-from aevq.models import LatentModel, LossTerms
-
-class Linear(LatentModel):
-    def __init__(self, latent_dim: int = 8, **parts):
-        super().__init__(**parts)
-        self.down, self.up = nn.Linear(784, latent_dim), nn.Linear(latent_dim, 784)
-
-    @property
-    def latent_spec(self):
-        return VectorSpec(self.down.out_features)
-
-    def encode(self, x):
-        return self.down(x.flatten(1))
-
-    def decode(self, latent):
-        return self.likelihood.mean(self.up(latent).view(-1, 1, 28, 28))
-
-    def loss_terms(self, x):
-        nll = self.likelihood.nll(x, self.up(self.encode(x)).view_as(x))
-        return LossTerms(objective=nll, distortion=nll)
-"""
-
-
-def test_a_fourth_model_is_one_file_and_one_yaml_outside_the_package(command, tmp_path, monkeypatch):
-    package = tmp_path / "linear_package"
-    (package / "conf" / "model").mkdir(parents=True)
-    for folder in (package, package / "conf", package / "conf" / "model"):
-        (folder / "__init__.py").touch()
-    (package / "__init__.py").write_text(LINEAR_PY)
-    (package / "conf" / "model" / "linear.yaml").write_text(LINEAR_YAML)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    code, _, err = command(train_main, "hydra.searchpath=[pkg://linear_package.conf]", "model=linear", *QUICK)
-    assert code == 0, err
-    run = aevq.load("latest", trust=["linear_package."])
-    assert run.result.model["name"] == "Linear"
-    assert run.prior_names() == ["fitted_normal"]
-    assert run.sample(2).shape == (2, 1, 28, 28)
-    with pytest.raises(UserError, match=r"linear_package\.Linear' is not a class of aevq; refused"):
-        _ = aevq.load("latest").model
-    for trust, code in (("[]", 1), ("[linear_package.]", 0)):
-        assert command(train_main, "resume=latest", "trainer.max_steps=6", f"trust={trust}")[0] == code

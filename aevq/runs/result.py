@@ -48,46 +48,30 @@ class DataSummary(TypedDict):
 
 @dataclass(config=STRICT)
 class Result:
-    """The content of `result.json`.
-
-    Attributes:
-        name: Name of the run and of its folder.
-        started: ISO 8601 with time zone.
-        error: Why it failed or was interrupted.
-        resumed: How often it was resumed.
-        resumes: For each resume: when, by which command, and from which commit and versions.
-        versions: Versions of Python and the packages.
-        git: Commit, and whether the working tree had changes; None outside a checkout.
-        device: What it was trained on.
-        train: Seconds, steps, epochs and images per second of the model's training.
-        seconds: Wall time of each stage, by name.
-        objective: Name and value of the metric that a sweep minimises.
-        extra_metrics: Catalogue entries (`aevq.metrics.catalogue.Metric`) of metrics from outside the package.
-        metrics_version: Version of the measuring protocol; metrics of two versions are not comparable.
-        weights: SHA-256 of the checkpoint that was measured.
-    """
+    """The content of `result.json`."""
 
     schema_version: Literal[1] = field(default=SCHEMA_VERSION, kw_only=True)
-    name: str
+    name: str  # of the run and of its folder
     status: Literal["running", "finished", "failed", "interrupted"]
     model: ModelSummary
     data: DataSummary
     seed: int
     command: str
-    started: str
-    error: str | None = None
-    resumed: int = 0
-    resumes: list[dict[str, Any]] = field(default_factory=list)
-    versions: dict[str, str] = field(default_factory=dict)
-    git: dict[str, str | bool] | None = None
-    device: str = ""
-    train: dict[str, int | float] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-    objective: dict[str, str | float] | None = None
+    started: str  # ISO 8601 with time zone
+    error: str | None = None  # why it failed or was interrupted
+    resumed: int = 0  # how often it was resumed
+    resumes: list[dict[str, Any]] = field(default_factory=list)  # when, by which command, from which code and versions
+    versions: dict[str, str] = field(default_factory=dict)  # of Python and the packages
+    git: dict[str, str | bool] | None = None  # commit, and whether the tree had changes; None outside a checkout
+    device: str = ""  # what it was trained on
+    train: dict[str, int | float] = field(default_factory=dict)  # seconds, steps, epochs, images per second
+    seconds: dict[str, float] = field(default_factory=dict)  # wall time of each stage, by name
+    objective: dict[str, str | float] | None = None  # name and value of the metric that a sweep minimises
     metrics: dict[str, float] = field(default_factory=dict)
+    # Catalogue entries (`aevq.metrics.catalogue.Metric`) of metrics from outside the package.
     extra_metrics: list[dict[str, Any]] = field(default_factory=list)
-    metrics_version: str | None = None
-    weights: str | None = None
+    metrics_version: str | None = None  # of the measuring protocol; metrics of two versions are not comparable
+    weights: str | None = None  # SHA-256 of the checkpoint that was measured
 
     @property
     def objective_value(self) -> float | None:

@@ -114,23 +114,14 @@ class Run:
         return reconstruct_all(self.model, x)
 
     def interpolate(self, a: Tensor, b: Tensor, steps: int = 8) -> Tensor:
-        """Return images `(B, steps, C, H, W)` in [0, 1] on the path between the latents of images `a` and `b`.
+        """Return images `(B, steps, C, H, W)` on the paths between the latents of images `a` and `b`, `(B, C, H, W)`.
 
-        Args:
-            a: Images `(B, C, H, W)` in [0, 1].
-            b: As many images.
-            steps: Images on each path, including the reconstructions of both ends.
+        Each path includes the reconstructions of both ends; all images are in [0, 1].
         """
         return interpolate(self.model, a, b, steps)
 
     def sample(self, n: int, prior: str | None = None, seed: int = 0) -> Tensor:
-        """Sample new images, `(n, C, H, W)` in [0, 1].
-
-        Args:
-            n: How many.
-            prior: Name of the fitted prior that the latents are sampled from; by default `default_prior()`.
-            seed: The same seed gives the same images.
-        """
+        """Sample `n` new images, `(n, C, H, W)` in [0, 1], by a fitted prior; the same seed gives the same images."""
         return generate(self.model, self.prior(prior), n, seed)
 
 

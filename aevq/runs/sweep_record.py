@@ -17,47 +17,38 @@ from aevq.runs.folder import SWEEP_FILE, read_json, write_json
 
 @dataclass(config=STRICT)
 class SweepJob:
-    """One job of a sweep.
-
-    Attributes:
-        overrides: Its command line: what it changes in the configuration.
-        folder: Name of its run folder in the sweep's folder; None before it has one.
-        error: Why it failed or was interrupted.
-        resumable: Whether it was ended from outside, so that it resumes from its last checkpoint.
-        seconds: Wall time, summed over all starts.
-    """
+    """One job of a sweep."""
 
     index: NonNegativeInt
-    overrides: list[str]
+    overrides: list[str]  # its command line: what it changes in the configuration
     status: Literal["waiting", "running", "finished", "failed", "interrupted"] = "waiting"
-    folder: Name | None = None
-    error: str | None = None
-    resumable: bool = False
-    seconds: NonNegativeFloat = 0.0
+    folder: Name | None = None  # name of its run folder in the sweep's folder; None before it has one
+    error: str | None = None  # why it failed or was interrupted
+    resumable: bool = False  # whether it was ended from outside, so that it resumes from its last checkpoint
+    seconds: NonNegativeFloat = 0.0  # wall time, summed over all starts
 
     @property
     def log(self) -> str:
         """File with the output of the job, relative to the sweep's folder."""
         return f"logs/{self.index}.log"
 
+    @property
+    def status_file(self) -> str:
+        """File in which the job reports its progress, relative to the sweep's folder."""
+        return f"logs/{self.index}.status.json"
+
 
 @dataclass(config=STRICT)
 class Sweep:
-    """A sweep's record.
-
-    Attributes:
-        command: The command line that started it.
-        started: ISO 8601 with time zone.
-        flags: Arguments that say where each job finds further yaml files: `--config-dir`, `hydra.searchpath`.
-        path: The sweep's folder; not stored.
-    """
+    """A sweep's record."""
 
     schema_version: Literal[1] = field(default=1, kw_only=True)
-    command: str
-    started: str
+    command: str  # the command line that started it
+    started: str  # ISO 8601 with time zone
+    # Arguments that say where each job finds further yaml files: `--config-dir`, `hydra.searchpath`.
     flags: list[str] = field(default_factory=list)
     jobs: list[SweepJob] = field(default_factory=list)
-    path: Path = field(default=Path(), kw_only=True)
+    path: Path = field(default=Path(), kw_only=True)  # the sweep's folder; not stored
 
     @property
     def status(self) -> str:

@@ -52,14 +52,8 @@ def launch_sweep(
 ) -> list[float | None]:
     """Run the jobs of a sweep, or of a further batch of it; return their objectives, None for a job without one.
 
-    Args:
-        folder: The sweep's folder.
-        job_overrides: What the command line of each job changes in the configuration.
-        first_index: Number of the first job in the sweep; 0 starts the sweep.
-        flags: Arguments that say where each job finds further yaml files.
-        trainer: The `trainer` group of the jobs.
-        n_jobs: Jobs at once, or `auto`; see `plan_slots`.
-        threads: Threads per job, or `auto`.
+    The first job of the batch has the number `first_index`, of a new sweep 0. `flags` are arguments that say where each
+    job finds further yaml files; `trainer`, `n_jobs` and `threads` are those of `plan_slots`.
 
     Raises:
         UserError: If the folder holds another sweep, or an option is bad.
@@ -86,8 +80,8 @@ def launch_sweep(
 def resume_sweep(arguments: Sequence[str]) -> None:
     """Run the jobs of a sweep that have not finished: interrupted ones are resumed, others start anew.
 
-    Args:
-        arguments: `resume_sweep=<folder, name or latest>`, and optionally `-m`, `--config-dir …` and further `OPTIONS`.
+    The arguments are `resume_sweep=<folder, name or latest>`, and optionally `-m`, `--config-dir …` and further
+    `OPTIONS`.
 
     Raises:
         UserError: If there is no such sweep, another process runs it, its record does not look like one that aevq has

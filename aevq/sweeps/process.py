@@ -38,12 +38,11 @@ class JobProcess:
 
     @classmethod
     def start(cls, sweep: Sweep, job: SweepJob, environment: dict[str, str], trust: list[str] | None) -> Self:
-        """Start a job: resume its run if that was interrupted, otherwise start a new run.
+        """Start a job in the environment of its slot: resume its run if that was interrupted, else start a new run.
 
-        Its environment is that of its slot. A job from a sweep.json may name only classes of the packages in `trust`;
-        `trust` is None for a job just typed, which may name any.
+        A job from a sweep.json may name only classes of the packages in `trust`; None is for a job just typed.
         """
-        status = _status_file(sweep, job)
+        status = sweep.path / job.status_file
         status.parent.mkdir(exist_ok=True)
         status.unlink(missing_ok=True)
         overrides = list(job.overrides)
@@ -77,7 +76,7 @@ class JobProcess:
     @property
     def status(self) -> dict[str, Any]:
         """What the job has reported so far; see `aevq.runs.status`."""
-        return read_status(_status_file(self.sweep, self.job))
+        return read_status(self.sweep.path / self.job.status_file)
 
     @property
     def seconds(self) -> float:
@@ -90,15 +89,15 @@ class JobProcess:
         if code is None or self.job.status != "running":
             return code is not None
         job, result = self.job, self._result()
-        status = result.status if result is not None else None
+        status, error = (result.status, result.error) if result is not None else (None, None)
         job.seconds = round(job.seconds + self.seconds, 1)
         if code == 0 and status == "finished":
             job.status = "finished"
         elif status == "interrupted" or code in (INTERRUPTED, PREEMPTED):
-            error = result.error if result is not None and status == "interrupted" else None
-            job.status, job.error, job.resumable = "interrupted", error or "stopped by Ctrl-C or SIGTERM", True
-        elif result is not None and status == "failed":
-            job.status, job.error, job.resumable = "failed", result.error, False
+            stopped = error if status == "interrupted" else None
+            job.status, job.error, job.resumable = "interrupted", stopped or "stopped by Ctrl-C or SIGTERM", True
+        elif status == "failed":
+            job.status, job.error, job.resumable = "failed", error, False
         else:  # killed, or ended before its run could record why; an older checkpoint stays usable
             job.status, job.error, job.resumable = "failed", self._reason(code), job.resumable or result is not None
             if result is not None and job.folder is not None:
@@ -130,10 +129,6 @@ def resume_override(folder: Path) -> str:
     """Return `resume=<folder>`, quoted for Hydra whatever characters the folder's name has."""
     quoted = re.sub(r"(\\*)'", r"\1\1\\'", str(folder))
     return f"resume='{quoted}'"
-
-
-def _status_file(sweep: Sweep, job: SweepJob) -> Path:
-    return sweep.path / "logs" / f"{job.index}.status.json"
 
 
 def _suffix(label: str) -> str:

@@ -20,19 +20,14 @@ def plan_slots(trainer: Mapping[str, Any], n_jobs: int | str, threads: int | str
     On a CPU, `auto` gives each core a job with one thread, if there are enough jobs: a small network gains little from
     a second thread. On GPUs, it gives each job as many as it uses. An OMP_NUM_THREADS of the user is kept.
 
-    Args:
-        trainer: The `trainer` group of the jobs: its accelerator and number of devices.
-        n_jobs: Jobs at once, or `auto`.
-        threads: Threads of each job, or `auto`.
-        waiting: Number of jobs to run.
+    There are `waiting` jobs; `trainer` is their group of that name, with its accelerator and number of devices.
 
     Raises:
         UserError: If `n_jobs` or `threads` is neither `auto` nor a positive integer.
     """
     check_options(n_jobs, threads)
     gpus, devices = _visible_gpus(str(trainer.get("accelerator", "auto"))), trainer.get("devices", 1)
-    if devices == -1:  # all GPUs
-        devices = len(gpus)
+    devices = len(gpus) if devices == -1 else devices  # -1: all GPUs
     devices = max(1, devices) if isinstance(devices, int) else 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     fitting = len(gpus) // devices if gpus else min(cores // devices, _memory_gib() // GIB_PER_JOB)

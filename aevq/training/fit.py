@@ -10,7 +10,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback
 
 from aevq.config.rank import rank
 from aevq.files import load_plain
@@ -20,18 +19,19 @@ from aevq.nn.distributed import gather_objects
 from aevq.ops.finite import Diverged
 from aevq.priors import Prior, TrainedPrior, fitted_to, load_prior, save_prior
 from aevq.runs.run import Run
-from aevq.training.callbacks import Checkpoint, StopOnRequest
+from aevq.training.checkpoint import Checkpoint, StopOnRequest
 from aevq.training.parts import Parts
 from aevq.training.trainer import Trainers
 
 log = logging.getLogger("aevq")
 
 
-def model_trainer(trainers: Trainers, callbacks: list[Callback], title: str) -> pl.Trainer:
-    """Return the Trainer of a model, which saves the best and the last weights."""
+def model_trainer(parts: Parts) -> pl.Trainer:
+    """Return the Trainer of the model, which saves the best and the last weights."""
     best = Checkpoint(filename="best", monitor="val/objective", save_top_k=1, enable_version_counter=False)
     last = Checkpoint(filename="last", save_top_k=1, enable_version_counter=False)
-    return trainers.make(title, [*callbacks, best, last])
+    title = f"{type(parts.model).__name__} on {parts.data.name}"
+    return parts.trainers.make(title, [*parts.callbacks, best, last])
 
 
 def fit_model(trainer: pl.Trainer, parts: Parts, run: Run) -> None:
@@ -40,7 +40,9 @@ def fit_model(trainer: pl.Trainer, parts: Parts, run: Run) -> None:
     The data are prepared; the trainer is by `model_trainer`.
     """
     model, trainers = parts.model, parts.trainers
-    _seed_noise(parts.config["seed"])
+    # Initial weights are the same on all ranks, noise is not; Lightning would seed all alike when it connects them.
+    os.environ.pop("PL_GLOBAL_SEED", None)
+    torch.manual_seed(parts.config["seed"] + 1_000_003 * rank())
     last, best = run.checkpoints / "last.ckpt", run.checkpoints / "best.ckpt"
     _save_into(run.checkpoints, trainer)
     resume_from = last if last.is_file() else None
@@ -68,13 +70,7 @@ def fit_priors(
     """Fit each prior and save it; load those that were fitted to the same weights before.
 
     Of several processes all train a `TrainedPrior`; any other prior is fitted by the first and read by the rest.
-
-    Args:
-        priors: By name; fitted in place.
-        latents: Of the best weights.
-        run: Where the priors are saved.
-        trainers: Makes the Trainer of a prior that is trained.
-        trust: Packages whose classes a prior's file may name besides those of aevq.
+    The files of the priors may name classes of the packages in `trust` besides those of aevq.
     """
     weights = run.weights_sha256  # a prior fitted to other weights, of before a resumed training, is fitted again
     for name, prior in priors.items():
@@ -102,7 +98,7 @@ def _train_prior(prior: TrainedPrior, latents: LatentSet, run: Run, trainers: Tr
     same = last.is_file() and load_plain(last).get("fitted_to") == weights
     _forget_metrics(trainers, (f"prior/{prior.name}/",), last if same else None)
 
-    def make_trainer(callbacks: list[Callback], **changes: Any) -> pl.Trainer:
+    def make_trainer(callbacks: list[pl.Callback], **changes: Any) -> pl.Trainer:
         limits = {"max_epochs": -1, "check_val_every_n_epoch": None, "default_root_dir": str(folder)}
         trainer = trainers.make(f"prior {prior.name}", callbacks, {"fitted_to": weights}, **limits | changes)
         _save_into(folder, trainer)
@@ -153,10 +149,3 @@ def _naming_the_last_good(checkpoint: Path) -> Iterator[None]:
         if checkpoint.is_file():
             hint = f"the last good checkpoint is {checkpoint}, of step {load_plain(checkpoint)['global_step']}"
         raise Diverged(f"{error}; {hint}") from error
-
-
-def _seed_noise(seed: int) -> None:
-    """Seed the random numbers of this process: initial weights are the same on all ranks, noise is not."""
-    # Lightning would seed all processes alike again when it connects them.
-    os.environ.pop("PL_GLOBAL_SEED", None)
-    torch.manual_seed(seed + 1_000_003 * rank())

@@ -62,45 +62,26 @@ class RunConfig(BaseModel):
 
 @dataclass(frozen=True)
 class Parts:
-    """What a run is made of.
+    """What a run is made of."""
 
-    Attributes:
-        config: The whole configuration, plain values.
-        data: Not read yet.
-        model: Not trained.
-        priors: By name, not fitted.
-        callbacks: Of the model's training.
-        trainers: With the loggers, which are not started.
-        evaluation: What is measured at the end.
-        plots: What is drawn at the end.
-    """
-
-    config: dict[str, Any]
-    data: ImageDataModule
-    model: LatentModel
-    priors: dict[str, Prior]
-    callbacks: list[pl.Callback]
-    trainers: Trainers
-    evaluation: EvaluationSettings
-    plots: PlotSettings
+    config: dict[str, Any]  # the whole configuration, plain values
+    data: ImageDataModule  # not read yet
+    model: LatentModel  # not trained
+    priors: dict[str, Prior]  # by name, not fitted
+    callbacks: list[pl.Callback]  # of the model's training
+    trainers: Trainers  # with the loggers, which are not started
+    evaluation: EvaluationSettings  # what is measured at the end
+    plots: PlotSettings  # what is drawn at the end
 
 
 def to_plain(config: DictConfig) -> dict[str, Any]:
-    """Return the configuration as resolved plain values.
-
-    Raises:
-        UserError: If a value is missing.
-    """
+    """Return the configuration as resolved plain values."""
     plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     return {str(key): value for key, value in plain.items()}
 
 
 def build_parts(config: dict[str, Any], trust: Iterable[str] = EVERYTHING) -> Parts:
-    """Build and check all parts of a run.
-
-    Args:
-        config: The whole configuration, plain values.
-        trust: Packages whose classes it may name besides those of aevq.
+    """Build and check all parts of a run; `trust` are packages whose classes it may name besides those of aevq.
 
     Raises:
         UserError: At the first key that is unknown, missing or wrong, and if parts do not fit together.
@@ -129,10 +110,8 @@ def build_parts(config: dict[str, Any], trust: Iterable[str] = EVERYTHING) -> Pa
 
 def _each(config: dict[str, Any], group: str, kind: type[T], trust: Iterable[str], **arguments: Any) -> dict[str, T]:
     """Build all parts of a group that holds several, by name."""
-    return {
-        name: instantiate(node, f"{group}.{name}", kind, trust=trust, **arguments)
-        for name, node in config[group].items()
-    }
+    nodes = config[group].items()
+    return {name: instantiate(node, f"{group}.{name}", kind, trust=trust, **arguments) for name, node in nodes}
 
 
 def _check_together(parts: Parts) -> None:

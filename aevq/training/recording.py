@@ -1,74 +1,170 @@
-"""A new run's folder, and what is written into it beside checkpoints, priors and images."""
+"""A run's folder, and the record in it: config.yaml, result.json, train.log.
+
+However a run ends, `result.json` says how: finished, failed with its error, or interrupted. Only rank 0 writes it.
+"""
 
 import logging
 import os
+import sys
+import time
+import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 from omegaconf import OmegaConf
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+from typing_extensions import override
 
 from aevq.config.rank import rank
 from aevq.config.secrets import redact
-from aevq.errors import UserError, did_you_mean
-from aevq.files import atomic_write
+from aevq.errors import Stopped, UserError, did_you_mean
+from aevq.files import atomic_write, point_latest
 from aevq.metrics.protocol import metrics_version
-from aevq.runs.folder import CONFIG_FILE, is_run
-from aevq.runs.recorder import Recorder
-from aevq.runs.result import DataSummary, Result, command_line, device_name, git_state, versions
+from aevq.runs.folder import CONFIG_FILE, RESULT_FILE, create_folder, is_run, make_folder
+from aevq.runs.result import DataSummary, Result, command_line, device_name, git_state, versions, write_result
 from aevq.runs.run import Run
-from aevq.runs.status import RUN_FOLDER, report_status
+from aevq.runs.status import JOB_INDEX, JOB_SUFFIX, RUN_FOLDER, SWEEP_FOLDER, report_status
 from aevq.training.callbacks import Throughput
-from aevq.training.loggers import RunLogger
+from aevq.training.cluster import job_name
 from aevq.training.parts import Parts
 
 log = logging.getLogger("aevq")
 
 
+class SweepJobPlace(NamedTuple):
+    """Where a job of a sweep by another launcher than ours runs: the sweep's folder and the job's number."""
+
+    folder: Path
+    number: int
+
+
+def open_run(parts: Parts, place: SweepJobPlace | None = None) -> Run:
+    """Return a run in a new folder, named after the data really used; the same one in all processes of a job.
+
+    A scheduler may restart a job: its folder is the same at each start. Any other name that is taken gets a number.
+    The data are prepared; `place` is that in the sweep of another launcher.
+
+    Raises:
+        UserError: If the folder cannot be created.
+    """
+    if (given := os.environ.get(RUN_FOLDER)) and rank() > 0:  # by rank 0, which started this process
+        return Run(Path(given))
+    name = f"{type(parts.model).__name__.lower()}_{parts.data.name}_s{parts.config['seed']}"
+    if sweep := os.environ.get(SWEEP_FOLDER):  # of our own launcher
+        return Run(create_folder(Path(sweep), f"{os.environ[JOB_INDEX]}_{name}{os.environ[JOB_SUFFIX]}"))
+    scheduled = job_name(parts.config)
+    if place is not None:
+        path = place.folder / f"{place.number}_{name}"
+    else:
+        start = scheduled or f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
+        path = Path(parts.config["paths"]["runs"]).absolute() / f"{start}_{name}"
+    path = make_folder(path) if scheduled else create_folder(path.parent, path.name)
+    if place is None and rank() == 0:
+        point_latest(path.parent, path)
+    return Run(path)
+
+
+class Recorder:
+    """Keeps `result.json` of a run up to date."""
+
+    def __init__(self, path: Path, result: Result) -> None:
+        self.path, self.result = path, result
+
+    def save(self) -> None:
+        """Write `result.json`."""
+        if rank() == 0:
+            write_result(self.result, self.path / RESULT_FILE)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the wall time of a stage to `seconds`; a resumed stage adds to the time it took before."""
+        log.info("%s …", name)
+        report_status(stage=name, step=None, steps=None, seconds_left=None)
+        start = time.perf_counter()
+        yield
+        seconds = time.perf_counter() - start
+        self.result.seconds[name] = round(self.result.seconds.get(name, 0.0) + seconds, 3)
+        self.save()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Set the status to `running` inside and to the outcome afterwards; send the log to train.log."""
+        self.result.status, self.result.error = "running", None
+        self.save()
+        with _log_file(self.path / ("train.log" if rank() == 0 else f"train.rank{rank()}.log")):
+            try:
+                yield
+            except BaseException as error:
+                cause = error.__context__ if isinstance(error, SystemExit) else error  # Lightning makes it of Ctrl-C
+                interrupted = isinstance(cause, KeyboardInterrupt | SIGTERMException)
+                self._record(error, interrupted)
+                if interrupted and not isinstance(error, Stopped):
+                    raise KeyboardInterrupt from error
+                raise
+        self.result.status = "finished"
+        self.save()
+
+    def _record(self, error: BaseException, interrupted: bool) -> None:
+        """Save how the run ended. If the disk refuses, `running` stays in the file, which is not a result either."""
+        log.debug("%s", traceback.format_exc())
+        if interrupted:
+            self.result.status = "interrupted"
+            self.result.error = str(error) if isinstance(error, Stopped) else "stopped by Ctrl-C or SIGTERM"
+        else:
+            self.result.status = "failed"
+            self.result.error = redact(" ".join(f"{type(error).__name__}: {error}".split()))
+        try:
+            self.save()
+        except OSError as failure:
+            log.warning("cannot write %s (%s): its status is still running", failure.filename, failure.strerror)
+        if interrupted and rank() == 0:
+            log.info("to resume: python -m aevq.train resume=%s", self.path)
+
+
 @contextmanager
 def recording(parts: Parts, run: Run) -> Iterator[Recorder]:
-    """Record a run from its start to its end: config.yaml, result.json, train.log, loggers.
-
-    A run that has a result already is resumed. The data are prepared.
+    """Record a run from its start to its end; a run that has a result already is resumed. The data are prepared.
 
     Raises:
         UserError: If another process is writing into the folder, or the run was trained on other data.
     """
-    active = rank() == 0
+    writes = rank() == 0
+    loggers = parts.trainers.loggers if writes else []
     # What makes this run again: with the data really used, others where the embedded images stand in.
-    data = parts.config["data"] | {"name": parts.data.name}
-    config = _redacted(parts.config | {"data": data, "resume": None})
-    with run.claimed() if active else nullcontext():
-        result = _resumed_result(parts, run) if is_run(run.path) else _first_result(parts, run)
-        recorder = Recorder(run.path, result, active)
+    config = _redacted(parts.config | {"data": parts.config["data"] | {"name": parts.data.name}, "resume": None})
+    with run.claimed() if writes else nullcontext():
+        recorder = Recorder(run.path, _resumed_result(parts, run) if is_run(run.path) else _first_result(parts, run))
         report_status(folder=str(run.path))
         os.environ[RUN_FOLDER] = str(run.path)  # for the processes that Lightning starts
-        started: list[RunLogger] = []
-        exit_code = 1
+        started, exit_code = 0, 1
         try:
             with recorder.running():
-                if active:
+                if writes:
                     atomic_write(run.path / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.create(config)))
-                    _remove_outdated(run)
-                for logger in parts.trainers.loggers if active else []:
+                    # Measured and drawn of a resumed run's older weights; checkpoints that a kill left torn.
+                    for old in (run.path / "evaluation.json", *run.images.rglob("*.png"), *run.path.rglob(".*.ckpt.*")):
+                        old.unlink(missing_ok=True)
+                for logger in loggers:
                     logger.start(run.path, config, (type(parts.model).__name__.lower(), parts.data.name))
-                    started.append(logger)
+                    started += 1
                 yield recorder
             exit_code = 0
         finally:
             os.environ.pop(RUN_FOLDER, None)
-            for logger in started:
+            for logger in loggers[:started]:
                 logger.finish(exit_code)
 
 
-def record_training(result: Result, trainer: pl.Trainer, callbacks: list[pl.Callback]) -> None:
+def record_training(result: Result, trainer: pl.Trainer, parts: Parts) -> None:
     """Record the device, seconds, steps, epochs and images per second of the model's training."""
     result.device = device_name(trainer.strategy.root_device)
     result.train = {"steps": trainer.global_step, "epochs": trainer.current_epoch}
-    for callback in callbacks:
+    for callback in parts.callbacks:
         if isinstance(callback, Throughput):
             result.train |= {"seconds": callback.seconds, "images_per_second": callback.images_per_second}
 
@@ -90,12 +186,6 @@ def _redacted(value: Any) -> Any:
     if isinstance(value, list):
         return [_redacted(inner) for inner in value]
     return redact(value) if isinstance(value, str) else value
-
-
-def _remove_outdated(run: Run) -> None:
-    """Remove what was measured and drawn of a resumed run's older weights, and checkpoints that a kill left torn."""
-    for path in (run.path / "evaluation.json", *run.images.rglob("*.png"), *run.path.rglob(".*.ckpt.*")):
-        path.unlink(missing_ok=True)
 
 
 def _first_result(parts: Parts, run: Run) -> Result:
@@ -127,3 +217,34 @@ def _resumed_result(parts: Parts, run: Run) -> Result:
 def _provenance() -> dict[str, Any]:
     started = datetime.now().astimezone().isoformat(timespec="seconds")
     return {"command": redact(command_line()), "started": started, "versions": versions(), "git": git_state()}
+
+
+class _LogFile(logging.FileHandler):
+    """A log file without known secrets. It ignores a full disk, instead of printing a traceback for each record."""
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+    @override
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+    @override
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
+
+
+@contextmanager
+def _log_file(path: Path) -> Iterator[None]:
+    """Write the log to a file inside."""
+    file, root = _LogFile(path, encoding="utf-8"), logging.getLogger()
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s  %(message)s"))
+    root.addHandler(file)
+    try:
+        yield
+    finally:
+        root.removeHandler(file)
+        file.close()

@@ -27,18 +27,12 @@ WRAPPER_SIGNALS = tuple(getattr(signal, name) for name in ("SIGUSR2",) if hasatt
 
 
 class StopRequest:
-    """Listens for signals inside `listening` and keeps the first that came.
-
-    Attributes:
-        signum: The signal; None as long as none has come.
-        accepted: Whether the training was told to stop because of it.
-        saved: Whether the training has stopped and saved its state.
-    """
+    """Listens for signals inside `listening` and keeps the first that came."""
 
     def __init__(self) -> None:
-        self.signum: int | None = None
-        self.accepted = False
-        self.saved = False
+        self.signum: int | None = None  # the signal; None as long as none has come
+        self.accepted = False  # whether the training was told to stop because of it
+        self.saved = False  # whether the training has stopped and saved its state
         self._deferring = False
         self._previous: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
 
@@ -49,10 +43,8 @@ class StopRequest:
             yield  # only the main thread can handle signals
             return
         for number in (*STOP_SIGNALS, *WRAPPER_SIGNALS):
-            handler = signal.getsignal(number)
-            if number in STOP_SIGNALS or callable(handler):
-                self._previous[number] = handler
-                signal.signal(number, self._handle)
+            if number in STOP_SIGNALS or callable(signal.getsignal(number)):
+                self._previous[number] = signal.signal(number, self._handle)
         try:
             yield
         finally:

@@ -14,7 +14,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from aevq.config.checks import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, argument_error
 from aevq.errors import UserError, did_you_mean
-from aevq.training.callbacks import AtomicCheckpointIO, CheckpointContent, ExactResume, StepProgress, StopOnRequest
+from aevq.training.callbacks import StepProgress
+from aevq.training.checkpoint import AtomicCheckpointIO, ExactResume, StopOnRequest
 from aevq.training.lightning_internals import disable_signal_handlers
 from aevq.training.loggers import RunLogger
 from aevq.training.stop import StopRequest
@@ -66,11 +67,8 @@ class Trainers:
     ) -> pl.Trainer:
         """Return a Trainer for one stage.
 
-        Args:
-            title: What the progress bar says.
-            callbacks: Further callbacks.
-            content: Plain values that each checkpoint holds.
-            **changes: Arguments that differ from the configuration.
+        Its progress bar says `title`, each of its checkpoints holds the plain values `content`, and `changes` are
+        arguments that differ from the configuration.
 
         Raises:
             UserError: If Lightning refuses an argument.
@@ -79,14 +77,10 @@ class Trainers:
         if arguments.get("strategy") == "ddp":
             arguments["strategy"] = _ddp()
         bar = [StepProgress(title)] if arguments.get("enable_progress_bar", True) else []
-        ours = [CheckpointContent(content or {}), ExactResume(), StopOnRequest(self.stop), *bar]
+        ours = [ExactResume(content), StopOnRequest(self.stop), *bar]
         try:
-            trainer = pl.Trainer(
-                **arguments,
-                logger=self.loggers or False,
-                callbacks=[*ours, *callbacks],
-                plugins=[AtomicCheckpointIO()],
-            )
+            every, io = [*ours, *callbacks], AtomicCheckpointIO()
+            trainer = pl.Trainer(**arguments, logger=self.loggers or False, callbacks=every, plugins=[io])
         except (MisconfigurationException, TypeError, ValueError, RuntimeError) as error:
             raise UserError(f"trainer: {' '.join(str(error).split())}") from error
         disable_signal_handlers(trainer)

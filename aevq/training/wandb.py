@@ -64,7 +64,10 @@ class Wandb(RunLogger, WandbLogger):
         mode: str = self.mode
         if mode == "auto":
             mode = os.environ.get("WANDB_MODE") or ("online" if logged_in() else "offline")
-        _stage_files_without_home(run)
+        home = Path("~").expanduser()
+        if not (home.is_dir() and os.access(home, os.W_OK)):  # then W&B puts its own files beside the run's
+            for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
+                os.environ.setdefault(name, str(run / "wandb"))
         known_id = run / "wandb" / "run-id"
         known_id.parent.mkdir(exist_ok=True)
         run_id = known_id.read_text().strip() if known_id.exists() else None
@@ -133,14 +136,6 @@ def logged_in() -> bool:
         return True
     server = os.environ.get("WANDB_BASE_URL") or wandb.Settings().base_url
     return any(requests.utils.get_netrc_auth(address) for address in (server, OLD_SERVER))
-
-
-def _stage_files_without_home(run: Path) -> None:
-    """Where there is no home folder to write to, let W&B put its files beside the run's."""
-    home = Path("~").expanduser()
-    if not (home.is_dir() and os.access(home, os.W_OK)):
-        for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
-            os.environ.setdefault(name, str(run / "wandb"))
 
 
 def _setting(name: str) -> str:

@@ -109,7 +109,7 @@ def fit(
     logger.start(run, plain, ())
     trainers = Trainers(plain["trainer"] | {"val_check_interval": 10**9} | trainer, loggers=[logger])
     parts = Parts(plain, data, model, {}, callbacks, trainers, EvaluationSettings(), PlotSettings())
-    fit_model(model_trainer(trainers, parts.callbacks, "benchmark"), parts, Run(run))
+    fit_model(model_trainer(parts), parts, Run(run))
 
 
 def ours(config: DictConfig, steps: int) -> float:

@@ -123,7 +123,7 @@ def train(name: str, precision: str, folder: Path) -> dict[str, Any]:
         aevq.models.vae.reparameterize = NoiseOfTheImage(model)
     if isinstance(model, VQVAE):
         model.quantizer.update.restart = _counting(model.quantizer.update.restart, observer)
-    trainer = model_trainer(parts.trainers, parts.callbacks, name)
+    trainer = model_trainer(parts)
     fit_model(trainer, parts, run)
     tensors = {key: value for key, value in model.state_dict().items() if torch.is_tensor(value)}
     return {
@@ -185,8 +185,8 @@ def evaluate() -> dict[str, Any]:
         latents = encode_splits(model, data)
         prior = PixelCNN(model.latent_spec, channels=8, layers=2, conditional=True)
         priors = {"pixelcnn": prior.eval(), "uniform": Uniform(model.latent_spec)}
-        sizes = {"samples": 300, "importance_samples": 0, "likelihood_images": 1}
-        settings = EvaluationSettings(split="test", **sizes, memorisation=False, probes=False, seed=0)
+        little = {"samples": 300, "importance_samples": 0, "likelihood_images": 1}
+        settings = EvaluationSettings(**little, memorisation=False, probes=False)
         metrics = run_protocol(Subject(model, priors, data, latents, settings)).metrics
     return {"metrics": metrics, "train": latents.train}
 

@@ -92,9 +92,13 @@ def _prepare(trouble: Trouble) -> None:
         subprocess.run(trouble.what, shell=True, check=True)
 
     if trouble.where == "step":
-        _at_steps(occurs)
+        from aevq.models import LatentModel
+
+        _before(LatentModel, "training_step", lambda model, *_: str(model.global_step + 1), occurs)
     elif trouble.where == "stage":
-        _at_stages(occurs)
+        from aevq.training.recording import Recorder
+
+        _before(Recorder, "stage", lambda _, name: name, occurs)
     else:
         _at_files(trouble, occurs, left)
 
@@ -123,25 +127,12 @@ def _at_files(trouble: Trouble, occurs: Any, left: list[int]) -> None:
     os.replace, os.fsync = replacing, syncing
 
 
-def _at_steps(occurs: Any) -> None:
-    from aevq.models import LatentModel
+def _before(cls: type, method: str, name_of: Any, occurs: Any) -> None:
+    """Let a method say first what occurs: `name_of` its arguments."""
+    original = getattr(cls, method)
 
-    step = LatentModel.training_step
+    def counted(self: Any, *arguments: Any) -> Any:
+        occurs(name_of(self, *arguments))
+        return original(self, *arguments)
 
-    def counted(self: Any, batch: Any, batch_idx: int) -> Any:
-        occurs(str(self.global_step + 1))
-        return step(self, batch, batch_idx)
-
-    LatentModel.training_step = counted
-
-
-def _at_stages(occurs: Any) -> None:
-    from aevq.runs.recorder import Recorder
-
-    stage = Recorder.stage
-
-    def counted(self: Any, name: str) -> Any:
-        occurs(name)
-        return stage(self, name)
-
-    Recorder.stage = counted
+    setattr(cls, method, counted)

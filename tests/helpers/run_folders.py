@@ -1,6 +1,7 @@
 """Run folders made by hand: what a comparison reads, without any training."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 from omegaconf import OmegaConf
@@ -8,17 +9,21 @@ from PIL import Image
 
 from aevq.runs.result import Result, write_result
 
+SIZES = {"train": 4000, "val": 500, "test": 500}
 TARGETS = {"AE": "aevq.models.AE", "VAE": "aevq.models.VAE", "VQVAE": "aevq.models.VQVAE"}
 
 
 def make_result(name="a", status="finished", **values):
     """A result of a run that was never trained."""
-    values = {
-        "model": {"name": "AE", "target": TARGETS["AE"], "parameters": 7},
-        "data": {"name": "mnist5k", "fingerprint": {}, "sizes": {}},
-        **values,
-    }
-    return Result(name, status, seed=0, command="", started="", **values)
+    model = {"name": "AE", "target": TARGETS["AE"], "parameters": 7}
+    data = {"name": "mnist5k", "fingerprint": {}, "sizes": {}}
+    return Result(name, status, **{"model": model, "data": data, "seed": 0, "command": "", "started": "", **values})
+
+
+def parts_of_a_run(runs):
+    """What the name of a run's folder depends on: a VAE of MNIST with seed 0."""
+    config = {"seed": 0, "paths": {"runs": str(runs)}}
+    return SimpleNamespace(config=config, data=SimpleNamespace(name="mnist"), model=type("VAE", (), {})())
 
 
 def make_run(
@@ -36,12 +41,11 @@ def make_run(
 ):
     """A run's folder, with real small PNGs; gives its path."""
     folder.mkdir(parents=True)
-    sizes = {"train": 4000, "val": 500, "test": 500}
-    result = Result(
-        name=name or folder.name,
-        status=status,
+    result = make_result(
+        name or folder.name,
+        status,
         model={"name": model, "target": TARGETS.get(model, model), "parameters": 1000},
-        data={"name": "mnist5k", "fingerprint": {"all": fingerprint}, "sizes": sizes},
+        data={"name": "mnist5k", "fingerprint": {"all": fingerprint}, "sizes": SIZES},
         seed=seed,
         command=f"python -m aevq.train model={model.lower()} seed={seed}",
         started=started,
@@ -95,8 +99,7 @@ def evaluate_by_hand(folder, metrics, version="1-abc", **settings):
 def sweep_of(folder, jobs):
     """A sweep.json; jobs are (folder or None, status, error)."""
     listed = [
-        {"index": i, "overrides": [f"seed={i}"], "log": f"logs/{i}.log"}
-        | {"status": status, "folder": name, "error": error}
+        {"index": i, "overrides": [f"seed={i}"], "status": status, "folder": name, "error": error}
         for i, (name, status, error) in enumerate(jobs)
     ]
     content = {"schema_version": 1, "command": "python -m aevq.train -m seed=0,1", "started": "2026-01-01T00:00:00"}

@@ -1,12 +1,10 @@
 """Hundreds of wrong command lines: one clear line that names the key, before anything is read or written."""
 
-import subprocess
-import sys
-
 import pytest
 
 from aevq.train import main
 from helpers.bad_input import Case, cases
+from helpers.commands import run_command
 
 QUICK = 60  # number of them in the quick suite
 AS_PROCESSES = 12
@@ -58,8 +56,7 @@ def test_one_clear_line_before_anything_is_read_or_written(case, command, tmp_pa
 @pytest.mark.parametrize("index", sorted(some(AS_PROCESSES)))
 def test_the_same_as_a_process(index, tmp_path):
     case = cases()[index]
-    command = [sys.executable, "-m", "aevq.train", *case.arguments]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
+    done = run_command("train", tmp_path, *case.arguments)
     check_the_line(case, done.returncode, done.stderr)
     assert done.stdout == ""
     assert not list(tmp_path.rglob("*"))

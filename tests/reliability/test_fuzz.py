@@ -27,11 +27,17 @@ from helpers.small_runs import SMALL_VQVAE
 FEW, MANY = 100, 3000
 QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
-    max_leaves=12,
-)
+
+def values(numbers, max_leaves: int):
+    """Return what a yaml or a JSON file may hold."""
+    return st.recursive(
+        st.none() | st.booleans() | numbers | st.text(max_size=20),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+        max_leaves=max_leaves,
+    )
+
+
+json_values = values(st.integers() | st.floats(), 12)
 
 
 def sized(count: int):
@@ -71,11 +77,7 @@ def check_result(content: str, folder) -> None:
 # Configurations
 
 # Small numbers: a valid configuration is built, whatever its size.
-config_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-3, 40) | st.floats(-3, 3) | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
-    max_leaves=6,
-)
+config_values = values(st.integers(-3, 40) | st.floats(-3, 3), 6)
 
 
 @cache

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 from datetime import datetime
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -19,9 +21,9 @@ from aevq.runs.folder import find_folder, find_run, find_sweep
 from aevq.runs.result import read_result, write_result
 from aevq.sweeps import launch_sweep
 from aevq.train import main
-from aevq.training.run_folder import resolve_run_folder
+from aevq.training.recording import open_run
 from helpers import killed_processes
-from helpers.run_folders import make_result
+from helpers.run_folders import make_result, parts_of_a_run
 from helpers.small_runs import SMALL_VAE, only_run
 
 SAMPLED = ["evaluation.samples=100", "data.eval_batch_size=50"]
@@ -90,11 +92,13 @@ def test_chunks_join_to_the_whole_and_other_errors_stay():
 
 
 @pytest.mark.fault("a clock that jumps back: no folder is written twice, and latest is the run that was started last")
-def test_a_clock_that_jumps_back_between_runs(observed, tmp_path):
-    paths = []
+def test_a_clock_that_jumps_back_between_runs(observed, tmp_path, monkeypatch):
+    paths, parts = [], parts_of_a_run(tmp_path)
     for hour in (3, 2, 2):
-        now = datetime(2026, 3, 29, hour, 30)
-        paths.append(resolve_run_folder("vae_mnist_s0", tmp_path, None, None, {}, now).create(active=True))
+        monkeypatch.setattr(
+            "aevq.training.recording.datetime", SimpleNamespace(now=partial(datetime, 2026, 3, 29, hour))
+        )
+        paths.append(open_run(parts).path)
         write_result(make_result(), paths[-1] / "result.json")
     assert len(set(paths)) == 3
     assert paths[2].name == f"{paths[1].name}-2"

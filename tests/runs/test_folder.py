@@ -1,10 +1,8 @@
-import json
-
 import pytest
 
 from aevq.errors import UserError
 from aevq.files import point_latest
-from aevq.runs.folder import LATEST_SWEEP, claimed, create_folder, find_folder, find_run, find_sweep, read_config
+from aevq.runs.folder import LATEST_SWEEP, claimed, find_folder, find_run, find_sweep, read_config
 
 
 def make(*folders, file="result.json"):
@@ -46,17 +44,6 @@ def test_an_unknown_name_gets_the_nearest_one(find, tmp_path):
         find("latest", tmp_path / "nowhere", "key")
 
 
-def test_two_runs_of_one_name_get_two_folders(tmp_path):
-    assert create_folder(tmp_path, "a").name == "a"
-    assert create_folder(tmp_path, "a").name == "a-2"
-
-
-def test_a_folder_that_cannot_be_created_is_one_clear_line(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"paths\.runs: cannot create .*/file/a"):
-        create_folder(tmp_path / "file", "a")
-
-
 def test_of_two_processes_one_writes(tmp_path):
     refused = pytest.raises(UserError, match="run: another process is writing into")
     with claimed(tmp_path, "run"), refused, claimed(tmp_path, "run", timeout=0.1):
@@ -83,8 +70,3 @@ def test_a_configuration_that_is_not_plain_values_is_one_clear_line(text, messag
     with pytest.raises(UserError, match=rf"config\.yaml: not a run's configuration \(.*{message}") as caught:
         read_config(path)
     assert "\n" not in str(caught.value)
-
-
-def test_a_configuration_is_read_as_plain_values(tmp_path):
-    (tmp_path / "config.yaml").write_text(json.dumps({"a": {"b": [1, 2.5, None, True, "x"]}}))
-    assert read_config(tmp_path / "config.yaml") == {"a": {"b": [1, 2.5, None, True, "x"]}}

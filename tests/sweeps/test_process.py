@@ -15,71 +15,53 @@ from aevq.sweeps.process import JobProcess, _suffix, resume_override
 from helpers.run_folders import make_result
 
 
-def ended(tmp_path, code: str, status: str | None, error: str | None = None) -> SweepJob:
-    """Return a job whose process ran `code` and whose run recorded `status`, if it got so far."""
-    (tmp_path / "logs").mkdir()
-    job = SweepJob(0, ["model=ae"], "running")
-    if status is not None:
-        (tmp_path / "0_ae").mkdir()
-        write_result(make_result("0_ae", status, error=error), tmp_path / "0_ae" / "result.json")
-        (tmp_path / "logs" / "0.status.json").write_text(json.dumps({"folder": str(tmp_path / "0_ae")}))
-    with (tmp_path / job.log).open("wb") as log:
+def end(job: SweepJob, folder: Path, code: str) -> SweepJob:
+    """Let the process of a job run `code`, and return the job."""
+    (folder / "logs").mkdir(exist_ok=True)
+    with (folder / job.log).open("wb") as log:
         process = subprocess.Popen([sys.executable, "-c", code], stdout=log, stderr=log)
     process.wait()
-    assert JobProcess(Sweep("", "", [], [job], path=tmp_path), job, process).poll()
+    assert JobProcess(Sweep("", "", [], [job], path=folder), job, process).poll()
     return job
 
 
-def test_a_finished_run_is_finished(tmp_path):
-    job = ended(tmp_path, "", "finished")
-    assert (job.status, job.error, job.folder, job.resumable) == ("finished", None, "0_ae", False)
-
-
-def test_exit_code_zero_without_a_finished_run_is_a_failure(tmp_path):
-    assert ended(tmp_path, "", "running").status == "failed"
-
-
-def test_a_run_that_raised_has_recorded_why(tmp_path):
-    job = ended(tmp_path, "exit(1)", "failed", "RuntimeError: no")
-    assert (job.status, job.error, job.resumable) == ("failed", "RuntimeError: no", False)
+KILLED = "import os; os.kill(os.getpid(), 9)"
+EXITED = "import os; print('bye', flush=True); os._exit(3)"
+BYE = "ended with exit code 3; last output: bye"
 
 
 @pytest.mark.parametrize(
-    ("code", "error"),
+    ("code", "recorded", "outcome"),
     [
-        ("import os; os.kill(os.getpid(), 9)", "killed by SIGKILL"),
-        ("import os; print('bye', flush=True); os._exit(3)", "ended with exit code 3; last output: bye"),
+        ("", ("finished", None), ("finished", None, False)),
+        ("", ("running", None), ("failed", "ended with exit code 0", True)),
+        ("exit(1)", ("failed", "RuntimeError: no"), ("failed", "RuntimeError: no", False)),
+        (KILLED, ("running", None), ("failed", "killed by SIGKILL", True)),
+        (EXITED, ("running", None), ("failed", BYE, True)),
+        (f"exit({PREEMPTED})", ("interrupted", "stopped by SIGTERM"), ("interrupted", "stopped by SIGTERM", True)),
+        ("exit(130)", ("interrupted", "Ctrl-C"), ("interrupted", "Ctrl-C", True)),
     ],
 )
-def test_a_run_that_could_not_record_its_end_is_marked_failed_and_can_be_resumed(code, error, tmp_path):
-    job = ended(tmp_path, code, "running")
-    assert (job.status, job.error, job.resumable) == ("failed", error, True)
-    result = read_result(tmp_path / "0_ae" / "result.json")
-    assert (result.status, result.error) == ("failed", error)
+def test_the_end_of_a_process_and_what_its_run_recorded_decide_what_becomes_of_the_job(
+    code, recorded, outcome, tmp_path
+):
+    path, job = tmp_path / "0_ae" / "result.json", SweepJob(0, ["model=ae"], "running")
+    for folder in (path.parent, tmp_path / "logs"):
+        folder.mkdir()
+    write_result(make_result("0_ae", recorded[0], error=recorded[1]), path)
+    (tmp_path / job.status_file).write_text(json.dumps({"folder": str(path.parent)}))
+    end(job, tmp_path, code)
+    assert (job.status, job.error, job.resumable) == outcome
+    assert job.folder == "0_ae"
+    assert (read_result(path).status, read_result(path).error) == outcome[:2]
 
 
-def test_a_preempted_run_can_be_resumed(tmp_path):
-    job = ended(tmp_path, f"exit({PREEMPTED})", "interrupted", "stopped by SIGTERM")
-    assert (job.status, job.error, job.resumable) == ("interrupted", "stopped by SIGTERM", True)
-
-
-def test_an_interrupted_run_can_be_resumed(tmp_path):
-    assert ended(tmp_path, "exit(130)", "interrupted").resumable
-
-
-def test_bad_input_is_reported_by_its_own_line(tmp_path):
-    job = ended(tmp_path, "import sys; sys.exit('error: seed: expected 0')", None)
-    assert (job.status, job.error, job.folder, job.resumable) == ("failed", "seed: expected 0", None, False)
-
-
-def test_a_job_whose_resume_fails_at_once_can_still_be_resumed(tmp_path):
-    (tmp_path / "logs").mkdir()
-    job = SweepJob(0, ["model=ae"], "running", folder="0_ae", resumable=True)
-    with (tmp_path / job.log).open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-c", "exit('error: trust')"], stdout=log, stderr=log)
-    process.wait()
-    assert JobProcess(Sweep("", "", [], [job], path=tmp_path), job, process).poll()
-    assert (job.status, job.error, job.folder, job.resumable) == ("failed", "trust", "0_ae", True)
+@pytest.mark.parametrize("before", [None, "0_ae"])
+def test_bad_input_is_reported_by_its_own_line_and_a_resumable_run_stays_so(before, tmp_path):
+    job = SweepJob(0, ["model=ae"], "running", folder=before, resumable=before is not None)
+    end(job, tmp_path, "import sys; sys.exit('error: seed: expected 0')")
+    assert (job.status, job.error) == ("failed", "seed: expected 0")
+    assert (job.folder, job.resumable) == (before, before is not None)
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,8 @@ def plan(n_jobs="auto", threads="auto", waiting=100, **trainer):
     return plan_slots(CPU | trainer, n_jobs, threads, waiting)
 
 
-def test_on_a_cpu_each_core_gets_a_job_with_one_thread():
+def test_each_core_gets_a_job_with_one_thread_and_fewer_jobs_get_more_threads_each():
     assert plan() == 8 * [{"OMP_NUM_THREADS": "1"}]
-
-
-def test_fewer_jobs_get_more_threads_each():
     assert plan(waiting=2) == 2 * [{"OMP_NUM_THREADS": "4"}]
     assert plan(3) == 3 * [{"OMP_NUM_THREADS": "2"}]
     assert plan(threads=5) == 8 * [{"OMP_NUM_THREADS": "5"}]

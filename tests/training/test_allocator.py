@@ -25,9 +25,8 @@ print(done, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 def page_faults(mode: str, **environment: str) -> tuple[str, int]:
     command = [sys.executable, "-c", FAULTS, mode]
     own = {name: value for name, value in os.environ.items() if name not in USERS_OWN}
-    done, count = subprocess.run(
-        command, check=True, capture_output=True, text=True, env=own | environment
-    ).stdout.split()
+    ended = subprocess.run(command, check=True, capture_output=True, text=True, env=own | environment)
+    done, count = ended.stdout.split()
     return done, int(count)
 
 

@@ -22,35 +22,24 @@ def environment(monkeypatch):
     return set_variables
 
 
-def test_without_a_scheduler_there_is_no_job_name(environment):
+@pytest.mark.parametrize("name", [None, "bash", "interactive"])
+def test_without_a_scheduler_or_in_an_interactive_allocation_there_is_no_job(name, environment):
+    if name is not None:
+        environment(**SLURM | {"SLURM_JOB_NAME": name})
     assert job_name(CONFIG) is None
     assert not externally_launched()
 
 
-def test_a_job_of_slurm_has_the_same_name_at_each_start_and_in_each_process(environment):
+def test_a_run_of_a_job_of_slurm_has_the_same_name_at_each_start_and_in_each_process(environment):
     environment(**SLURM, SLURM_PROCID="0")
     first = job_name(CONFIG)
+    assert job_name(CONFIG | {"seed": 1}) != first
     environment(SLURM_PROCID="1", SLURM_RESTART_COUNT="1")
     assert job_name(dict(reversed(CONFIG.items()))) == first
     assert first.startswith("slurm-31-")
     assert externally_launched()
-
-
-def test_two_commands_of_one_job_are_two_runs(environment):
-    environment(**SLURM)
-    assert job_name(CONFIG) != job_name(CONFIG | {"seed": 1})
-
-
-def test_a_job_of_an_array_is_named_after_array_and_number(environment):
-    environment(**SLURM, SLURM_ARRAY_JOB_ID="30", SLURM_ARRAY_TASK_ID="4")
+    environment(SLURM_ARRAY_JOB_ID="30", SLURM_ARRAY_TASK_ID="4")
     assert job_name(CONFIG).startswith("slurm-30-4-")
-
-
-@pytest.mark.parametrize("name", ["bash", "interactive"])
-def test_an_interactive_allocation_is_no_job(name, environment):
-    environment(**SLURM | {"SLURM_JOB_NAME": name})
-    assert job_name(CONFIG) is None
-    assert not externally_launched()
 
 
 def test_torchrun_has_to_name_its_job(environment):

@@ -23,9 +23,7 @@ TOLERANCES = {DOUBLE: (1e-9, 1e-9), SINGLE: (1e-4, 1e-3)}  # of losses and of we
     scope="module",
     params=[
         (DOUBLE, 2),
-        pytest.param((DOUBLE, 4), marks=pytest.mark.slow),
-        pytest.param((SINGLE, 2), marks=pytest.mark.slow),
-        pytest.param((SINGLE, 4), marks=pytest.mark.slow),
+        *(pytest.param(slow, marks=pytest.mark.slow) for slow in ((DOUBLE, 4), (SINGLE, 2), (SINGLE, 4))),
     ],
     ids=lambda param: f"{param[0]}, {param[1]} ranks",
 )
@@ -125,7 +123,7 @@ def test_a_run_leaves_the_process_group(command, tmp_path, monkeypatch):
     def fail(*_):
         raise UserError("it fails")
 
-    monkeypatch.setattr("aevq.training.run_folder.open_run", fail)
+    monkeypatch.setattr("aevq.training.recording.open_run", fail)
     distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1)
     code, _, err = command(main, "model=vae", "data=mnist5k")
     assert (code, err) == (1, "error: it fails\n")

@@ -15,8 +15,6 @@ from aevq.train import main
 from helpers.small_runs import SMALL_VAE, SMALL_VQVAE
 
 LOG_RARELY = "trainer.log_every_n_steps=50"
-
-
 TERMS = ("objective", "kl")
 
 
@@ -67,14 +65,10 @@ def test_a_training_stops_at_the_step_of_a_bad_loss(value, command, monkeypatch,
     code, _, err = command(main, *SMALL_VAE, LOG_RARELY)
     assert code == 1
     run = aevq.load("latest")
-    good = run.checkpoints / "last.ckpt"
-    line = (
-        f"error: training diverged at step 4: objective is {value}, kl is {value}; the last good checkpoint is {good}"
-    )
-    assert f"{line}, of step 2" in err
-    assert run.result.status == "failed"
-    assert "training diverged at step 4" in run.result.error
-    assert run.result.metrics == {}
+    good, line = run.checkpoints / "last.ckpt", f"training diverged at step 4: objective is {value}, kl is {value}"
+    assert f"error: {line}; the last good checkpoint is {good}, of step 2" in err
+    assert (run.result.status, run.result.metrics) == ("failed", {})
+    assert line in run.result.error
     assert load_plain(good)["global_step"] == 2
     observed(f"stopped at step 4: objective and kl {value}; good: step 2")
 

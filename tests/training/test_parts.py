@@ -8,7 +8,7 @@ from aevq.errors import UserError
 from aevq.models import AE
 from aevq.priors import Mixture, StandardNormal
 from aevq.training.loggers import MetricsCSV
-from aevq.training.parts import RunConfig, build_parts, to_plain
+from aevq.training.parts import build_parts, to_plain
 from aevq.training.trainer import SET_BY_AEVQ, Trainers
 
 SMALL = ("model=ae", "data=mnist5k", "trainer=cpu", "model.network.hidden=[8]")
@@ -37,24 +37,17 @@ def test_the_seed_decides_the_initial_weights():
     assert not first.equal(other)
 
 
-def test_the_schema_has_the_keys_of_the_configuration():
-    assert set(RunConfig.model_fields) == set(plain())
-
-
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["seed=-1"], "seed: should be greater than or equal to 0, got -1"),
         (["+sed=1"], "sed: no such key; did you mean 'seed'?"),
         (["compile=fast"], "compile: should be .*got 'fast'"),
-        (["model.latent_dim=0"], "model.latent_dim: should be greater than 0, got 0"),
         (["model.network.hidden=[0]"], r"model.network.hidden.0: should be greater than 0"),
         (["+model.latent_dims=3"], "model.latent_dims: no such argument; did you mean 'latent_dim'?"),
         (
             ["model.likelihood=laplace"],
             "model.likelihood: .*got 'laplace'; to choose from a group write model/likelihood",
         ),
-        (["prior=uniform"], r"prior.uniform: Uniform is a prior for grids of codes \(VQ-VAE\)"),
         (["+prior.mixture.spec=3"], "prior.mixture.spec: is set by aevq; remove it"),
         (
             ["prior.mixture.num_components=4001", "prior.mixture.max_fit=4001"],
@@ -62,17 +55,12 @@ def test_the_schema_has_the_keys_of_the_configuration():
         ),
         (["model/likelihood=bernoulli"], "model/likelihood: bernoulli is for binary images"),
         (["model.image_shape=[3,28,28]"], r"model: cannot take images of mnist5k, \[1, 28, 28\]"),
-        (["data.batch_size=4001"], "data.batch_size: expected at most 4000"),
         (["callbacks.throughput._target_=aevq.nn.MLP"], "callbacks.throughput._target_: expected a Callback"),
         (["logger.csv._target_=aevq.nn.MLP"], "logger.csv._target_: expected a RunLogger"),
-        (["trainer.num_nodes=2"], "trainer.num_nodes: expected 1 outside a cluster's job"),
-        (["trainer.devices=999"], "trainer.devices: expected at most"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_wrong_value_is_one_line_that_names_its_key(overrides, message, monkeypatch):
-    for name in ("SLURM_JOB_ID", "MASTER_ADDR", "TORCHELASTIC_RUN_ID"):
-        monkeypatch.delenv(name, raising=False)
+def test_a_wrong_value_is_one_line_that_names_its_key(overrides, message):
     with pytest.raises(UserError, match=message) as caught:
         build_parts(plain(*overrides))
     assert "\n" not in str(caught.value)

@@ -88,7 +88,7 @@ def test_a_run_that_cannot_save_when_it_is_stopped_fails(command, signalled, mon
         raise OSError(28, "No space left on device", str(path))
 
     signalled(VQVAE, signal.SIGTERM, 2)
-    monkeypatch.setattr("aevq.training.callbacks.checkpoint.atomic_write", full)
+    monkeypatch.setattr("aevq.training.checkpoint.atomic_write", full)
     code, _, err = command(train_main, *ARGUMENTS)
     assert code == 1
     assert "last.ckpt: No space left on device" in err

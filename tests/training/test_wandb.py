@@ -27,11 +27,10 @@ class FakeRun:
         self.arguments, self.config = arguments, self
         self.dir = str(arguments["dir"] / "wandb" / "files")
 
-    def define_metric(self, *_, **__):
+    def ignore(self, *_, **__):
         """Accept it."""
 
-    def update(self, *_, **__):
-        """Accept it."""
+    define_metric = update = ignore
 
 
 @pytest.fixture
@@ -71,49 +70,32 @@ def test_a_key_in_netrc_is_found(stored_as, no_key, monkeypatch, tmp_path):
     assert logged_in()
 
 
+KEY = {"WANDB_API_KEY": "x" * 40}
+SWEPT = {"WANDB_RUN_GROUP": "a-sweep"}
+LONG = ("0_vqvae_fashion_mnist_s12_num_codes=64_lr=1e-3", "vqvae_fashion_mnist_num_codes=64_lr=1e-3")
+
+
 @pytest.mark.parametrize(
-    ("key", "variable", "chosen", "mode"),
+    ("environment", "arguments", "name", "expected"),
     [
-        (False, None, "auto", "offline"),
-        (True, None, "auto", "online"),
-        (True, "disabled", "auto", "disabled"),
-        (True, "disabled", "offline", "offline"),
+        ({}, {"mode": "auto"}, "mode", "offline"),
+        (KEY, {"mode": "auto"}, "mode", "online"),
+        (KEY | {"WANDB_MODE": "disabled"}, {"mode": "auto"}, "mode", "disabled"),
+        (KEY | {"WANDB_MODE": "disabled"}, {"mode": "offline"}, "mode", "offline"),
+        (SWEPT, {}, "group", "a-sweep"),
+        (SWEPT, {"group": "mine"}, "group", "mine"),
+        ({}, {}, "group", None),
+        ({}, {"tags": ["a", "vae"]}, "tags", ("a", "vae", "mnist")),
+        # Runs that differ only in the seed share a setting.
+        ({}, {"name": "2026-01-31_12-00-59_vae_mnist_s3"}, "config", {"setting": "vae_mnist"}),
+        ({}, {"name": LONG[0]}, "config", {"setting": LONG[1]}),
+        ({}, {"name": "11_ae_mnist5k_s0-2"}, "config", {"setting": "ae_mnist5k"}),
     ],
 )
-def test_the_mode_is_what_was_chosen_or_online_with_a_key(key, variable, chosen, mode, init_arguments, monkeypatch):
-    if key:
-        monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
-    if variable:
-        monkeypatch.setenv("WANDB_MODE", variable)
-    assert init_arguments(mode=chosen)["mode"] == mode
-
-
-@pytest.mark.parametrize(
-    ("of_the_sweep", "own", "expected"),
-    [("a-sweep", None, "a-sweep"), ("a-sweep", "mine", "mine"), (None, None, None)],
-)
-def test_a_run_is_in_the_group_of_its_sweep_unless_it_names_its_own(
-    of_the_sweep, own, expected, init_arguments, monkeypatch
-):
-    if of_the_sweep:
-        monkeypatch.setenv("WANDB_RUN_GROUP", of_the_sweep)
-    assert init_arguments(group=own)["group"] == expected
-
-
-def test_a_run_is_tagged_with_its_model_and_its_data_set(init_arguments):
-    assert init_arguments(tags=["a", "vae"])["tags"] == ("a", "vae", "mnist")
-
-
-@pytest.mark.parametrize(
-    ("name", "setting"),
-    [
-        ("2026-01-31_12-00-59_vae_mnist_s3", "vae_mnist"),
-        ("0_vqvae_fashion_mnist_s12_num_codes=64_lr=1e-3", "vqvae_fashion_mnist_num_codes=64_lr=1e-3"),
-        ("11_ae_mnist5k_s0-2", "ae_mnist5k"),
-    ],
-)
-def test_runs_that_differ_only_in_the_seed_share_a_setting(name, setting, init_arguments):
-    assert init_arguments(name)["config"] == {"setting": setting}
+def test_mode_group_tags_and_setting_of_a_run(environment, arguments, name, expected, init_arguments, monkeypatch):
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    assert init_arguments(**arguments)[name] == expected
 
 
 def test_an_offline_run_holds_the_metrics_and_is_continued_under_its_own_id(no_key, tmp_path, capfd, caplog):

@@ -1,4 +1,4 @@
-"""Checkpoints from which a training continues exactly, whichever step they were written after; stops on request.
+"""Checkpoints that can be moved, that are complete, that hold only finite weights, and that resume exactly.
 
 Lightning restores weights, optimizer and counters. It does not restore the random numbers of each process, the sums of
 each since the last log, nor that a callback had ended the training. Its counters also say where in its loops a
@@ -7,17 +7,21 @@ repeats an epoch. So the counters are rewritten to say the same everywhere: this
 batches of the epoch.
 """
 
+import io
 import logging
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 from typing_extensions import override
 
+from aevq.files import atomic_write, load_plain
 from aevq.nn.distributed import all_reduce_max, gather_objects
 from aevq.nn.running_means import RunningMeans
+from aevq.ops.finite import check_finite_weights
 from aevq.training.lightning_internals import can_stop_early, set_stop
 from aevq.training.stop import StopRequest
 
@@ -27,16 +31,58 @@ EPOCHS, BATCHES = "epoch_progress", "epoch_loop.batch_progress"
 AGREE_EVERY = 10  # steps between two questions whether any rank was asked to stop
 
 
-class ExactResume(Callback):
-    """Adds to each checkpoint what Lightning leaves out, and restores it; the module's `train_means` too, if any."""
+class Checkpoint(ModelCheckpoint):
+    """Lightning's callback for folders that are moved and shared: paths in its state mean files of its own folder.
 
-    def __init__(self) -> None:
-        self._saved: dict[str, Any] = {}
+    Lightning would forget which checkpoint was the best, and delete the file that a foreign checkpoint names.
+    """
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        here = Path(str(self.dirpath))
+        moved = state_dict | {
+            name: str(here / Path(path).name) if path else ""
+            for name in ("best_model_path", "kth_best_model_path", "last_model_path")
+            if isinstance(path := state_dict.get(name), str)
+        }
+        best = {str(here / Path(path).name): score for path, score in state_dict.get("best_k_models", {}).items()}
+        super().load_state_dict(moved | {"dirpath": self.dirpath, "best_k_models": best})
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint as a whole or not at all, and reads tensors and plain values only.
+
+    A process that is killed while it saves leaves the previous checkpoint as it was.
+    """
+
+    @override
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(target, content.getvalue())
+
+    @override
+    def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
+        return load_plain(Path(path), map_location)
+
+
+class ExactResume(Callback):
+    """Adds to each checkpoint what Lightning leaves out, and restores it; the module's `train_means` too, if any.
+
+    It also adds the plain values `content`, and refuses weights that are not finite.
+    """
+
+    def __init__(self, content: dict[str, Any] | None = None) -> None:
+        self._content, self._saved = content or {}, dict[str, Any]()
 
     @override
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
+        check_finite_weights(checkpoint["state_dict"], trainer.global_step)
+        checkpoint.update(self._content)
         early = trainer.should_stop and trainer.global_step < trainer.estimated_stepping_batches
         state: dict[str, Any] = {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
         if isinstance(means := getattr(pl_module, "train_means", None), RunningMeans):
@@ -88,15 +134,9 @@ def _set_counters(trainer: pl.Trainer, loops: dict[str, Any]) -> None:
         loops[BATCHES][part] = dict.fromkeys(("ready", "started", "processed", "completed"), count)
     loops[BATCHES]["is_last_batch"] = False
     # Where a validation is due after `total` batches, Lightning skips it on resuming and counts the step for loggers.
-    skipped = _validation_is_due(trainer, total, done)
+    every, batches = trainer.val_check_batch, total if trainer.check_val_every_n_epoch is None else done
+    skipped = trainer.enable_validation and every not in (None, float("inf")) and batches % every == 0
     loops["epoch_loop.state_dict"]["_batches_that_stepped"] = trainer.global_step - skipped
-
-
-def _validation_is_due(trainer: pl.Trainer, total: int, done: int) -> bool:
-    every, epochs = trainer.val_check_batch, trainer.check_val_every_n_epoch
-    if not trainer.enable_validation or every in (None, float("inf")):
-        return False
-    return (total if epochs is None else done) % every == 0
 
 
 class StopOnRequest(Callback):
@@ -104,12 +144,9 @@ class StopOnRequest(Callback):
 
     A single process looks after each step. Of several processes any may have been asked, and all have to stop after the
     same step, or some wait for ever: every ten steps they agree by one all_reduce.
-
-    Attributes:
-        path: The checkpoint that is written; to be set before the training starts.
     """
 
-    path: Path
+    path: Path  # the checkpoint that is written; to be set before the training starts
 
     def __init__(self, stop: StopRequest) -> None:
         self.stop = stop

@@ -7,7 +7,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from aevq.data.loader import DeviceLoader
 from aevq.errors import Stopped
-from aevq.training.callbacks import AtomicCheckpointIO, ExactResume, StopOnRequest
+from aevq.training.checkpoint import AtomicCheckpointIO, ExactResume, StopOnRequest
 from aevq.training.lightning_internals import disable_signal_handlers
 from aevq.training.stop import StopRequest
 
@@ -60,24 +60,13 @@ def fit(folder, stop_at, module, **options):
     request, last = StopRequest(), folder / "last.ckpt"
     stop = StopOnRequest(request)
     stop.path = last
-    trainer = Trainer(
-        accelerator="cpu",
-        devices=1,
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=folder,
-        num_sanity_val_steps=0,
-        plugins=[AtomicCheckpointIO()],
-        callbacks=[
-            ExactResume(),
-            StopAt(request, stop_at),
-            stop,
-            EarlyStopping("val", patience=2, mode="min"),
-            ModelCheckpoint(folder, "last", save_top_k=1, enable_version_counter=False),
-        ],
-        **{"max_steps": 11, "max_epochs": -1, "val_check_interval": 3, "check_val_every_n_epoch": None, **options},
-    )
+    saved = ModelCheckpoint(folder, "last", save_top_k=1, enable_version_counter=False)
+    early = EarlyStopping("val", patience=2, mode="min")
+    callbacks = [ExactResume(), StopAt(request, stop_at), stop, early, saved]
+    limits = {"max_steps": 11, "max_epochs": -1, "val_check_interval": 3, "check_val_every_n_epoch": None, **options}
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "num_sanity_val_steps": 0}
+    quiet |= {"accelerator": "cpu", "devices": 1, "default_root_dir": folder, "plugins": [AtomicCheckpointIO()]}
+    trainer = Trainer(callbacks=callbacks, **quiet, **limits)
     disable_signal_handlers(trainer)
     torch.manual_seed(0)
     try:
