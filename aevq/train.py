@@ -27,7 +27,7 @@ from aevq.errors import UserError
 from aevq.runs.folder import SWEEP_FILE, find_run
 from aevq.runs.status import TRUST_ONLY, report_status
 from aevq.runs.sweep_record import read_sweep
-from aevq.sweeps import RememberSweep, resume_sweep
+from aevq.sweeps import RememberSweep, remove_unused, resume_sweep
 
 if TYPE_CHECKING:
     from aevq.runs.run import Run
@@ -67,7 +67,7 @@ def train(
         Stopped: If the process was asked to stop; the run can be resumed.
     """
     # torch and Lightning take seconds to import: not for `--help`, nor for a sweep that only starts its jobs.
-    from aevq.config.rank import rank
+    from aevq.config.rank import ignore_stray_ranks, rank
     from aevq.metrics.generate import encode_splits
     from aevq.metrics.protocol import run_protocol
     from aevq.metrics.subject import Subject
@@ -79,8 +79,12 @@ def train(
     from aevq.training.recording import open_run, record_metrics, record_training, recording
     from aevq.training.stop import stoppable
 
+    ignore_stray_ranks()
     parts = build_parts(to_plain(config), trust)  # checks everything, writes nothing
     trainer = model_trainer(parts)
+    if trainer.world_size == 1 and rank() > 0:
+        named = "RANK, LOCAL_RANK, SLURM_PROCID"
+        raise UserError(f"trainer.devices: expected several, as rank {rank()} in the environment ({named}) says, got 1")
     with stoppable(parts.trainers.stop):
         parts.data.prepare()
         run = open_run(parts, place, resumed)
@@ -100,8 +104,10 @@ def train(
                 subject = Subject(parts.model, parts.priors, parts.data, latents, parts.evaluation)
                 record_metrics(recorder.result, run_protocol(subject).metrics, run, parts)
             if rank() == 0:
-                with recorder.stage("pictures"):
-                    images = draw_run(parts.model, parts.priors, parts.data, run.images, parts.plots)
+                images: list[Path] = []
+                if parts.plots is not None:
+                    with recorder.stage("pictures"):
+                        images = draw_run(parts.model, parts.priors, parts.data, run.images, parts.plots)
                 for logger in parts.trainers.loggers:
                     logger.publish(recorder.result, parts.priors, images)
     if rank() == 0:
@@ -124,6 +130,7 @@ def main() -> None:
         else:
             hydra_command(task, "train")
     finally:
+        remove_unused()
         folder, RememberSweep.folder = RememberSweep.folder, None
         if folder is not None and folder.is_dir():
             end_sweep(folder)
