@@ -74,7 +74,7 @@ def train(
     from aevq.nn.distributed import sharing_chunks
     from aevq.report.console import print_summary
     from aevq.report.plots import draw_run
-    from aevq.training.fit import fit_model, fit_priors, model_trainer
+    from aevq.training.fit import fit_model, fit_priors, free_device, model_trainer
     from aevq.training.parts import build_parts, to_plain
     from aevq.training.recording import open_run, record_metrics, record_training, recording
     from aevq.training.stop import stoppable
@@ -110,8 +110,9 @@ def train(
                         images = draw_run(parts.model, parts.priors, parts.data, run.images, parts.plots)
                 for logger in parts.trainers.loggers:
                     logger.publish(recorder.result, parts.priors, images)
+            free_device(parts)
     if rank() == 0:
-        print_summary(run.result, run.path)
+        print_summary(run.result, run.path, parts.evaluation.split)
     return run
 
 

@@ -14,6 +14,7 @@ from torchvision.utils import make_grid
 from typing_extensions import override
 
 from aevq.config.checks import Configurable, PositiveInt, Seed
+from aevq.data import some_rows
 from aevq.latents import CodeSpec, VectorSpec
 from aevq.metrics.generate import generate
 from aevq.models import LatentModel
@@ -117,7 +118,7 @@ class CodebookHealth(Configurable, Callback):
 
 
 class ReconstructionPanel(Configurable, Callback):
-    """After each validation, shows the first `num_images` validation images above their reconstructions."""
+    """After each validation, shows the same `num_images` validation images above their reconstructions."""
 
     def __init__(self, num_images: PositiveInt = 10) -> None:
         self.num_images = num_images
@@ -127,7 +128,8 @@ class ReconstructionPanel(Configurable, Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if _is_shown(trainer) and isinstance(pl_module, LatentModel):
             untyped: Any = trainer
-            x = untyped.datamodule.images("val")[: self.num_images].to(pl_module.device)
+            images = untyped.datamodule.images("val")
+            x = images[some_rows(self.num_images, len(images))].to(pl_module.device)
             both = torch.cat([x, pl_module.reconstruct(x)])
             _show(trainer, "val/reconstructions", make_grid(both, nrow=self.num_images, pad_value=0.5).cpu())
 
