@@ -79,11 +79,13 @@ def train(
     from aevq.training.parts import build_parts, to_plain
     from aevq.training.recording import open_run, record_metrics, record_training, recording
     from aevq.training.stop import stoppable
+    from aevq.training.trainer import check_lengths
 
     parts = build_parts(to_plain(config), trust)  # checks everything, writes nothing
     trainer = model_trainer(parts)
     with stoppable(parts.trainers.stop):
         parts.data.prepare()
+        check_lengths(trainer, parts.data)
         run = resumed or open_run(parts, place)
         if resumed is None and run.finished:  # a scheduler has started the job again
             return run
