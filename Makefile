@@ -2,6 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
+IN_PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help install train sample compare test test-all faults check format bench bench-quality study studies clean
@@ -28,7 +29,7 @@ compare: install ## put finished runs into one report, the newest sweep unless A
 	$(BIN)/python -m aevq.compare $(or $(ARGS),latest)
 
 test: install ## run the tests (minutes)
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" $(IN_PARALLEL) $(ARGS)
 
 test-all: install ## run the tests and the slow ones
 	$(BIN)/python -m pytest $(ARGS)

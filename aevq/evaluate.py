@@ -110,7 +110,8 @@ def _subject(run: Run, options: Options, chosen: EvaluationSettings) -> Subject:
     latents = encode_splits(run.model, run.data)
     spec = run.model.latent_spec
     priors = {name: instantiate(known[name], f"prior.{name}", Prior, trust=run.trust, spec=spec) for name in names}
-    alone = plain["trainer"] | {"devices": 1, "num_nodes": 1, "strategy": "auto"}  # however many trained the model
+    # On whatever this machine has, whichever and however many devices trained the model.
+    alone = plain["trainer"] | {"accelerator": "auto", "devices": 1, "num_nodes": 1, "strategy": "auto"}
     fit_priors(priors, latents, run, Trainers(alone), run.trust)
     title = f"{run.result.model['name']} on {run.data.name}"
     for name, prior in priors.items():

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from aevq.config.checks import validate
 from aevq.config.command_line import compose, hydra_command, one_line_errors
 from aevq.config.instantiate import EVERYTHING
 from aevq.config.terminal import quiet_libraries, terminal_logging
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from aevq.training.recording import SweepJobPlace
 
 RESUME_SWEEP = "resume_sweep="
-NOT_CHANGES = ("resume", "debug", "trust", "paths.runs")  # keys that do not change a resumed run
+SHOW_TRACEBACK = ("debug=true", "debug=traceback", "show_traceback=true")
 
 
 def fit(*overrides: str) -> Run:
@@ -45,8 +45,7 @@ def fit(*overrides: str) -> Run:
     Raises:
         UserError: If an override is wrong.
     """
-    config = compose(*overrides)
-    return train(config) if config.resume is None else _resume(config, list(overrides))
+    return _resume(overrides) if _resumes(overrides) else train(compose(*overrides))
 
 
 def train(
@@ -86,8 +85,8 @@ def train(
     with stoppable(parts.trainers.stop):
         parts.data.prepare()
         check_lengths(trainer, parts.data)
-        run = resumed or open_run(parts, place)
-        if resumed is None and run.finished:  # a scheduler has started the job again
+        run = open_run(parts, place, resumed)
+        if run.finished:  # a scheduler has started the job again
             return run
         with recording(parts, run) as recorder:
             with recorder.stage("train"):
@@ -116,9 +115,14 @@ def main() -> None:
     """Entry point of the command line."""
     terminal_logging()
     try:
-        if any(argument.startswith(RESUME_SWEEP) for argument in sys.argv[1:]):
+        arguments = [argument for argument in sys.argv[1:] if argument not in SHOW_TRACEBACK]
+        if any(argument.startswith(RESUME_SWEEP) for argument in arguments):
             with one_line_errors(show_traceback=False):
-                resume_sweep(sys.argv[1:])
+                resume_sweep(arguments)
+        elif _resumes(arguments):
+            with one_line_errors(show_traceback=len(arguments) < len(sys.argv[1:])):
+                _prepare_process()
+                _resume(arguments)
         else:
             hydra_command(task, "train")
     finally:
@@ -133,17 +137,26 @@ def task(config: DictConfig) -> float | None:
     Raises:
         UserError: If an argument is wrong; nothing is written then.
     """
-    from aevq.training.allocator import keep_freed_memory
-
-    terminal_logging()  # another launcher may call this function and not `main`
-    quiet_libraries()
-    keep_freed_memory()
-    if config.resume is not None:
-        overrides: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
-        return _resume(config, overrides).result.objective_value
+    _prepare_process()
+    if config.resume is not None:  # by a launcher, for example on a cluster
+        return _resume(list(HydraConfig.get().overrides.task)).result.objective_value
     # What was typed may name any class; a job read from the folder of a sweep only trusted ones.
     trust = tuple(config.trust) if os.environ.get(TRUST_ONLY) else EVERYTHING
     return train(config, None, trust, _place(config)).result.objective_value
+
+
+def _prepare_process() -> None:
+    from aevq.training.allocator import keep_freed_memory
+
+    terminal_logging()  # another launcher does not call `main`
+    quiet_libraries()
+    keep_freed_memory()
+
+
+def _resumes(arguments: Sequence[str]) -> bool:
+    """Return whether a command line resumes one run; Hydra, which handles flags, composes any other."""
+    resumes = any(each.startswith("resume=") and each != "resume=null" for each in arguments)
+    return resumes and not any(each.startswith("-") for each in arguments)
 
 
 def end_sweep(folder: Path) -> None:
@@ -182,27 +195,26 @@ def _place(config: DictConfig) -> SweepJobPlace | None:
     return SweepJobPlace(Path(hydra.sweep.dir).absolute(), int(hydra.job.num))
 
 
-def _resume(config: DictConfig, overrides: list[str]) -> Run:
-    """Resume the run that `config.resume` names, with the single values that the overrides change.
+def _resume(overrides: Sequence[str]) -> Run:
+    """Resume the run that `resume=` names, with the values that the other overrides change.
 
     Raises:
-        UserError: If there is no such run, or it would become another one.
+        UserError: If there is no such run, or the training has used a value that would change; nothing is written then.
     """
+    from aevq.runs.resume import changed_config, parse
     from aevq.runs.run import Run
 
-    run = Run(find_run(str(config.resume), Path(config.paths.runs), "resume"), config.trust)
-    keys = (override.key_or_group for override in OverridesParser.create().parse_overrides(overrides))
-    changes = [key for key in keys if key not in NOT_CHANGES]
-    if run.result.status == "finished" and not changes:
+    typed = parse(overrides)
+    given = {key: typed.pop(key).value() for key in ("resume", "paths.runs", "trust") if key in typed}
+    runs, trust = str(given.get("paths.runs", "runs")), validate("trust", given.get("trust", []), list[str])
+    run = Run(find_run(str(given["resume"]), Path(runs), "resume"), trust)
+    if run.finished and not typed:
         report_status(folder=str(run.path))
         print(f"{run.path.name} is finished; nothing to resume")
         return run
-    stored = run.config
-    for key in changes:
-        if "/" in key or OmegaConf.is_config(OmegaConf.select(stored, key)):
-            raise UserError(f"resume: {key} would make another run; only single values can change")
-        OmegaConf.update(stored, key, OmegaConf.select(config, key), force_add=True)
-    return train(stored, run, tuple(config.trust))
+    config = changed_config(run, typed)
+    config.paths.runs = runs
+    return train(config, run, run.trust)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from omegaconf import OmegaConf
 
 import aevq
 from aevq.evaluate import main as evaluate_main
@@ -63,6 +64,19 @@ def test_priors_evaluated_one_by_one_end_up_side_by_side_unless_the_seed_differs
         found = {name for name in evaluation(run)["metrics"] if name.endswith("_normal/fd")}
         expected = [f"samples/{prior}/fd", *(["samples/standard_normal/fd"] if seed == 0 else [])]
         assert found == set(expected)
+
+
+def test_a_missing_prior_of_a_run_that_other_devices_trained_is_fitted_here(command):
+    small = [override for override in SMALL["vqvae"] if not override.startswith("prior.")]
+    command(train_main, "model=vqvae", *QUICK, *small, "prior=uniform")
+    run = aevq.load("latest")
+    config = run.config
+    config.trainer.update({"accelerator": "gpu", "devices": 8, "strategy": "ddp"})
+    config.prior_max_steps = 2
+    (run.path / "config.yaml").write_text(OmegaConf.to_yaml(config))
+    code, _, err = command(evaluate_main, "priors=[pixelcnn]", *LITTLE)
+    assert code == 0, err
+    assert evaluation(run)["metrics"]["rate/pixelcnn_bits"] > 0
 
 
 def test_the_validation_split_has_a_file_of_its_own(run, command):

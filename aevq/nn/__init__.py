@@ -1,4 +1,7 @@
-"""Neural networks: backbones, likelihoods, the quantizer, autoregressive networks, the feature net."""
+"""Neural networks: backbones, likelihoods, the quantizer, autoregressive networks, the feature net.
+
+They know nothing of losses and training, which are in `aevq.models`; functions without parameters are in `aevq.ops`.
+"""
 
 from aevq.nn.backbone import MLP, Backbone
 from aevq.nn.conv import Conv

@@ -1,1 +1,4 @@
-"""Pure functions of tensors: likelihoods, divergences, quantization, distances."""
+"""Pure functions of tensors: likelihoods, divergences, quantization, distances.
+
+Nothing here has state, parameters or settings: modules are in `aevq.nn`, metrics in `aevq.metrics`.
+"""

@@ -5,7 +5,7 @@ They know latents, never the model that encodes and decodes them. A new prior is
 
 from aevq.priors.base import Prior, code_length
 from aevq.priors.codes import Marginals, Uniform
-from aevq.priors.files import fitted_to, load_prior, save_prior
+from aevq.priors.files import is_fitted, load_prior, save_prior
 from aevq.priors.mixture import Mixture
 from aevq.priors.normal import FittedNormal, StandardNormal
 from aevq.priors.pixelcnn import PixelCNN
@@ -21,7 +21,7 @@ __all__ = [
     "TrainedPrior",
     "Uniform",
     "code_length",
-    "fitted_to",
+    "is_fitted",
     "load_prior",
     "save_prior",
 ]

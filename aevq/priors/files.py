@@ -14,11 +14,10 @@ from aevq.files import atomic_write
 from aevq.priors.base import Prior
 
 
-def save_prior(prior: Prior, path: Path, fitted_to: str = "") -> None:
-    """Write a fitted prior atomically; `fitted_to` identifies the weights of the model that encoded its latents."""
-    header = {"prior": json.dumps(to_config(prior)), "fitted_to": fitted_to}
+def save_prior(prior: Prior, path: Path, weights: str = "") -> None:
+    """Write a fitted prior atomically; `weights` identifies those of the model that encoded its latents."""
     tensors = {name: tensor.contiguous().cpu() for name, tensor in prior.state_dict().items()}
-    atomic_write(path, safetensors.torch.save(tensors, metadata=header))
+    atomic_write(path, safetensors.torch.save(tensors, metadata=_header(prior, weights)))
 
 
 def load_prior(path: Path, trust: Iterable[str] = ()) -> Prior:
@@ -38,10 +37,14 @@ def load_prior(path: Path, trust: Iterable[str] = ()) -> Prior:
     return prior
 
 
-def fitted_to(path: Path) -> str | None:
-    """Return what the prior in a file was fitted to; None where there is no readable file."""
+def is_fitted(path: Path, prior: Prior, weights: str) -> bool:
+    """Return whether a file holds `prior`, with the same arguments, fitted to latents of these weights."""
     try:
         with safe_open(path, framework="pt") as file:
-            return (file.metadata() or {}).get("fitted_to", "")
+            return dict(file.metadata() or {}) == _header(prior, weights)
     except (OSError, SafetensorError):
-        return None
+        return False
+
+
+def _header(prior: Prior, weights: str) -> dict[str, str]:
+    return {"prior": json.dumps(to_config(prior)), "fitted_to": weights}

@@ -1,5 +1,6 @@
 """The plots and image strips of a run folder, PNG files drawn from a model and its priors."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from torchvision.utils import make_grid
 
 from aevq.config.checks import PositiveInt, Seed, settings
 from aevq.data import ImageDataModule, some_rows
+from aevq.files import atomic_write
 from aevq.latents import CodeSpec, VectorSpec
 from aevq.metrics.generate import encode_all, generate, interpolate, reconstruct_all
 from aevq.models import LatentModel
@@ -103,8 +105,10 @@ def save_strip(images: Tensor, columns: int, path: Path) -> None:
     """
     grid = make_grid(images, nrow=columns, padding=0).movedim(0, -1)  # always with three channels
     pixels = (grid * 255).round().to(torch.uint8).numpy()
+    file = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if images.shape[1] == 1 else pixels).save(file, "PNG")
     path.parent.mkdir(exist_ok=True)
-    Image.fromarray(pixels[..., 0] if images.shape[1] == 1 else pixels).save(path)
+    atomic_write(path, file.getvalue())
 
 
 def save_scatter(vectors: Tensor, labels: Tensor, title: str, path: Path) -> None:
@@ -192,5 +196,7 @@ def _grid(images: Tensor, columns: int) -> np.ndarray:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """Write a PNG without software and date, so that equal plots are equal files."""
-    figure.savefig(path, dpi=150, metadata={"Software": None})
+    """Write a PNG as a whole or not at all, without software and date, so that equal plots are equal files."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=150, metadata={"Software": None})
+    atomic_write(path, file.getvalue())

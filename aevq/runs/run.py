@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from functools import cached_property
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ from aevq.data import ImageDataModule
 from aevq.errors import UserError, did_you_mean
 from aevq.metrics.generate import encode_all, generate, interpolate, reconstruct_all
 from aevq.models import LatentModel
-from aevq.priors import Prior, load_prior
+from aevq.priors import Prior, is_fitted, load_prior
 from aevq.runs.folder import CONFIG_FILE, RESULT_FILE, claimed, find_run, is_run, read_config
 from aevq.runs.result import Result, read_result
 
@@ -79,7 +80,14 @@ class Run:
         return data
 
     def claimed(self) -> AbstractContextManager[None]:
-        """Make this process the only one that writes into the folder; see `aevq.runs.folder.claimed`."""
+        """Make this process the only one that writes into the folder; see `aevq.runs.folder.claimed`.
+
+        Raises:
+            UserError: If a file or folder in it is a link: what is written would change files elsewhere.
+        """
+        own = [self.path.iterdir(), *(part.rglob("*") for part in (self.checkpoints, self.priors, self.images))]
+        if link := next((path for path in chain(*own) if path.is_symlink()), None):
+            raise UserError(f"{link}: is a link to another place; nothing is written into such a run")
         return claimed(self.path, "run")
 
     def prior_names(self) -> list[str]:
@@ -98,7 +106,11 @@ class Run:
         known, name = self.prior_names(), name or self.default_prior()
         if name not in known:
             raise UserError(f"prior: run {self.path.name} has no prior {name!r}; {did_you_mean(name, known)}")
-        return load_prior(self.priors / f"{name}.safetensors", self.trust)
+        path = self.priors / f"{name}.safetensors"
+        prior = load_prior(path, self.trust)
+        if not is_fitted(path, prior, self.weights_sha256):
+            raise UserError(f"{path}: fitted to other weights; resume={self.path.name} fits the prior again")
+        return prior
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the latents `(B, *latent_spec.shape)` of images `(B, C, H, W)` in [0, 1]."""

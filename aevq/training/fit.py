@@ -11,13 +11,14 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from aevq.config.checks import to_config
 from aevq.config.rank import rank
 from aevq.files import load_plain
 from aevq.latents import LatentSet
 from aevq.models import LatentModel
 from aevq.nn.distributed import gather_objects
 from aevq.ops.finite import Diverged
-from aevq.priors import Prior, TrainedPrior, fitted_to, load_prior, save_prior
+from aevq.priors import Prior, TrainedPrior, is_fitted, load_prior, save_prior
 from aevq.runs.run import Run
 from aevq.training.checkpoint import Checkpoint, StopOnRequest
 from aevq.training.parts import Parts
@@ -72,10 +73,10 @@ def fit_priors(
     Of several processes all train a `TrainedPrior`; any other prior is fitted by the first and read by the rest.
     The files of the priors may name classes of the packages in `trust` besides those of aevq.
     """
-    weights = run.weights_sha256  # a prior fitted to other weights, of before a resumed training, is fitted again
+    weights = run.weights_sha256  # of a resumed training they differ, and the priors are fitted again
     for name, prior in priors.items():
         path = run.priors / f"{name}.safetensors"
-        to_fit = not gather_objects(fitted_to(path) == weights)[0]
+        to_fit = not gather_objects(is_fitted(path, prior, weights))[0]
         fits = to_fit and (rank() == 0 or isinstance(prior, TrainedPrior))
         if fits:
             log.info("fitting the prior %s", name)
@@ -95,12 +96,14 @@ def _train_prior(prior: TrainedPrior, latents: LatentSet, run: Run, trainers: Tr
     """Train one prior; resume from its own checkpoint if that is of the same weights of the model."""
     folder = run.priors / prior.name
     last = folder / "last.ckpt"
-    same = last.is_file() and load_plain(last).get("fitted_to") == weights
+    made_for = {"fitted_to": weights, "prior": to_config(prior)}
+    saved = load_plain(last) if last.is_file() else {}
+    same = all(saved.get(key) == value for key, value in made_for.items())
     _forget_metrics(trainers, (f"prior/{prior.name}/",), last if same else None)
 
     def make_trainer(callbacks: list[pl.Callback], **changes: Any) -> pl.Trainer:
         limits = {"max_epochs": -1, "check_val_every_n_epoch": None, "default_root_dir": str(folder)}
-        trainer = trainers.make(f"prior {prior.name}", callbacks, {"fitted_to": weights}, **limits | changes)
+        trainer = trainers.make(f"prior {prior.name}", callbacks, made_for, **limits | changes)
         _save_into(folder, trainer)
         return trainer
 

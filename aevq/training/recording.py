@@ -27,6 +27,7 @@ from aevq.files import atomic_write, point_latest
 from aevq.metrics.protocol import metrics_version
 from aevq.runs.folder import CONFIG_FILE, RESULT_FILE, create_folder, is_run, make_folder
 from aevq.runs.result import DataSummary, Result, command_line, device_name, git_state, versions, write_result
+from aevq.runs.resume import copy_run
 from aevq.runs.run import Run
 from aevq.runs.status import JOB_INDEX, JOB_SUFFIX, RUN_FOLDER, SWEEP_FOLDER, report_status
 from aevq.training.callbacks import Throughput
@@ -43,15 +44,32 @@ class SweepJobPlace(NamedTuple):
     number: int
 
 
-def open_run(parts: Parts, place: SweepJobPlace | None = None) -> Run:
+def open_run(parts: Parts, place: SweepJobPlace | None = None, resumed: Run | None = None) -> Run:
     """Return a run in a new folder, named after the data really used; the same one in all processes of a job.
 
     A scheduler may restart a job: its folder is the same at each start. Any other name that is taken gets a number.
-    The data are prepared; `place` is that in the sweep of another launcher.
+    The data are prepared; `place` is that in the sweep of another launcher. A run that is `resumed` has its folder, and
+    if it is finished, it is continued in a copy.
 
     Raises:
-        UserError: If the folder cannot be created.
+        UserError: If the folder cannot be created, or the resumed run was trained on other data.
     """
+    if resumed is None:
+        return _new_run(parts, place)
+    _check_data(parts, resumed.result)
+    if not resumed.finished:
+        return resumed
+    with resumed.claimed() if rank() == 0 else nullcontext():
+        run = _new_run(parts, place)
+        if rank() == 0 and not is_run(run.path):
+            copy_run(resumed, run)
+            log.info("%s is finished and stays as it is; continued in %s", resumed.path.name, run.path.name)
+    while not is_run(run.path):  # the processes of a scheduler's job share nothing but the folder yet
+        time.sleep(0.1)
+    return run
+
+
+def _new_run(parts: Parts, place: SweepJobPlace | None) -> Run:
     if (given := os.environ.get(RUN_FOLDER)) and rank() > 0:  # by rank 0, which started this process
         return Run(Path(given))
     name = f"{type(parts.model).__name__.lower()}_{parts.data.name}_s{parts.config['seed']}"
@@ -146,9 +164,8 @@ def recording(parts: Parts, run: Run) -> Iterator[Recorder]:
             with recorder.running():
                 if writes:
                     atomic_write(run.path / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.create(config)))
-                    # Measured and drawn of a resumed run's older weights; checkpoints that a kill left torn.
-                    for old in (run.path / "evaluation.json", *run.images.rglob("*.png"), *run.path.rglob(".*.ckpt.*")):
-                        old.unlink(missing_ok=True)
+                    for torn in run.path.rglob(".*.ckpt.*"):  # by a kill
+                        torn.unlink(missing_ok=True)
                 for logger in loggers:
                     logger.start(run.path, config, (type(parts.model).__name__.lower(), parts.data.name))
                     started += 1
@@ -206,12 +223,16 @@ def _first_result(parts: Parts, run: Run) -> Result:
 
 def _resumed_result(parts: Parts, run: Run) -> Result:
     result = run.result
-    if result.data["fingerprint"] != parts.data.fingerprint:
-        raise UserError(f"resume: the data are not those that {run.path.name} was trained on")
+    _check_data(parts, result)
     result.resumed += 1
     result.resumes.append(_provenance())
     result.metrics, result.objective, result.weights = {}, None, None  # those of before; they will be measured again
     return result
+
+
+def _check_data(parts: Parts, result: Result) -> None:
+    if result.data["fingerprint"] != parts.data.fingerprint:
+        raise UserError(f"resume: the data are not those that {result.name} was trained on")
 
 
 def _provenance() -> dict[str, Any]:

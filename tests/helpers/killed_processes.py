@@ -3,6 +3,7 @@
 The processes are forked from one that has imported everything and computed nothing, so a real SIGKILL costs a second.
 """
 
+import importlib
 import io
 import multiprocessing
 import os
@@ -39,7 +40,12 @@ class Ended:
 
 def train(folder: Path, *arguments: str, trouble: Trouble | None = None, encoding: str = "utf-8") -> Ended:
     """Run `python -m aevq.train` in a folder, in a process of its own."""
-    process = FORKS.Process(target=_train, args=(str(folder), arguments, trouble, encoding))
+    return run("train", folder, *arguments, trouble=trouble, encoding=encoding)
+
+
+def run(command: str, folder: Path, *arguments: str, trouble: Trouble | None = None, encoding: str = "utf-8") -> Ended:
+    """Run `python -m aevq.<command>` in a folder, in a process of its own."""
+    process = FORKS.Process(target=_run, args=(command, str(folder), arguments, trouble, encoding))
     process.start()
     process.join(SECONDS)
     if process.exitcode is None:
@@ -58,13 +64,12 @@ def claim_for_ever(folder: str, ready: Any) -> None:
         signal.pause()
 
 
-def _train(folder: str, arguments: tuple[str, ...], trouble: Trouble | None, encoding: str) -> None:
+def _run(command: str, folder: str, arguments: tuple[str, ...], trouble: Trouble | None, encoding: str) -> None:
     os.chdir(folder)
     sys.stdout, sys.stderr = (_stream(name, encoding) for name in ("out.txt", "err.txt"))
     import torch
 
-    from aevq.train import main
-
+    main = importlib.import_module(f"aevq.{command}").main
     torch.set_num_threads(1)
     sys.argv = ["aevq", *arguments]
     if trouble is not None:

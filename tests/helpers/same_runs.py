@@ -1,5 +1,8 @@
 """Whether two runs have the same outcome, bit by bit: weights, metrics, curves, samples."""
 
+from hashlib import sha256
+from pathlib import Path
+
 import torch
 
 from aevq.runs.run import Run
@@ -28,3 +31,9 @@ def curves(run: Run) -> list[str]:
     """Return the rows of metrics.csv without speeds, sorted: a resumed run may write them in another order."""
     rows = (run.path / "metrics.csv").read_text().splitlines()
     return sorted(row for row in rows if "images_per_second" not in row)
+
+
+def file_hashes(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file in a folder, by its relative path."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
+    return {str(path.relative_to(folder)): sha256(path.read_bytes()).hexdigest() for path in files}

@@ -14,7 +14,7 @@ from aevq.priors import (
     StandardNormal,
     Uniform,
     code_length,
-    fitted_to,
+    is_fitted,
     load_prior,
     save_prior,
 )
@@ -127,7 +127,16 @@ def test_a_saved_prior_can_be_loaded(prior, tmp_path):
     draws = [p.sample(9, torch.Generator().manual_seed(3)) for p in (prior, loaded)]
     assert draws[0].equal(draws[1])
     assert loaded.spec == prior.spec
-    assert fitted_to(path) == "some weights"
+    assert is_fitted(path, loaded, "some weights")
+    assert not is_fitted(path, loaded, "other weights")
+
+
+def test_a_prior_with_other_arguments_is_not_the_one_that_was_fitted(tmp_path):
+    path = tmp_path / "mixture.safetensors"
+    save_prior(Mixture(VECTORS, 3), path, "weights")
+    assert is_fitted(path, Mixture(VECTORS, 3), "weights")
+    for other in (Mixture(VECTORS, 4), Mixture(VECTORS, 3, regularization=0.1), StandardNormal(VECTORS)):
+        assert not is_fitted(path, other, "weights")
 
 
 def test_a_damaged_prior_file_is_refused(tmp_path):
@@ -136,8 +145,8 @@ def test_a_damaged_prior_file_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(UserError, match="not a fitted prior"):
         load_prior(path)
-    assert fitted_to(path) is None
-    assert fitted_to(tmp_path / "missing") is None
+    assert not is_fitted(path, StandardNormal(VECTORS), "")
+    assert not is_fitted(tmp_path / "missing", StandardNormal(VECTORS), "")
 
 
 def test_the_code_length_sums_over_a_few_classes_and_encodes_one_of_many_first():
