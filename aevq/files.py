@@ -4,6 +4,7 @@ import logging
 import os
 import zipfile
 from contextlib import suppress
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,6 +16,8 @@ from aevq.errors import UserError
 SILENT_SECONDS = 3
 
 log = logging.getLogger("aevq")
+DEEPEST, LARGEST = 32, 100_000  # levels of a checkpoint's values, and values on one level
+REQUIRED = {"state_dict": dict, "global_step": int}
 
 
 def atomic_write(path: Path, content: bytes | bytearray | str) -> None:
@@ -72,7 +75,7 @@ def load_plain(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
     PyTorch writes checksums and does not check them; here a flipped bit is noticed.
 
     Raises:
-        UserError: If the file is missing, torn, was changed, or is no such file.
+        UserError: If the file is missing, torn, was changed, or is no checkpoint of Lightning.
     """
     import torch  # takes seconds, and not everyone who writes files needs it
 
@@ -90,7 +93,22 @@ def load_plain(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
         content: Any = torch.load(path, map_location=map_location, weights_only=True)
         if not isinstance(content, dict):
             raise ValueError(f"it holds a {type(content).__name__}")
+        _check_shallow(content)
+        for name, kind in REQUIRED.items():
+            if not isinstance(content.get(name), kind):
+                raise ValueError(f"its {name} is no {kind.__name__}")
     except Exception as error:  # whatever the bytes of a foreign file provoke
         reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
         raise UserError(f"{path}: not a readable checkpoint ({reason})") from error
     return content
+
+
+def _check_shallow(content: Any) -> None:
+    """Raise a ValueError if values contain each other so deeply, or so often, that no loop over all of them ends."""
+    level, depth = [content], 0
+    while level:
+        if depth > DEEPEST or len(level) > LARGEST:
+            raise ValueError("its values are nested too deeply")
+        containers = (value for value in level if isinstance(value, dict | list | tuple))
+        inner = chain.from_iterable(value.values() if isinstance(value, dict) else value for value in containers)
+        level, depth = list(islice(inner, LARGEST + 1)), depth + 1

@@ -78,6 +78,7 @@ def train(
     from aevq.training.parts import build_parts, to_plain
     from aevq.training.recording import open_run, record_metrics, record_training, recording
     from aevq.training.stop import stoppable
+    from aevq.training.trainer import check_lengths
 
     ignore_stray_ranks()
     parts = build_parts(to_plain(config), trust)  # checks everything, writes nothing
@@ -87,6 +88,7 @@ def train(
         raise UserError(f"trainer.devices: expected several, as rank {rank()} in the environment ({named}) says, got 1")
     with stoppable(parts.trainers.stop):
         parts.data.prepare()
+        check_lengths(trainer, parts.data)
         run = open_run(parts, place, resumed)
         if run.finished:  # a scheduler has started the job again
             return run

@@ -31,6 +31,8 @@ from aevq.errors import INTERRUPTED, Stopped, UserError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+# Plugins of Hydra, and the extra of this package that installs each.
+EXTRAS = {"optuna": "optuna"} | dict.fromkeys(("joblib", "submitit_local", "submitit_slurm"), "launchers")
 _OPTION = re.compile(r"[A-Za-z_]+=")  # in a path, what stands before a = has other characters
 # Problems of the machine's files, not bugs.
 MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENAMETOOLONG}
@@ -199,7 +201,8 @@ def one_line_errors(show_traceback: bool) -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except (UserError, HydraException, OmegaConfBaseException) as error:
-        sys.exit(_say(f"error: {_message(error)}", 1, show_traceback))
+        composed = not isinstance(error, MissingConfigException)  # of `debug=` with a wrong name
+        sys.exit(_say(f"error: {_message(error)}", 1, show_traceback and composed))
     except OSError as error:
         if error.errno not in MACHINE_ERRORS:
             raise
@@ -227,6 +230,8 @@ def _message(error: Exception, overrides: tuple[str, ...] | None = None) -> str:
         group, _, name = error.missing_cfg_file.rpartition("/")
         if not group:
             return f"--config-name: there is no {name}.yaml"
+        if group.startswith("hydra/") and name in EXTRAS:
+            return f"{group}={name}: not installed; pip install aevq[{EXTRAS[name]}]"
         options = (option for option in error.options or [] if not option.startswith("_"))
         return f"{group}={name}: unknown; {did_you_mean(name, options)}"
     if isinstance(error, InstantiationException) and isinstance(error.__cause__, UserError):  # by a launcher

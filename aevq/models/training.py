@@ -5,7 +5,8 @@ Loss terms come per image; only this file averages them over the batch, logs the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import inspect
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +14,19 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from typing_extensions import override
 
 from aevq.config.checks import ArgumentError, to_config
+from aevq.nn.gradients import clip_gradients, scales_gradients
 from aevq.nn.running_means import RunningMeans
 from aevq.ops.finite import check_finite
 
 if TYPE_CHECKING:
     from aevq.models.base import LossTerms
 
-MakeOptimizer = Callable[[Iterable[Tensor]], Optimizer]
-MakeSchedule = Callable[[Optimizer, int], LRScheduler]
+MakeOptimizer = Callable[..., Optimizer]  # called with the parameters
+MakeSchedule = Callable[..., LRScheduler]  # called with the optimizer and, if it has that argument, `total_steps`
 
 ADAMW = partial(AdamW, lr=2e-3, betas=(0.9, 0.999), weight_decay=0.0, fused=True)
 
@@ -38,13 +40,18 @@ class TrainingSteps(pl.LightningModule):
     def __init__(self, optimizer: MakeOptimizer, schedule: MakeSchedule | None) -> None:
         super().__init__()
         self._make_optimizer, self._make_schedule = optimizer, schedule
-        for name, part in (("optimizer", optimizer), ("schedule", schedule)):
-            try:  # bad parts are reported now, not when the training begins or when it writes a checkpoint
-                to_config(part)
-                if name == "optimizer":
-                    optimizer([torch.nn.Parameter(torch.zeros(1))])
-            except (TypeError, ValueError) as error:
-                raise ArgumentError(name, str(error), type(self).__name__) from error
+        name, parameter = "optimizer", torch.nn.Parameter(torch.zeros(1))
+        parameter.grad = torch.zeros(1)
+        try:  # bad parts are reported now, not when the training begins or when it writes a checkpoint
+            to_config(optimizer)
+            tried = optimizer([parameter])
+            tried.step()
+            name = "schedule"
+            to_config(schedule)
+            if schedule is not None:
+                _schedule(schedule, tried, 100)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ArgumentError(name, " ".join(str(error).split()), type(self).__name__) from error
         self.train_means = RunningMeans()
         self._training_rng: Any = None
 
@@ -53,21 +60,21 @@ class TrainingSteps(pl.LightningModule):
 
     @override
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        terms, step = self.loss_terms(batch[0]), self.global_step + 1
-        self.train_means.add(step, terms.means())
-        trainer: Any = self.trainer  # Lightning sets some attributes untyped
-        every = trainer.log_every_n_steps
-        if every and step % every == 0:
-            means = {f"train/{name}": value for name, value in self.train_means.pop().items()}
-            self.log("train/objective", means["train/objective"], prog_bar=True, logger=False)
-            for logger in self.loggers:
-                logger.log_metrics(means, self.global_step)
+        terms = self.loss_terms(batch[0])
+        self.train_means.add(self.global_step + 1, terms.means())
         return terms.objective.mean()
 
     @override
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        super().optimizer_step(*args, **kwargs)
+        super().optimizer_step(*args, **kwargs)  # once for all batches whose gradients are accumulated
         self.after_optimizer_step()
+        trainer: Any = self.trainer  # Lightning sets some attributes untyped
+        every = trainer.log_every_n_steps
+        if every and (self.global_step + 1) % every == 0:
+            means = {f"train/{name}": value for name, value in self.train_means.pop().items()}
+            self.log("train/objective", means["train/objective"], prog_bar=True, logger=False)
+            for logger in self.loggers:
+                logger.log_metrics(means, self.global_step)
 
     @override
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -97,8 +104,26 @@ class TrainingSteps(pl.LightningModule):
 
     @override
     def configure_optimizers(self) -> Any:
-        optimizer = self._make_optimizer([p for p in self.parameters() if p.requires_grad])
+        parameters, make = [p for p in self.parameters() if p.requires_grad], self._make_optimizer
+        optimizer = make(parameters)
+        if optimizer.defaults.get("fused") and self.trainer.gradient_clip_val and scales_gradients(self):
+            optimizer = make(parameters, fused=False)  # a fused one unscales by itself, too late for the clipping
         if self._make_schedule is None:
             return optimizer
-        schedule = self._make_schedule(optimizer, int(self.trainer.estimated_stepping_batches))
+        schedule = _schedule(self._make_schedule, optimizer, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    @override
+    def configure_gradient_clipping(
+        self, optimizer: Optimizer, gradient_clip_val: Any = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        clip_gradients(self, optimizer, gradient_clip_val, gradient_clip_algorithm)
+
+
+def _schedule(make: MakeSchedule, optimizer: Optimizer, total_steps: int) -> LRScheduler:
+    """Return the schedule of an optimizer; not all classes of torch take the number of steps."""
+    known = "total_steps" in inspect.signature(make).parameters
+    made = make(optimizer, total_steps=total_steps) if known else make(optimizer)
+    if isinstance(made, ReduceLROnPlateau) or not isinstance(made, LRScheduler):
+        raise TypeError(f"should make a schedule over the steps, got {type(made).__name__}")
+    return made

@@ -27,6 +27,7 @@ from aevq.data import DeviceLoader, mix
 from aevq.errors import expect
 from aevq.files import load_plain
 from aevq.latents import LatentSet, LatentSpec
+from aevq.nn.gradients import clip_gradients, scales_gradients
 from aevq.nn.running_means import RunningMeans
 from aevq.ops.likelihood import nats_to_bits
 from aevq.ops.schedule import warmup_cosine_factor
@@ -134,13 +135,17 @@ class TrainedPrior(Prior, pl.LightningModule):
 
     @override
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        nats, step = self._nats(batch).mean(), self.global_step + 1
-        self.train_means.add(step, {f"prior/{self.name}/train_nats": nats})
+        nats = self._nats(batch).mean()
+        self.train_means.add(self.global_step + 1, {f"prior/{self.name}/train_nats": nats})
+        return nats
+
+    @override
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)  # once for all batches whose gradients are accumulated
         trainer: Any = self.trainer  # Lightning sets some attributes untyped
         every = trainer.log_every_n_steps
-        if every and step % every == 0:
+        if every and (self.global_step + 1) % every == 0:
             self.log_dict(self.train_means.pop(), prog_bar=True)
-        return nats
 
     @override
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -156,7 +161,7 @@ class TrainedPrior(Prior, pl.LightningModule):
 
     @override
     def configure_optimizers(self) -> Any:
-        fused = not self._scales_gradients  # a fused one unscales by itself, too late for the clipping
+        fused = not scales_gradients(self)  # a fused one unscales by itself, too late for the clipping
         optimizer = torch.optim.AdamW(
             self.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=fused
         )
@@ -169,16 +174,7 @@ class TrainedPrior(Prior, pl.LightningModule):
     def configure_gradient_clipping(
         self, optimizer: Optimizer, gradient_clip_val: Any = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        largest = gradient_clip_val or MAX_GRADIENT_NORM
-        if self._scales_gradients or gradient_clip_algorithm == "value":
-            self.clip_gradients(optimizer, largest, gradient_clip_algorithm)
-        else:  # Lightning refuses a fused optimizer under bf16-mixed, which scales nothing
-            torch.nn.utils.clip_grad_norm_(self.parameters(), largest)
-
-    @property
-    def _scales_gradients(self) -> bool:
-        """Whether gradients are scaled while they are computed, as in float16."""
-        return getattr(self.trainer.precision_plugin, "scaler", None) is not None
+        clip_gradients(self, optimizer, gradient_clip_val or MAX_GRADIENT_NORM, gradient_clip_algorithm)
 
     @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ groups of different models; groups of one model need as few as possible of the k
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from typing import Any
 
 from aevq.errors import UserError
@@ -104,6 +105,11 @@ def _flat(node: Flat, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from _flat(value, f"{name}.")
         else:
             yield name, value
+
+
+def setting(config: Flat) -> str:
+    """Return eight hex digits that are equal for configurations which differ in nothing but the seed."""
+    return sha256(repr(sorted(_flat(config))).encode()).hexdigest()[:8]
 
 
 def check_comparable(runs: Sequence[Record], allow_mixed: bool) -> list[str]:

@@ -1,8 +1,8 @@
 """The W&B workspace of a project, as code: which metrics and images stand side by side.
 
 Metrics, titles, units and sections come from the catalogue, priors from the group `prior` of the configuration. Curves
-are drawn over `trainer/global_step`. Runs are grouped by sweep and by setting, so that a point or a curve is the mean
-over the seeds of a setting.
+are drawn over the steps of their stage. Runs are grouped by sweep and by setting, so that a point or a curve is the
+mean over the seeds of a setting.
 """
 
 import hashlib
@@ -76,7 +76,14 @@ def _filled(metric: Metric, priors: Priors) -> list[Metric]:
 def _curves(section: Section, priors: Priors) -> list[wr.LinePlot]:
     metrics = [metric for metric in of_section(section, curve=True) if set(metric.words) <= {"prior"}]
     filled = [each for metric in metrics for each in _filled(metric, priors)]
-    return [wr.LinePlot(title=each.label, x=STEP, y=[each.name], groupby_rangefunc="minmax") for each in filled]
+    return [
+        wr.LinePlot(title=each.label, x=_step(each.name), y=[each.name], groupby_rangefunc="minmax") for each in filled
+    ]
+
+
+def _step(name: str) -> str:
+    """Return the step metric of a metric: each stage counts its own steps."""
+    return f"{name.rpartition('/')[0]}/step" if name.startswith("prior/") else STEP
 
 
 def _bars(section: Section, priors: Priors) -> list[wr.BarPlot]:

@@ -10,6 +10,7 @@ from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
+from torchvision.transforms.functional import to_pil_image
 from torchvision.utils import make_grid
 from typing_extensions import override
 
@@ -22,6 +23,7 @@ from aevq.nn.distributed import all_reduce_sum
 from aevq.ops.quantize import code_counts, perplexity, usage
 from aevq.priors import StandardNormal
 from aevq.runs.status import report_status
+from aevq.training.lightning_internals import accumulating
 
 COLUMNS = 10  # of a panel of samples
 REFRESH_EVERY = 20  # steps: a bar that is redrawn at every step slows a small network down
@@ -66,7 +68,7 @@ class Throughput(Configurable, Callback):
     ) -> None:
         self._window_images += len(batch[0]) * trainer.world_size
         untyped: Any = trainer
-        if trainer.global_step % untyped.log_every_n_steps == 0:
+        if not accumulating(trainer) and trainer.global_step % untyped.log_every_n_steps == 0:
             rate = self._close_window(pl_module.device)
             for logger in trainer.loggers:
                 logger.log_metrics({"train/images_per_second": rate}, trainer.global_step - 1)
@@ -159,11 +161,12 @@ def _is_shown(trainer: pl.Trainer) -> bool:
 
 def _show(trainer: pl.Trainer, name: str, panel: Tensor) -> None:
     """Send a panel, `(3, H, W)` in [0, 1], to the dashboards."""
+    step = trainer.global_step - 1  # that of the validation's metrics: Lightning counts from 0
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):
-            logger.log_image(name, [panel], step=trainer.global_step)
+            logger.log_image(name, [to_pil_image(panel)], step=step)  # W&B takes tensors to be in [0, 255]
         elif isinstance(logger, TensorBoardLogger):
-            logger.experiment.add_image(name, panel, trainer.global_step)
+            logger.experiment.add_image(name, panel, step)
 
 
 class StepProgress(ProgressBar):
@@ -203,6 +206,8 @@ class StepProgress(ProgressBar):
 
     @override
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
+        if accumulating(trainer):
+            return
         step = trainer.global_step
         refresh = step % REFRESH_EVERY == 0
         if refresh:

@@ -18,16 +18,19 @@ from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from typing_extensions import override
 
+from aevq.errors import UserError
 from aevq.files import atomic_write, load_plain
 from aevq.nn.distributed import all_reduce_max, gather_objects
 from aevq.nn.running_means import RunningMeans
 from aevq.ops.finite import check_finite_weights
-from aevq.training.lightning_internals import can_stop_early, set_stop
+from aevq.training.lightning_internals import accumulating, can_stop_early, set_stop
 from aevq.training.stop import StopRequest
 
 log = logging.getLogger("aevq")
 
 EPOCHS, BATCHES = "epoch_progress", "epoch_loop.batch_progress"
+# What a checkpoint with wrong values provokes where it is restored.
+WRONG_CONTENT = (TypeError, ValueError, KeyError, IndexError, AttributeError, RuntimeError, OverflowError)
 AGREE_EVERY = 10  # steps between two questions whether any rank was asked to stop
 
 
@@ -65,7 +68,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     @override
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
-        return load_plain(Path(path), map_location)
+        checkpoint = load_plain(Path(path), map_location)
+        _check_types(checkpoint, {"loops": {"fit_loop": {}}, "callbacks": {}, "exact": {}}, str(path))
+        return checkpoint
 
 
 class ExactResume(Callback):
@@ -75,7 +80,7 @@ class ExactResume(Callback):
     """
 
     def __init__(self, content: dict[str, Any] | None = None) -> None:
-        self._content, self._saved = content or {}, dict[str, Any]()
+        self._content, self._saved, self._started = content or {}, dict[str, Any](), False
 
     @override
     def on_save_checkpoint(
@@ -94,10 +99,26 @@ class ExactResume(Callback):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
+        untyped: Any = trainer
+        own = {callback.state_key: callback.state_dict() for callback in untyped.callbacks}
+        expected = {"loops": {"fit_loop": trainer.fit_loop.state_dict()}, "callbacks": own}
+        _check_types(checkpoint, expected, str(trainer.ckpt_path))
         self._saved = checkpoint.get("exact", {})
 
     @override
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        # Lightning restores what a checkpoint says as it is.
+        wrong = isinstance(exception, WRONG_CONTENT) and not isinstance(exception, UserError)
+        if wrong and trainer.ckpt_path and not self._started:
+            reason = " ".join(f"{type(exception).__name__}: {exception}".split())
+            raise UserError(f"{trainer.ckpt_path}: not a checkpoint of this training ({reason})") from exception
+
+    @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._restore(trainer, pl_module)
+        self._started = True
+
+    def _restore(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         saved, self._saved = self._saved, {}
         if not saved:
             return
@@ -112,6 +133,16 @@ class ExactResume(Callback):
         if isinstance(means := getattr(pl_module, "train_means", None), RunningMeans):
             means.load_state_dict(state["means"], pl_module.device)
         trainer.should_stop = saved["stop"]
+
+
+def _check_types(found: Any, expected: Any, name: str) -> None:
+    """Raise a UserError unless values are of the types of those that this training has; None has no type."""
+    kind = int | float if isinstance(expected, int | float) else type(expected)
+    if expected is not None and not isinstance(found, kind):
+        raise UserError(f"{name}: expected {getattr(kind, '__name__', 'a number')}, got {type(found).__name__}")
+    if isinstance(expected, dict):
+        for key in expected.keys() & found.keys():
+            _check_types(found[key], expected[key], f"{name}: {key}")
 
 
 def _set_counters(trainer: pl.Trainer, loops: dict[str, Any]) -> None:
@@ -150,20 +181,13 @@ class StopOnRequest(Callback):
 
     def __init__(self, stop: StopRequest) -> None:
         self.stop = stop
-        self._step = 0
-
-    @override
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._step = trainer.global_step
 
     @override
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any, **kwargs: Any) -> None:
-        step = trainer.global_step
-        if step == self._step:  # gradients that are still being accumulated are in no checkpoint
+        if accumulating(trainer):  # these gradients are in no checkpoint
             return
-        self._step = step
         if trainer.world_size > 1:
-            if step % AGREE_EVERY:
+            if trainer.global_step % AGREE_EVERY:
                 return
             signum = torch.tensor(self.stop.signum or 0, device=pl_module.device)
             self.stop.signum = int(all_reduce_max(signum)) or None

@@ -13,6 +13,11 @@ def set_stop(trainer: pl.Trainer, stop: bool) -> None:
     trainer._signal_connector.received_sigterm = stop
 
 
+def accumulating(trainer: pl.Trainer) -> bool:
+    """Return whether the gradients of the latest batch wait for those of the next, before an optimizer step."""
+    return trainer.fit_loop.epoch_loop._should_accumulate()
+
+
 def can_stop_early(trainer: pl.Trainer) -> bool:
     """Return whether `trainer.should_stop` ends the training now, and not only after `min_steps` or `min_epochs`."""
     return trainer.fit_loop._can_stop_early

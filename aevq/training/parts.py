@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pytorch_lightning.callbacks import GradientAccumulationScheduler, StochasticWeightAveraging
 
 from aevq.config.checks import Name, PositiveInt, Seed, Text, argument_error
 from aevq.config.instantiate import EVERYTHING, instantiate
@@ -28,6 +29,12 @@ from aevq.training.loggers import RunLogger
 from aevq.training.trainer import Trainers
 
 T = TypeVar("T")
+
+# Callbacks of Lightning that do not fit a run, and what to use instead.
+REFUSED: dict[type[pl.Callback], str] = {
+    StochasticWeightAveraging: "best.ckpt would not hold its average; use pytorch_lightning.callbacks.WeightAveraging",
+    GradientAccumulationScheduler: "the number of steps has to be known; use trainer.accumulate_grad_batches",
+}
 
 # Set by SLURM, by hand or by torchrun where there are several machines.
 CLUSTER_VARIABLES = ("SLURM_JOB_ID", "MASTER_ADDR", "TORCHELASTIC_RUN_ID")
@@ -109,13 +116,16 @@ def build_parts(config: dict[str, Any], trust: Iterable[str] = EVERYTHING) -> Pa
     pl.seed_everything(config["seed"], verbose=False)
     model = instantiate(config["model"], "model", LatentModel, trust=trust)
     priors = _each(config, "prior", Prior, trust, spec=model.latent_spec)
-    callbacks = list(_each(config, "callbacks", pl.Callback, trust).values())
+    callbacks = _each(config, "callbacks", pl.Callback, trust)
+    for name, callback in callbacks.items():
+        if reason := REFUSED.get(type(callback)):
+            raise UserError(f"callbacks.{name}: {type(callback).__name__} is not supported: {reason}")
     evaluation = instantiate(config["evaluation"], "evaluation", EvaluationSettings, trust=trust)
     pictures = config["pictures"]
     plots = instantiate(pictures, "pictures", PlotSettings, trust=trust) if pictures is not None else None
     if rank() == 0 and not config["trainer"].get("fast_dev_run"):
         trainers.loggers += _each(config, "logger", RunLogger, trust).values()
-    parts = Parts(config, data, model, priors, callbacks, trainers, evaluation, plots)
+    parts = Parts(config, data, model, priors, list(callbacks.values()), trainers, evaluation, plots)
     _check_together(parts)
     return parts
 

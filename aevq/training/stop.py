@@ -10,19 +10,21 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 from aevq.config.rank import rank
-from aevq.errors import Stopped
+from aevq.errors import Stopped, UserError
 from aevq.training.cluster import requeue
 
 log = logging.getLogger("aevq")
 
 # Windows has no SIGUSR1.
 STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
+SECONDS_TO_DIE = 0.5  # between a broken connection and the exit of the process at its other end
 WRAPPER_SIGNALS = tuple(getattr(signal, name) for name in ("SIGUSR2",) if hasattr(signal, name))
 
 
@@ -33,7 +35,8 @@ class StopRequest:
         self.signum: int | None = None  # the signal; None as long as none has come
         self.accepted = False  # whether the training was told to stop because of it
         self.saved = False  # whether the training has stopped and saved its state
-        self._deferring = False
+        self.launchers: list[Any] = []  # of Lightning; one of them may have started the processes of further ranks
+        self._parent, self._deferring = os.getppid(), False
         self._previous: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
 
     @contextmanager
@@ -63,7 +66,8 @@ class StopRequest:
         """
         self._deferring = True
         try:
-            yield
+            with self.naming_dead_ranks():
+                yield
         except BaseException as error:
             if self.saved and self.signum is not None:
                 raise Stopped(self.signum) from error
@@ -72,6 +76,24 @@ class StopRequest:
             self._deferring = False
         if self.signum is not None:
             raise Stopped(self.signum)
+
+    @contextmanager
+    def naming_dead_ranks(self) -> Iterator[None]:
+        """Raise a `UserError` that names the dead rank instead of the error that its broken connection causes."""
+        try:
+            yield
+        except RuntimeError as error:
+            if "gloo" not in str(error) and not type(error).__name__.startswith("Dist"):
+                raise
+            raise UserError(f"{self._dead_rank()}; the run has stopped and can be resumed") from error
+
+    def _dead_rank(self) -> str:
+        time.sleep(SECONDS_TO_DIE)
+        processes = [process for launcher in self.launchers for process in getattr(launcher, "procs", [])]
+        for number, process in enumerate(processes, start=rank() + 1):
+            if code := process.poll():
+                return f"rank {number} died ({signal.Signals(-code).name if code < 0 else f'exit code {code}'})"
+        return "rank 0 died" if os.getppid() != self._parent else f"rank {rank()} lost the connection to another rank"
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         before, self.signum = self.signum, self.signum or signum
@@ -95,7 +117,7 @@ def stoppable(stop: StopRequest) -> Iterator[None]:
     from aevq.nn.distributed import leave_group  # needs torch, and the launcher of a sweep imports this module
 
     try:
-        with stop.listening():
+        with stop.listening(), stop.naming_dead_ranks():
             yield
     except Stopped as error:
         if rank() > 0:  # rank 0 reports it; whoever started the others would take the exit code for a crash

@@ -5,26 +5,29 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import pytorch_lightning as pl
-from annotated_types import Ge, Le
+from annotated_types import Gt, Le
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.callbacks import Callback, ProgressBar
+from pytorch_lightning.loggers.logger import DummyLogger
 from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch.nn.parallel import DistributedDataParallel
+from typing_extensions import override
 
 from aevq.config.checks import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, argument_error
-from aevq.errors import UserError, did_you_mean
+from aevq.data import ImageDataModule
+from aevq.errors import UserError, did_you_mean, expect
 from aevq.training.callbacks import StepProgress
 from aevq.training.checkpoint import AtomicCheckpointIO, ExactResume, StopOnRequest
-from aevq.training.lightning_internals import disable_signal_handlers
+from aevq.training.lightning_internals import accumulating, disable_signal_handlers
 from aevq.training.loggers import RunLogger
 from aevq.training.stop import StopRequest
 
 TARGET = "pytorch_lightning.Trainer"
 SET_BY_AEVQ = ("logger", "callbacks", "plugins", "default_root_dir", "enable_checkpointing", "model_registry")
 
-Limit = Annotated[int, Ge(-1)]  # -1: none
-Batches = NonNegativeInt | Fraction
+Limit = PositiveInt | Literal[-1]  # -1: none
+Part = PositiveInt | Annotated[float, Gt(0), Le(1)]  # so many, or this share
 
 
 class TrainerArguments(BaseModel):
@@ -39,14 +42,14 @@ class TrainerArguments(BaseModel):
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"  # losses are float32
     max_steps: Limit = -1
     max_epochs: Limit | None = None
-    val_check_interval: PositiveInt | Annotated[float, Ge(0), Le(1)] | None = None
+    val_check_interval: Part | None = None
     check_val_every_n_epoch: PositiveInt | None = 1
     log_every_n_steps: PositiveInt = 50
     gradient_clip_val: NonNegativeFloat | None = None
     accumulate_grad_batches: PositiveInt = 1
-    limit_train_batches: Batches | None = None
-    limit_val_batches: Batches | None = None
-    overfit_batches: Batches = 0
+    limit_train_batches: Part | None = None
+    limit_val_batches: NonNegativeInt | Fraction | None = None
+    overfit_batches: NonNegativeInt | Fraction = 0
     fast_dev_run: bool | NonNegativeInt = False
     profiler: Literal["simple", "advanced", "pytorch"] | None = None
 
@@ -76,15 +79,63 @@ class Trainers:
         arguments = self.arguments | changes
         if arguments.get("strategy") == "ddp":
             arguments["strategy"] = _ddp()
-        bar = [StepProgress(title)] if arguments.get("enable_progress_bar", True) else []
-        ours = [ExactResume(content), StopOnRequest(self.stop), *bar]
+        ours: list[Callback] = [ExactResume(content), StopOnRequest(self.stop)]
+        if arguments.get("enable_progress_bar", True) and not any(isinstance(each, ProgressBar) for each in callbacks):
+            ours.append(StepProgress(title))
+        if arguments.get("accumulate_grad_batches", 1) > 1:
+            ours.append(ValidationInterval())
+        # Some callbacks refuse a Trainer without a logger, and only the first rank has ours.
+        logger = self.loggers or DummyLogger()
         try:
             every, io = [*ours, *callbacks], AtomicCheckpointIO()
-            trainer = pl.Trainer(**arguments, logger=self.loggers or False, callbacks=every, plugins=[io])
+            trainer = pl.Trainer(**arguments, logger=logger, callbacks=every, plugins=[io])
         except (MisconfigurationException, TypeError, ValueError, RuntimeError) as error:
             raise UserError(f"trainer: {' '.join(str(error).split())}") from error
         disable_signal_handlers(trainer)
+        self.stop.launchers.append(trainer.strategy.launcher)
         return trainer
+
+
+class ValidationInterval(Callback):
+    """Lets `val_check_interval` count optimizer steps where the gradients of several batches are accumulated.
+
+    Lightning counts batches, and an epoch may end with fewer of them for its last step.
+    """
+
+    @override
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        of_epoch = -(-trainer.num_training_batches // trainer.accumulate_grad_batches)
+        every = trainer.val_check_interval
+        self._every = every if isinstance(every, int) else max(1, int(of_epoch * every))
+        self.on_train_batch_end(trainer)  # a resumed training asks whether the validation of its last step is due
+
+    @override
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
+        loop, across_epochs = trainer.fit_loop, trainer.check_val_every_n_epoch is None
+        batches = (loop.total_batch_idx if across_epochs else loop.batch_idx) + 1
+        steps = trainer.global_step if across_epochs else -(-batches // trainer.accumulate_grad_batches)
+        due = not accumulating(trainer) and steps % self._every == 0
+        trainer.val_check_batch = max(batches, 1) if due else batches + 1  # Lightning validates at its multiples
+
+
+def check_lengths(trainer: pl.Trainer, data: ImageDataModule) -> None:
+    """Check the limits and intervals of a Trainer against the numbers of batches. The data are prepared.
+
+    Raises:
+        UserError: If a process has no batch to train or to validate on, or a validation lies after the end of an epoch.
+    """
+    train, val = data.sizes["train"] // trainer.world_size, -(-data.sizes["val"] // trainer.world_size)
+    expect(data.batch_size <= train, "data.batch_size", f"at most {train} (train images per process)", data.batch_size)
+    used = {"train": train // data.batch_size, "val": -(-val // data.eval_batch_size)}
+    for split, batches in used.items():
+        name = "overfit_batches" if getattr(trainer, "overfit_batches", 0) else f"limit_{split}_batches"
+        limit = getattr(trainer, name)
+        used[split] = min(limit, batches) if isinstance(limit, int) else int(limit * batches)
+        expect(used[split] > 0 or limit == 0, f"trainer.{name}", f"at least one of {batches} batches", limit)
+    every, steps = trainer.val_check_interval, -(-used["train"] // trainer.accumulate_grad_batches)
+    if isinstance(every, int) and trainer.check_val_every_n_epoch is not None:
+        wanted = f"at most {steps} (steps of an epoch) where trainer.check_val_every_n_epoch is set"
+        expect(every <= steps, "trainer.val_check_interval", wanted, every)
 
 
 def _checked(node: dict[str, Any]) -> dict[str, Any]:

@@ -2,9 +2,8 @@
 
 import logging
 import os
-import re
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +15,7 @@ from typing_extensions import override
 from aevq.config.checks import Text
 from aevq.errors import UserError
 from aevq.files import atomic_write
+from aevq.report.groups import setting
 from aevq.report.records import comparison_rows
 from aevq.runs.result import Result
 from aevq.training.loggers import RunLogger, costs
@@ -61,6 +61,7 @@ class Wandb(RunLogger, WandbLogger):
         import wandb  # slow to import, and only this logger needs it
 
         self.labels = tuple(dict.fromkeys([*self.tags, *labels]))
+        self.setting = f"{'_'.join(labels)}-{setting(config)}"  # runs that differ only in the seed have the same
         mode: str = self.mode
         if mode == "auto":
             mode = os.environ.get("WANDB_MODE") or ("online" if logged_in() else "offline")
@@ -103,10 +104,21 @@ class Wandb(RunLogger, WandbLogger):
             notes=self.notes,
             mode=mode,
             job_type="train",
-            config={"setting": _setting(run.name)},
+            config={"setting": self.setting},
             # Silent: its many lines would hide ours.
             settings=wandb.Settings(silent=True, init_timeout=SECONDS_TO_START),
         )
+
+    @override
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log metrics over the steps of the model's training; those of a prior, `prior/<name>/…`, over its own."""
+        axis, names = STEP, [name for name in metrics if name.startswith("prior/")]
+        if names:
+            axis = f"{names[0].rpartition('/')[0]}/step"
+            for name in names:
+                self.experiment.define_metric(name, step_metric=axis)
+            metrics = {name: metrics[name] for name in names}  # without Lightning's `epoch`
+        self.experiment.log(dict(metrics) if step is None else {**metrics, axis: step})
 
     @override
     def publish(self, result: Result, priors: Iterable[str], images: Sequence[Path]) -> None:
@@ -139,9 +151,3 @@ def logged_in() -> bool:
         return any(requests.utils.get_netrc_auth(address) for address in (server, OLD_SERVER))
     except UnicodeDecodeError:
         return False
-
-
-def _setting(name: str) -> str:
-    """Return what a run's name has in common with those of other seeds: no time or number, and no seed."""
-    without_start = re.sub(r"^(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d|\d+)_", "", name)
-    return re.sub(r"_s\d+(-\d+)?(?=_|$)", "", without_start, count=1)

@@ -2,12 +2,21 @@ import errno
 import signal
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from aevq.config.checks import PositiveInt
-from aevq.config.command_line import _as_hydra_reads_them, compose, config_root, one_line_errors, options_command
+from aevq.config.command_line import (
+    EXTRAS,
+    _as_hydra_reads_them,
+    compose,
+    config_root,
+    one_line_errors,
+    options_command,
+)
 from aevq.errors import Stopped, UserError, did_you_mean, expect_int
 
 
@@ -114,6 +123,17 @@ def test_an_override_that_hydra_refuses_is_one_line_with_the_nearest_name(overri
         compose(override)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("group", ["sweeper", "launcher"])
+def test_a_plugin_that_is_missing_is_named_with_its_extra(group, monkeypatch):
+    monkeypatch.setitem(EXTRAS, "nosuch", "optuna")
+    with pytest.raises(UserError, match=rf"^hydra/{group}=nosuch: not installed; pip install aevq\[optuna\]$"):
+        compose(f"hydra/{group}=nosuch")
+    known = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert set(EXTRAS.values()) <= known["optional-dependencies"].keys()
+    for name in [name for name, extra in EXTRAS.items() if extra == "launchers"]:
+        compose(f"hydra/launcher={name}")
 
 
 def test_another_folder_of_yaml_files_is_searched_too(tmp_path):

@@ -34,6 +34,8 @@ WRONG = (
     *("[]", "[a]", "{a: 1}"),
 )
 PER_KEY = 5  # wrong values that are tried
+LIGHTNING = "+callbacks.x._target_=pytorch_lightning.callbacks"
+SCHEDULE = "+model.schedule={_target_:torch.optim.lr_scheduler"
 
 
 @dataclass(frozen=True)
@@ -127,8 +129,6 @@ def wrong_choices() -> Iterator[Case]:
         group = path.parent.relative_to(config_root())
         if group == Path() or path.stem in ("none", "default") or path.stem.startswith("_"):
             continue
-        if str(group) == "debug":  # it prints the traceback too
-            continue
         model = ("model=vqvae",) if "codebook_update" in str(group) else ()
         yield Case((*model, f"{group}={misspelt(path.stem)}"), str(group), path.stem if len(path.stem) > 3 else "")
     for group in ("model", "data", "prior", "trainer", "logger", "callbacks", "experiment", "model/network"):
@@ -191,6 +191,18 @@ def wrong_together() -> Iterator[Case]:
         "model.network._target_=aevq.nn.Gaussian": "model.network",
         "callbacks.throughput._target_=aevq.nn.MLP": "callbacks.throughput",
         "trainer._target_=builtins.print": "trainer._target_",
+        "trainer.max_steps=0": "trainer.max_steps",
+        "trainer.max_steps=-1 trainer.max_epochs=0": "trainer.max_epochs",
+        "trainer.limit_train_batches=0": "trainer.limit_train_batches",
+        "trainer.val_check_interval=0": "trainer.val_check_interval",
+        f"{LIGHTNING}.RichProgressBar trainer.enable_progress_bar=false": "trainer",
+        f"{LIGHTNING}.StochasticWeightAveraging +callbacks.x.swa_lrs=0.1": "callbacks.x",
+        f"{LIGHTNING}.GradientAccumulationScheduler +callbacks.x.scheduling={{4:2}}": "callbacks.x",
+        "model.optimizer={_target_:torch.optim.LBFGS,_partial_:true}": "model.optimizer",
+        "~model/optimizer +model.optimizer={_target_:torch.optim.LBFGS,_partial_:true}": "model.optimizer",
+        f"~model/schedule {SCHEDULE}.ReduceLROnPlateau,_partial_:true}}": "model.schedule",
+        f"~model/schedule {SCHEDULE}.OneCycleLR,_partial_:true}}": "model.schedule",
+        f"~model/schedule {SCHEDULE}.StepLR,_partial_:true}}": "model.schedule",
         "prior.standard_normal=null": "prior.standard_normal",
         "callbacks.throughput=null": "callbacks.throughput",
         "paths.runs=null": "paths.runs",

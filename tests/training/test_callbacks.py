@@ -10,6 +10,7 @@ from aevq.data import DeviceLoader
 from aevq.ops.quantize import code_counts, perplexity
 from aevq.training.callbacks import CodebookHealth, ReconstructionPanel, SamplePanel, StepProgress, Throughput
 from aevq.training.checkpoint import AtomicCheckpointIO, ExactResume
+from aevq.training.trainer import ValidationInterval
 
 
 class Memory(Logger):
@@ -47,14 +48,29 @@ def fit(model, digits, tmp_path, callbacks, **changes):
     return trainer, memory.seen
 
 
-def test_loss_terms_are_logged_as_means_since_the_last_log(make_model, digits, tmp_path):
+@pytest.mark.parametrize("batches", [1, 5])
+def test_loss_terms_are_logged_as_means_since_the_last_log(batches, make_model, digits, tmp_path):
     model, losses = make_model("ae"), []
     step = model.training_step
     model.training_step = lambda *batch: losses.append(step(*batch)) or losses[-1]
-    _, seen = fit(model, digits, tmp_path, [])
-    logged = [value for _, value in seen["train/objective"]]
-    expected = torch.stack(losses).detach().view(3, 2).mean(1)
-    assert logged == pytest.approx(expected.tolist(), rel=1e-5)
+    _, seen = fit(model, digits, tmp_path, [], accumulate_grad_batches=batches)
+    expected = torch.stack(losses).detach().view(3, 2 * batches).mean(1)
+    assert [value for _, value in seen["train/objective"]] == pytest.approx(expected.tolist(), rel=1e-5)
+    assert [step for step, _ in seen["train/objective"]] == [1, 3, 5]
+
+
+@pytest.mark.fault("intervals count optimizer steps where gradients are accumulated")
+@pytest.mark.parametrize(
+    ("interval", "epochs", "validated"),
+    [(2, None, [1, 3, 5, 6]), (4, None, [3, 6]), (2, 1, [1, 4, 6]), (1.0, 1, [2, 5, 6]), (0.5, 2, [3, 4, 5])],
+)
+def test_intervals_count_optimizer_steps(interval, epochs, validated, make_model, digits, tmp_path):
+    """An epoch has ten batches, and so three steps: of four, four and two."""
+    options = {"accumulate_grad_batches": 4, "val_check_interval": interval, "check_val_every_n_epoch": epochs}
+    _, seen = fit(make_model("ae"), digits, tmp_path, [Throughput(), ValidationInterval()], max_steps=7, **options)
+    assert [step for step, _ in seen["val/objective"]] == validated
+    assert [step for step, _ in seen["train/objective"]] == [1, 3, 5]
+    assert [step for step, _ in seen["train/images_per_second"]] == [1, 3, 5]
 
 
 def test_throughput_counts_training_images_and_seconds(make_model, digits, tmp_path):
@@ -94,7 +110,7 @@ def test_neither_validations_nor_shown_samples_change_the_training(make_model, d
     assert weights[0].equal(weights[2])
 
 
-@pytest.mark.parametrize(("name", "steps"), [("ae", [3, 6]), ("vae", [3, 6]), ("vqvae", [])])
+@pytest.mark.parametrize(("name", "steps"), [("ae", [2, 5]), ("vae", [2, 5]), ("vqvae", [])])
 def test_samples_are_shown_after_each_validation_where_a_standard_normal_fits(
     name, steps, make_model, digits, tmp_path
 ):
@@ -105,6 +121,7 @@ def test_samples_are_shown_after_each_validation_where_a_standard_normal_fits(
     assert tags == (["val/samples_standard_normal"] if steps else [])
     shown = [image for tag in tags for image in events.Images(tag)]
     assert [image.step for image in shown] == steps
+    assert [event.step for event in events.Scalars("val/objective")] == [2, 5]
     assert len({image.encoded_image_string for image in shown}) == len(steps)  # the model has changed in between
 
 

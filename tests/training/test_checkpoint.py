@@ -1,15 +1,19 @@
 """A training that is stopped and resumed after each of its steps equals an uninterrupted one."""
 
+import zipfile
+
 import pytest
 import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from aevq.data.loader import DeviceLoader
-from aevq.errors import Stopped
+from aevq.errors import Stopped, UserError
+from aevq.files import load_plain
 from aevq.training.checkpoint import AtomicCheckpointIO, ExactResume, StopOnRequest
 from aevq.training.lightning_internals import disable_signal_handlers
 from aevq.training.stop import StopRequest
+from aevq.training.trainer import ValidationInterval
 
 pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists:UserWarning")
 
@@ -62,7 +66,7 @@ def fit(folder, stop_at, module, **options):
     stop.path = last
     saved = ModelCheckpoint(folder, "last", save_top_k=1, enable_version_counter=False)
     early = EarlyStopping("val", patience=2, mode="min")
-    callbacks = [ExactResume(), StopAt(request, stop_at), stop, early, saved]
+    callbacks = [ExactResume(), StopAt(request, stop_at), stop, early, saved, ValidationInterval()]
     limits = {"max_steps": 11, "max_epochs": -1, "val_check_interval": 3, "check_val_every_n_epoch": None, **options}
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "num_sanity_val_steps": 0}
     quiet |= {"accelerator": "cpu", "devices": 1, "default_root_dir": folder, "plugins": [AtomicCheckpointIO()]}
@@ -88,6 +92,8 @@ def fit(folder, stop_at, module, **options):
         {"limit_train_batches": 3, "val_check_interval": 3},
         {"limit_val_batches": 0},
         {"accumulate_grad_batches": 2, "val_check_interval": 2, "max_steps": 5},
+        {"accumulate_grad_batches": 3, "val_check_interval": 3, "max_steps": 8},  # steps of three batches and of one
+        {"accumulate_grad_batches": 3, "val_check_interval": 1, "check_val_every_n_epoch": 2, "max_steps": 8},
         {"max_steps": -1, "max_epochs": 3},
     ],
     ids=str,
@@ -123,3 +129,55 @@ def test_a_training_that_was_stopped_early_can_be_resumed_for_longer(tmp_path):
     trainer.save_checkpoint(tmp_path / "last.ckpt")
     again, _ = fit(tmp_path, 0, Noisy(worse_from=4), val_check_interval=2)
     assert ended < again.global_step < 11
+
+
+CYCLE: list = []
+CYCLE.append(CYCLE)
+DOUBLED: list = []
+for _ in range(60):
+    DOUBLED = [DOUBLED, DOUBLED]  # 2^60 values
+DEEP, LEVELS = "DEEP", 100_000  # pickle does not write so many
+BATCH_COUNTERS = ("loops", "fit_loop", "epoch_loop.batch_progress", "current", "ready")
+STEP_COUNTERS = ("loops", "fit_loop", "epoch_loop.automatic_optimization.optim_progress", "optimizer", "step", "total")
+
+
+@pytest.mark.hostile
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        *((("loops",), value) for value in (5, [], {}, {"fit_loop": 5}, DEEP, CYCLE, DOUBLED)),
+        *((("callbacks",), value) for value in (None, "x", [1], DEEP)),
+        *((("global_step",), value) for value in (None, "x", 1.5)),
+        *((("state_dict",), value) for value in (3, {}, {"weight": 3}, {"weight": torch.ones(7)})),
+        *((("optimizer_states",), value) for value in (5, [{}], [DOUBLED])),
+        *((("lr_schedulers",), value) for value in (5, [3])),
+        *((("exact",), value) for value in ([], {"ranks": 3}, {"ranks": [{"cpu": "x"}], "stop": False})),
+        (("pytorch-lightning_version",), 7),
+        (BATCH_COUNTERS, "x"),
+        (STEP_COUNTERS, {"ready": "x", "completed": "x"}),
+        (("loops", "fit_loop", "state_dict", "combined_loader"), [{"epoch": "x", "position": []}]),
+        (("callbacks", "EarlyStopping{'monitor': 'val', 'mode': 'min'}", "wait_count"), "x"),
+        (("callbacks", "EarlyStopping{'monitor': 'val', 'mode': 'min'}", "best_score"), None),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, tuple) else type(value).__name__,
+)
+def test_a_checkpoint_with_wrong_values_is_refused_in_one_line(place, value, tmp_path):
+    fit(tmp_path, 4, Noisy())
+    path = tmp_path / "last.ckpt"
+    checkpoint = part = load_plain(path)
+    for key in place[:-1]:
+        part = part[key]
+    assert place[-1] in part
+    part[place[-1]] = value
+    torch.save(checkpoint, path)
+    if value is DEEP:
+        with zipfile.ZipFile(path) as archive:
+            entries = {name: archive.read(name) for name in archive.namelist()}
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in entries.items():
+                archive.writestr(name, content.replace(b"X\4\0\0\0DEEP", b"]" * LEVELS + b"a" * (LEVELS - 1)))
+    with pytest.raises(UserError) as error:
+        fit(tmp_path, 0, Noisy())
+    assert str(error.value).startswith(f"{path}: ")
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 1000

@@ -3,8 +3,10 @@
 import pytest
 
 from aevq.report.plots import save_grid
+from aevq.train import main
 from aevq.training.loggers import MetricsCSV, TensorBoard
 from helpers.run_folders import make_result
+from helpers.small_runs import SMALL_VAE
 
 
 @pytest.fixture
@@ -59,6 +61,15 @@ def test_an_empty_metrics_csv_gets_its_header(metrics_csv):
     metrics_csv.path.touch()
     metrics_csv.log_metrics({"train/a": 0.5}, 2)
     assert metrics_csv.path.read_text() == "step,name,value\n2,train/a,0.5\n"
+
+
+def test_tensorboard_that_is_missing_is_named_with_its_extra_and_leaves_no_folder(command, tmp_path, monkeypatch):
+    for name in ("_TENSORBOARD_AVAILABLE", "_TENSORBOARDX_AVAILABLE"):
+        monkeypatch.setattr(f"lightning_fabric.loggers.tensorboard.{name}", False)
+    code, _, err = command(main, "logger=tensorboard", *SMALL_VAE)
+    assert code == 1
+    assert err == "error: logger=tensorboard: not installed; pip install aevq[tensorboard]\n"
+    assert not list(tmp_path.iterdir())
 
 
 def test_tensorboard_gets_the_final_metrics_and_images_at_the_last_step(tmp_path, digits):

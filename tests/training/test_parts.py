@@ -70,7 +70,7 @@ def test_a_wrong_value_is_one_line_that_names_its_key(overrides, message):
     ("changes", "message"),
     [
         ({"max_steps": -1}, "trainer.max_steps: expected a limit, here or in trainer.max_epochs"),
-        ({"max_epochs": -3}, "trainer.max_epochs: should be greater than or equal to -1, got -3"),
+        ({"max_epochs": -3}, "trainer.max_epochs: should be greater than 0 or should be -1, got -3"),
         ({"max_step": 3}, "trainer.max_step: no such argument; did you mean 'max_steps'"),
         ({"precision": "64"}, "trainer.precision: should be '32-true', 'bf16-mixed' or '16-mixed', got '64'"),
         ({"log_every_n_steps": True}, "trainer.log_every_n_steps: should be a valid integer, got True"),

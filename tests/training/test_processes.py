@@ -38,6 +38,19 @@ LONGER = ["trainer=ddp_sim", *SMALL_VQVAE, "trainer.max_steps=300"]
 LONGER += ["trainer.val_check_interval=100", "trainer.log_every_n_steps=5"]
 
 
+def start_two(folder: Path) -> tuple[subprocess.Popen, list[int]]:
+    """Start a training by two processes; return the first, and the others by their ids, in the midst of it."""
+    process = subprocess.Popen([sys.executable, "-m", "aevq.train", *LONGER], cwd=folder, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 200
+    while not any(path.read_text().count("\n") > 20 for path in folder.glob("runs/*/metrics.csv")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return process, [
+        int(child) for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    ]
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
@@ -49,14 +62,8 @@ def whole(tmp_path_factory):
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("signalled", [0, 1])
 def test_a_signal_to_either_process_stops_both_and_the_run_resumes_exactly(signalled, whole, tmp_path):
-    process = subprocess.Popen([sys.executable, "-m", "aevq.train", *LONGER], cwd=tmp_path, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 200
-    while not any(path.read_text().count("\n") > 20 for path in tmp_path.glob("runs/*/metrics.csv")):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    os.kill([process.pid, int(children[0])][signalled], signal.SIGTERM)
+    process, children = start_two(tmp_path)
+    os.kill([process.pid, children[0]][signalled], signal.SIGTERM)
     _, err = process.communicate(timeout=200)
     assert process.returncode == PREEMPTED, err.decode()
     run = Run((tmp_path / "runs" / "latest").resolve())
@@ -64,6 +71,22 @@ def test_a_signal_to_either_process_stops_both_and_the_run_resumes_exactly(signa
     assert not Path(f"/proc/{children[0]}").exists() or "Z" in Path(f"/proc/{children[0]}/stat").read_text().split()[2]
     run_command("train", tmp_path, "resume=latest").check_returncode()
     assert_same(run, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.fault("a rank that dies ends the others within seconds, and they name it")
+@pytest.mark.parametrize("killed", [0, 1])
+def test_a_rank_that_is_killed_is_named(killed, tmp_path):
+    process, children = start_two(tmp_path)
+    os.kill([process.pid, children[0]][killed], signal.SIGKILL)
+    start = time.monotonic()
+    _, err = process.communicate(timeout=60)  # until both have closed it
+    assert time.monotonic() - start < 12
+    assert f"error: rank {killed} died" in err.decode()
+    assert "Traceback" not in err.decode()
+    if killed == 1:
+        assert process.returncode == 1
+        assert "rank 1 died (SIGKILL)" in Run((tmp_path / "runs" / "latest").resolve()).result.error
 
 
 @pytest.mark.slow

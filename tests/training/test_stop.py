@@ -1,12 +1,15 @@
 """A run that is asked to stop saves its state, exits with a code of its own, and resumes to the same end."""
 
 import os
+import re
 import signal
+import subprocess
+from types import SimpleNamespace
 
 import pytest
 
 import aevq
-from aevq.errors import INTERRUPTED, PREEMPTED, Stopped
+from aevq.errors import INTERRUPTED, PREEMPTED, Stopped, UserError
 from aevq.files import load_plain
 from aevq.models import VQVAE
 from aevq.priors import PixelCNN
@@ -151,6 +154,22 @@ def test_the_handler_of_a_wrapper_is_called_afterwards():
     finally:
         signal.signal(signal.SIGUSR2, before)
     assert happened == ["saved", "requeued"]
+
+
+@pytest.mark.fault("a rank that dies is named by the others")
+@pytest.mark.parametrize(
+    ("how", "named"), [("kill -9 $$", "rank 1 died (SIGKILL)"), ("exit 3", "rank 1 died (exit code 3)")]
+)
+def test_a_rank_that_dies_is_named(how, named):
+    request, dead = StopRequest(), subprocess.Popen(["sh", "-c", how])
+    request.launchers.append(SimpleNamespace(procs=[dead]))
+    broken = "[gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:1234"
+    with pytest.raises(UserError, match=f"^{re.escape(named)}"), request.deferred():
+        raise RuntimeError(broken)
+    with pytest.raises(RuntimeError, match=r"^a bug$"), request.deferred():
+        raise RuntimeError("a bug")
+    with pytest.raises(UserError, match=r"^rank 0 lost the connection to another rank"), StopRequest().deferred():
+        raise RuntimeError(broken)
 
 
 def test_handlers_are_restored():

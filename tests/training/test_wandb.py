@@ -26,23 +26,24 @@ class FakeRun:
     def __init__(self, **arguments):
         self.arguments, self.config = arguments, self
         self.dir = str(arguments["dir"] / "wandb" / "files")
+        self.axes, self.rows = {}, []
+        self.log = self.rows.append
 
-    def ignore(self, *_, **__):
+    def define_metric(self, name, step_metric=None, **_):
+        self.axes[name] = step_metric
+
+    def update(self, *_, **__):
         """Accept it."""
-
-    define_metric = update = ignore
 
 
 @pytest.fixture
-def init_arguments(no_key, monkeypatch, tmp_path):
-    """Returns the arguments that a logger passes to `wandb.init`."""
+def started(no_key, monkeypatch, tmp_path):
+    """Returns a logger that has started a fake run."""
 
-    def start(name="2026_vae", **arguments):
-        folder = tmp_path / name
-        folder.mkdir()
+    def start(config=None, **arguments):
         logger = Wandb(**arguments)
-        logger.start(folder, {"seed": 0}, ["vae", "mnist"])
-        return logger.experiment.arguments
+        logger.start(tmp_path, config or {"seed": 0}, ["vae", "mnist"])
+        return logger
 
     monkeypatch.setattr("wandb.init", FakeRun)
     return start
@@ -72,7 +73,6 @@ def test_a_key_in_netrc_is_found(stored_as, no_key, monkeypatch, tmp_path):
 
 KEY = {"WANDB_API_KEY": "x" * 40}
 SWEPT = {"WANDB_RUN_GROUP": "a-sweep"}
-LONG = ("0_vqvae_fashion_mnist_s12_num_codes=64_lr=1e-3", "vqvae_fashion_mnist_num_codes=64_lr=1e-3")
 
 
 @pytest.mark.parametrize(
@@ -86,16 +86,36 @@ LONG = ("0_vqvae_fashion_mnist_s12_num_codes=64_lr=1e-3", "vqvae_fashion_mnist_n
         (SWEPT, {"group": "mine"}, "group", "mine"),
         ({}, {}, "group", None),
         ({}, {"tags": ["a", "vae"]}, "tags", ("a", "vae", "mnist")),
-        # Runs that differ only in the seed share a setting.
-        ({}, {"name": "2026-01-31_12-00-59_vae_mnist_s3"}, "config", {"setting": "vae_mnist"}),
-        ({}, {"name": LONG[0]}, "config", {"setting": LONG[1]}),
-        ({}, {"name": "11_ae_mnist5k_s0-2"}, "config", {"setting": "ae_mnist5k"}),
     ],
 )
-def test_mode_group_tags_and_setting_of_a_run(environment, arguments, name, expected, init_arguments, monkeypatch):
+def test_mode_group_and_tags_of_a_run(environment, arguments, name, expected, started, monkeypatch):
     for variable, value in environment.items():
         monkeypatch.setenv(variable, value)
-    assert init_arguments(**arguments)[name] == expected
+    assert started(**arguments).experiment.arguments[name] == expected
+
+
+def test_runs_that_differ_only_in_the_seed_share_a_setting(started):
+    """Their folders' names do not matter: a single run and a job of any launcher are named differently."""
+    first = {"seed": 1, "model": {"latent_dim": 2}, "prior": {"pixelcnn": {"seed": 1}}, "paths": {"runs": "a"}}
+    same = {"seed": 2, "model": {"latent_dim": 2}, "prior": {"pixelcnn": {"seed": 2}}, "paths": {"runs": "b"}}
+    other = first | {"model": {"latent_dim": 4}}
+    settings = [started(config).experiment.arguments["config"]["setting"] for config in (first, same, other)]
+    assert settings[0] == settings[1] != settings[2]
+    assert all(setting.startswith("vae_mnist-") for setting in settings)
+
+
+def test_each_stage_counts_its_own_steps(started):
+    logger = started()
+    logger.log_metrics({"val/objective": 1.0, "epoch": 3}, 59)
+    for step in (9, 19):
+        logger.log_metrics({"prior/pixelcnn/val_nats": 2.0, "prior/pixelcnn/val_bits": 3.0, "epoch": 0}, step)
+    model, *prior = logger.experiment.rows
+    assert model == {"val/objective": 1.0, "epoch": 3, "trainer/global_step": 59}
+    nats = {"prior/pixelcnn/val_nats": 2.0, "prior/pixelcnn/val_bits": 3.0}
+    assert prior == [nats | {"prior/pixelcnn/step": step} for step in (9, 19)]
+    axes = logger.experiment.axes
+    assert axes["*"] == "trainer/global_step"
+    assert {axes[name] for name in nats} == {"prior/pixelcnn/step"}
 
 
 def test_an_offline_run_holds_the_metrics_and_is_continued_under_its_own_id(no_key, tmp_path, capfd, caplog):
