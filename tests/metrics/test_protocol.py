@@ -254,7 +254,7 @@ def test_only_digits_of_mnist_are_measured_in_features(make_model, monkeypatch):
         ({"classes": 1}, {"probes"}),
         ({"shape": (1, 4, 4)}, set()),
     ],
-    ids=str,
+    ids=["one test image", "one class", "4×4 pixels"],
 )
 @pytest.mark.filterwarnings("ignore:cov")
 def test_a_metric_that_fails_is_left_out(changes, left_out, caplog):
