@@ -116,7 +116,7 @@ def _as_hydra_reads_them(arguments: list[str]) -> list[str]:
     below = tuple(f"{one.key_or_group}{end}" for one in parsed if one.is_sweep_override() for end in "./")
     return flags + [
         f"{one.get_key_element()}=choice({value})"
-        if one.key_or_group.startswith(below) and value and not one.is_sweep_override()
+        if one.key_or_group.startswith(below) and not one.is_sweep_override() and one.value() not in (None, "")
         else override
         for override, one in zip(typed, parsed, strict=True)
         for value in [override.partition("=")[2]]

@@ -40,7 +40,7 @@ class RememberSweep(Callback):
 
     @override
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        if "aevq" not in config.hydra.launcher._target_:  # ours is not sure of the folder yet
+        if "aevq" not in config.hydra.launcher["_target_"]:  # ours is not sure of the folder yet
             RememberSweep.folder = Path(str(config.hydra.sweep.dir)).absolute()
 
 
@@ -53,7 +53,7 @@ def prepare_sweep(config: DictConfig) -> None:
     Raises:
         UserError: If no trial of a search would have the metric `objective`, or the folder cannot be created.
     """
-    if not config.hydra.sweeper._target_.endswith(".BasicSweeper"):
+    if not config.hydra.sweeper["_target_"].endswith(".BasicSweeper"):
         from aevq.training.parts import build_parts, check_objective, to_plain  # takes seconds
 
         parts = build_parts(to_plain(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])))

@@ -1,4 +1,4 @@
-"""Every use of a private attribute of Lightning, checked against pytorch-lightning 2.5 and 2.6.
+"""Every use of a private attribute of Lightning, checked against pytorch-lightning 2.6.
 
 `pyproject.toml` keeps Lightning below 2.7 because of this file.
 """
@@ -30,7 +30,6 @@ def disable_signal_handlers(trainer: pl.Trainer) -> None:
     step broadcasts a flag and waits for it (https://github.com/Lightning-AI/pytorch-lightning/pull/21640).
     """
     loop: Any = trainer.fit_loop.epoch_loop
-    if hasattr(loop, "_broadcast_sigterm_tensor"):
-        loop._broadcast_sigterm_tensor = lambda: None
+    loop._broadcast_sigterm_tensor = lambda: None
     connector: Any = trainer._signal_connector
     connector.register_signal_handlers = lambda: None

@@ -96,9 +96,9 @@ def test_the_catalogue_says_what_a_search_does_with_a_metric(objective, directio
 
 def test_a_value_below_a_swept_group_reaches_the_jobs(no_jobs, command, tmp_path):
     """Flags may stand anywhere, and the default of the swept group need not have the key."""
-    command(main, "model=vqvae,vqvae", "-m", "model.num_codes=16", "model/codebook_update=gradient", "seed=1,2")
+    own = ["model.num_codes=16", "model/codebook_update=gradient", "model.schedule=null"]
+    command(main, "model=vqvae,vqvae", "-m", *own, "seed=1,2")
     (folder,) = (tmp_path / "runs" / "sweep").iterdir()
-    own = ["model.num_codes=16", "model/codebook_update=gradient"]
     assert [job.overrides for job in read_sweep(folder).jobs] == [
         ["model=vqvae", *own, f"seed={seed}"] for _ in range(2) for seed in (1, 2)
     ]
