@@ -3,9 +3,13 @@
 The command line prints a `UserError` as one line and exits non-zero. Any other error is a bug and keeps its traceback.
 """
 
+import logging
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
+
+log = logging.getLogger("aevq")
 
 PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: a temporary failure, the command should be tried again
 INTERRUPTED = 130  # the exit code that a shell reports after Ctrl-C
@@ -50,3 +54,17 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     near = get_close_matches(name, names, n=1, cutoff=0.5)
     valid = f"(valid: {', '.join(names)})" if names else "(there are none)"
     return f"did you mean {near[0]!r}? {valid}" if near else valid
+
+
+@contextmanager
+def optional(what: str) -> Iterator[None]:
+    """Leave out what fails inside, with one warning: a plot or a metric never fails a run.
+
+    An OSError is raised: the disk is full or gone, and nothing else could be written either.
+    """
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        log.warning("%s: left out (%s)", what, " ".join(f"{type(error).__name__}: {error}".split()))

@@ -12,7 +12,7 @@ from rich.console import Console
 from aevq.config.checks import settings, to_config
 from aevq.config.command_line import options_command
 from aevq.config.instantiate import EVERYTHING, instantiate
-from aevq.errors import UserError, did_you_mean
+from aevq.errors import UserError, did_you_mean, optional
 from aevq.metrics.generate import encode_splits, generate
 from aevq.metrics.protocol import Evaluation, EvaluationSettings, metrics_version, run_protocol
 from aevq.metrics.subject import Measure, Subject
@@ -116,7 +116,8 @@ def _subject(run: Run, options: Options, chosen: EvaluationSettings) -> Subject:
     title = f"{run.result.model['name']} on {run.data.name}"
     for name, prior in priors.items():
         if not (run.images / f"samples_{name}.png").exists():
-            draw_samples(generate(run.model, prior, 64, options.seed), name, title, run.images)
+            with optional(f"samples_{name}.png"):
+                draw_samples(generate(run.model, prior, 64, options.seed), name, title, run.images)
     return Subject(run.model, priors, run.data, latents, chosen)
 
 

@@ -1,5 +1,6 @@
 """Files that are written as a whole or not at all, and checkpoints that are read as plain values."""
 
+import logging
 import os
 import zipfile
 from contextlib import suppress
@@ -8,8 +9,13 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from filelock import AcquireReturnProxy, FileLock, Timeout
+
 from aevq.errors import UserError
 
+SILENT_SECONDS = 3
+
+log = logging.getLogger("aevq")
 DEEPEST, LARGEST = 32, 100_000  # levels of a checkpoint's values, and values on one level
 REQUIRED = {"state_dict": dict, "global_step": int}
 
@@ -35,6 +41,22 @@ def atomic_write(path: Path, content: bytes | bytearray | str) -> None:
         if isinstance(error, OSError) and error.errno is not None:
             error.filename = str(path)  # not the temporary file's, or none as for a full disk
         raise
+
+
+def acquire(lock: FileLock, reason: str, timeout: float = -1.0) -> AcquireReturnProxy:
+    """Acquire a lock until the returned context ends; after a few seconds log that this process waits for `reason`.
+
+    Raises:
+        Timeout: If another process holds it for longer than `timeout` seconds; negative: wait for ever.
+    """
+    silent = SILENT_SECONDS if timeout < 0 else min(timeout, SILENT_SECONDS)
+    try:
+        return lock.acquire(timeout=silent)
+    except Timeout:
+        if silent == timeout:
+            raise
+        log.warning("waiting for %s, which holds %s", reason, lock.lock_file)
+        return lock.acquire(timeout=timeout)
 
 
 def point_latest(runs: Path, run: Path, name: str = "latest") -> None:

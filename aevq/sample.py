@@ -3,15 +3,18 @@
 from contextlib import nullcontext
 from dataclasses import field
 from pathlib import Path
+from typing import Annotated
+
+from annotated_types import Le
 
 from aevq.config.checks import PositiveInt, Seed, settings
 from aevq.config.command_line import options_command
-from aevq.errors import UserError
+from aevq.errors import UserError, expect
 from aevq.report.plots import save_grid
 from aevq.runs.run import load
 from aevq.training.allocator import keep_freed_memory
 
-COLUMNS = 8
+COLUMNS, MOST = 8, 5000  # a PNG of matplotlib has at most 65,535 pixels in a column
 
 
 @settings
@@ -22,7 +25,7 @@ class Options:
 
     Attributes:
         run: latest, or a run's name or path.
-        n: How many images.
+        n: How many images, at most 5,000; in Python `aevq.load(run).sample(n)` gives more.
         prior: Which of the run's priors; by default the last that its configuration lists.
         seed: The same seed gives the same images.
         out: PNG to write; by default in the run's images folder.
@@ -31,7 +34,7 @@ class Options:
     """
 
     run: str = "latest"
-    n: PositiveInt = 64
+    n: Annotated[PositiveInt, Le(MOST)] = 64
     prior: str | None = None
     seed: Seed = 0
     out: str | None = None
@@ -45,6 +48,7 @@ def sample(options: Options) -> Path:
     Raises:
         UserError: If there is no such run or prior, or the picture cannot be written.
     """
+    expect(options.out is None or Path(options.out).suffix == ".png", "out", "a file that ends in .png", options.out)
     run = load(options.run, options.runs, options.trust)
     prior = options.prior or run.default_prior()
     path = Path(options.out or run.images / f"samples_{prior}_n{options.n}_seed{options.seed}.png")

@@ -27,7 +27,7 @@ from aevq.errors import UserError
 from aevq.runs.folder import SWEEP_FILE, find_run
 from aevq.runs.status import TRUST_ONLY, report_status
 from aevq.runs.sweep_record import read_sweep
-from aevq.sweeps import RememberSweep, resume_sweep
+from aevq.sweeps import RememberSweep, remove_unused, resume_sweep
 
 if TYPE_CHECKING:
     from aevq.runs.run import Run
@@ -67,21 +67,25 @@ def train(
         Stopped: If the process was asked to stop; the run can be resumed.
     """
     # torch and Lightning take seconds to import: not for `--help`, nor for a sweep that only starts its jobs.
-    from aevq.config.rank import rank
+    from aevq.config.rank import ignore_stray_ranks, rank
     from aevq.metrics.generate import encode_splits
     from aevq.metrics.protocol import run_protocol
     from aevq.metrics.subject import Subject
     from aevq.nn.distributed import sharing_chunks
     from aevq.report.console import print_summary
     from aevq.report.plots import draw_run
-    from aevq.training.fit import fit_model, fit_priors, model_trainer
+    from aevq.training.fit import fit_model, fit_priors, free_device, model_trainer
     from aevq.training.parts import build_parts, to_plain
     from aevq.training.recording import open_run, record_metrics, record_training, recording
     from aevq.training.stop import stoppable
     from aevq.training.trainer import check_lengths
 
+    ignore_stray_ranks()
     parts = build_parts(to_plain(config), trust)  # checks everything, writes nothing
     trainer = model_trainer(parts)
+    if trainer.world_size == 1 and rank() > 0:
+        named = "RANK, LOCAL_RANK, SLURM_PROCID"
+        raise UserError(f"trainer.devices: expected several, as rank {rank()} in the environment ({named}) says, got 1")
     with stoppable(parts.trainers.stop):
         parts.data.prepare()
         check_lengths(trainer, parts.data)
@@ -102,12 +106,15 @@ def train(
                 subject = Subject(parts.model, parts.priors, parts.data, latents, parts.evaluation)
                 record_metrics(recorder.result, run_protocol(subject).metrics, run, parts)
             if rank() == 0:
-                with recorder.stage("pictures"):
-                    images = draw_run(parts.model, parts.priors, parts.data, run.images, parts.plots)
+                images: list[Path] = []
+                if parts.plots is not None:
+                    with recorder.stage("pictures"):
+                        images = draw_run(parts.model, parts.priors, parts.data, run.images, parts.plots)
                 for logger in parts.trainers.loggers:
                     logger.publish(recorder.result, parts.priors, images)
+            free_device(parts)
     if rank() == 0:
-        print_summary(run.result, run.path)
+        print_summary(run.result, run.path, parts.evaluation.split)
     return run
 
 
@@ -126,6 +133,7 @@ def main() -> None:
         else:
             hydra_command(task, "train")
     finally:
+        remove_unused()
         folder, RememberSweep.folder = RememberSweep.folder, None
         if folder is not None and folder.is_dir():
             end_sweep(folder)

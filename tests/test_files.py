@@ -1,8 +1,11 @@
+import threading
+
 import pytest
 import torch
+from filelock import FileLock, Timeout
 
 from aevq.errors import UserError
-from aevq.files import atomic_write, load_plain
+from aevq.files import acquire, atomic_write, load_plain
 
 
 @pytest.mark.parametrize("fails", ["os.fsync", "pathlib.Path.replace"])
@@ -45,3 +48,27 @@ def test_a_checkpoint_that_is_missing_torn_or_not_ours_is_refused_and_runs_no_co
     with pytest.raises(UserError, match="not a readable checkpoint"):
         load_plain(path)
     assert "executed" not in capsys.readouterr().out
+
+
+@pytest.mark.fault("a lock that another process holds: after a few seconds a line says what is waited for")
+def test_a_held_lock_is_named(tmp_path, monkeypatch, caplog, observed):
+    monkeypatch.setattr("aevq.files.SILENT_SECONDS", 0.05)
+    held, ends = threading.Event(), threading.Event()
+
+    def hold():
+        with FileLock(tmp_path / ".lock"):
+            held.set()
+            ends.wait(10)
+
+    threading.Thread(target=hold).start()
+    held.wait(10)
+    with pytest.raises(Timeout):
+        acquire(FileLock(tmp_path / ".lock"), "another process", timeout=0.2)
+    (message,) = caplog.messages
+    assert message == f"waiting for another process, which holds {tmp_path / '.lock'}"
+    threading.Timer(0.3, ends.set).start()
+    with acquire(FileLock(tmp_path / ".lock"), "another process"):
+        assert len(caplog.messages) == 2
+    with acquire(FileLock(tmp_path / ".lock"), "another process", timeout=0):
+        pass
+    observed(message)

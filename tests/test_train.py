@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 import aevq
+from aevq.compare import main as compare_main
 from aevq.data import MNISTDataModule
 from aevq.errors import UserError
 from aevq.models import VAE, VQVAE
@@ -303,6 +304,19 @@ def test_sample_writes_images_of_a_finished_run(command, tmp_path):
         "n=0": "error: n: ",
         "m=3": "error: m: unknown option",
         "n=many": "error: n: ",
+        "n=5001": "error: n: should be less than or equal to 5000",
+        "n=1e20": "error: n: should be a valid integer, got 1e+20",
+        f"n={10**20}": "error: n: should be less than or equal to 5000",
+        f"seed={10**22}": "error: seed: should be less than 4294967296",
+        "out=.": "error: out: expected a file that ends in .png, got '.'",
+        "out=a.gif": "error: out: expected a file that ends in .png",
+        "out=nowhere/a.png": "error: out: cannot write nowhere/a.png",
+        "trust=[x": "error: trust: expected a value that YAML can read, got '[x'",
+        "n=@x": "error: n: expected a value that YAML can read",
+        "seed=a: b: c": "error: seed: expected a value that YAML can read",
+        "run=@x": "error: run: no run '@x'",
+        f"run={'a' * 300}": "File name too long",
+        "run=\udcff": "error: run=�: expected text in UTF-8",
     }.items():
         code, _, err = command(sample_main, argument)
         assert code == 1
@@ -338,3 +352,14 @@ def test_each_debug_setting_makes_a_finished_run(name, command):
     assert code == 0, err
     assert aevq.load("latest").result.status == "finished"
     assert ("FIT Profiler Report" in out) == (name == "profile")
+
+
+def test_parts_that_can_be_left_out_and_values_of_ones_own(command):
+    own = ["+my.width=8", "model.network.hidden=[${my.width}]"]
+    code, _, err = command(train_main, *SMALL_VAE, "~prior", "callbacks=none", "~logger", "pictures=null", *own)
+    assert code == 0, err
+    run = aevq.load("latest")
+    assert (run.result.status, run.prior_names(), list(run.images.iterdir())) == ("finished", [], [])
+    assert (run.config.my, run.config.model.network.hidden) == ({"width": 8}, [8])
+    code, _, err = command(compare_main, str(run.path))
+    assert code == 0, err

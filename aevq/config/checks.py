@@ -55,7 +55,8 @@ Seed = Annotated[int, Ge(0), Lt(2**32)]
 Fraction = Annotated[float, Ge(0), Le(1)]
 Probability = Annotated[float, Ge(0), Lt(1)]
 Text = Annotated[str, MinLen(1)]
-Name = Annotated[str, StringConstraints(pattern=r"^\w[\w.+-]*$")]  # of a file or folder, and no path
+# Of a file or folder, and no path; file systems allow 255 bytes, with what aevq adds.
+Name = Annotated[str, StringConstraints(pattern=r"^\w[\w.+-]*$", max_length=200)]
 # A yaml has lists and no tuples.
 PositiveInts = Annotated[tuple[PositiveInt, ...], Strict(False), MinLen(1)]
 ImageShape = Annotated[tuple[PositiveInt, PositiveInt, PositiveInt], Strict(False)]

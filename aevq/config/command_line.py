@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import os
 import re
@@ -11,16 +12,19 @@ from contextlib import contextmanager
 from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, NoReturn, get_type_hints
 
 import hydra
+import yaml
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, InstantiationException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from aevq.config.rank import ignore_stray_ranks
 from aevq.config.terminal import accept_any_encoding, harmless
 from aevq.errors import INTERRUPTED, Stopped, UserError, did_you_mean
 
@@ -31,7 +35,16 @@ if TYPE_CHECKING:
 EXTRAS = {"optuna": "optuna"} | dict.fromkeys(("joblib", "submitit_local", "submitit_slurm"), "launchers")
 _OPTION = re.compile(r"[A-Za-z_]+=")  # in a path, what stands before a = has other characters
 # Problems of the machine's files, not bugs.
-MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENAMETOOLONG}
+# Flags of Hydra that are followed by a value.
+VALUED = (
+    *("--cfg", "-c", "--package", "-p", "--info", "-i", "--experimental-rerun"),
+    *("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
+)
+REFUSED = {
+    "hydra.run.dir": "aevq names the folder of a run itself; paths.runs=<folder> says where it is created",
+    "hydra.sweep.subdir": "aevq names the folders of jobs itself; hydra.sweep.dir=<folder> is that of the sweep",
+}
 
 
 def config_root() -> Path:
@@ -76,12 +89,38 @@ def hydra_command(task: Callable[[DictConfig], Any], config_name: str) -> None:
             raised.append(error)
 
     with one_line_errors(show_traceback):
+        sys.argv[1:] = _as_hydra_reads_them(sys.argv[1:])
         try:
             hydra.main(version_base="1.3", config_path=str(config_root()), config_name=config_name)(job)()
         except ValueError as error:  # Hydra's, from composing: the job's own are in `raised`
             raise UserError(_message(error)) from error
         if raised:
             raise raised[0]
+
+
+def _as_hydra_reads_them(arguments: list[str]) -> list[str]:
+    """Return the arguments of a command with the flags first, wherever they were typed.
+
+    Hydra composes a sweep once with the default of a swept group, which may lack a key that the choices have. So a
+    value below a swept group becomes a sweep over this one value, which only the jobs are composed with.
+    """
+    values = [i + 1 for i, argument in enumerate(arguments) if argument in VALUED]
+    flags = [argument for i, argument in enumerate(arguments) if argument.startswith("-") or i in values]
+    typed = [argument for i, argument in enumerate(arguments) if not (argument.startswith("-") or i in values)]
+    for name in (override.lstrip("+~").partition("=")[0] for override in typed):
+        if name in REFUSED and os.environ.get("LOCAL_RANK", "0") == "0":  # Lightning adds it for the other processes
+            raise UserError(f"{name}: {REFUSED[name]}")
+    if not {"-m", "--multirun"} & {*flags}:
+        return [*flags, *typed]
+    parsed = OverridesParser.create().parse_overrides(typed)
+    below = tuple(f"{one.key_or_group}{end}" for one in parsed if one.is_sweep_override() for end in "./")
+    return flags + [
+        f"{one.get_key_element()}=choice({value})"
+        if one.key_or_group.startswith(below) and value and not one.is_sweep_override()
+        else override
+        for override, one in zip(typed, parsed, strict=True)
+        for value in [override.partition("=")[2]]
+    ]
 
 
 def options_command(task: Callable[[Any], Any], defaults: Any, words: str | None = None) -> None:
@@ -110,19 +149,29 @@ def _typed(options: list[str], defaults: Any) -> dict[str, Any]:
     """Return the values of `name=value`, by name, checked against the types of the options."""
     from aevq.config.checks import validate  # pydantic takes a moment to import, and Hydra's commands may not need it
 
-    types = get_type_hints(type(defaults), include_extras=True)
+    types, texts, others = get_type_hints(type(defaults), include_extras=True), dict[str, Any](), OmegaConf.create()
     for option in options:
-        name = option.partition("=")[0].partition(".")[0]
-        if "=" not in option:
+        key, equals, text = option.partition("=")
+        name = key.partition(".")[0]
+        if not equals:
             raise UserError(f"{option!r}: expected name=value")
         if name not in types:
             raise UserError(f"{name}: unknown option; {did_you_mean(name, types)}")
-    values: Any = OmegaConf.to_container(OmegaConf.from_dotlist(options))
-    for option in options:
-        name, _, text = option.partition("=")
-        if types.get(name) in (str, str | None) and values[name] is not None:
-            values[name] = text  # a folder's name may look like a number
-    return {name: validate(name, value, types[name]) for name, value in values.items()}
+        if types.get(key) in (str, str | None):  # a folder's name may look like a number
+            texts[name] = None if text in ("", "null") else text
+            continue
+        yaml_value(key, text)
+        others.merge_with_dotlist([option])
+    values: Any = OmegaConf.to_container(others)
+    return {str(name): validate(str(name), value, types[name]) for name, value in (values | texts).items()}
+
+
+def yaml_value(key: str, text: str) -> Any:
+    """Return the value that a text stands for; a `UserError` that begins with `key` if YAML cannot read it."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"{key}: expected a value that YAML can read, got {text!r}") from error
 
 
 def _without_dashes(argument: str) -> str:
@@ -137,7 +186,12 @@ def _without_dashes(argument: str) -> str:
 def one_line_errors(show_traceback: bool) -> Iterator[None]:
     """Print an error that a user can mend as one line and exit non-zero; a bug keeps its traceback."""
     accept_any_encoding()
+    ignore_stray_ranks()
+    print_usage, argparse.ArgumentParser.error = argparse.ArgumentParser.error, _refuse  # type: ignore[method-assign]
     try:
+        for argument in sys.argv[1:]:
+            if argument != argument.encode(errors="ignore").decode():
+                raise UserError(f"{argument}: expected text in UTF-8")
         yield
     except Stopped as stop:
         sys.exit(_say(str(stop), stop.exit_code))
@@ -153,6 +207,13 @@ def one_line_errors(show_traceback: bool) -> Iterator[None]:
         if error.errno not in MACHINE_ERRORS:
             raise
         sys.exit(_say(f"error: {error.filename or 'a file'}: {error.strerror}", 1, show_traceback))
+    finally:
+        argparse.ArgumentParser.error = print_usage  # type: ignore[method-assign]
+
+
+def _refuse(self: argparse.ArgumentParser, message: str) -> NoReturn:
+    """Raise an error where argparse would print the usage of Hydra's flags."""
+    raise UserError(message)
 
 
 def _say(line: str, code: int, show_traceback: bool = False) -> int:
@@ -167,6 +228,8 @@ def _message(error: Exception, overrides: tuple[str, ...] | None = None) -> str:
     typed = sys.argv[1:] if overrides is None else list(overrides)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
+        if not group:
+            return f"--config-name: there is no {name}.yaml"
         if group.startswith("hydra/") and name in EXTRAS:
             return f"{group}={name}: not installed; pip install aevq[{EXTRAS[name]}]"
         options = (option for option in error.options or [] if not option.startswith("_"))
@@ -177,6 +240,9 @@ def _message(error: Exception, overrides: tuple[str, ...] | None = None) -> str:
     if isinstance(error, OverrideParseException):
         return f"{error.override}: cannot be read as key=value ({text})"
     if match := re.search(r"Could not (?:override|delete from config\.) '([^']+)'", text):
+        for swept in (argument for argument in typed if "," in argument):
+            if re.match(re.escape(swept.partition("=")[0]) + "[./]", match[1]):
+                return f"{match[1]}: not every job of {swept} has this key"
         return f"{match[1]}: no such key in the configuration; {_nearest(match[1], typed)}"
     key = getattr(error, "full_key", None)
     return f"{key}: {str(error).splitlines()[0]}" if key else text

@@ -18,7 +18,7 @@ from hydra.utils import instantiate as hydra_instantiate
 from omegaconf import DictConfig, OmegaConf
 from pydantic import ValidationError
 
-from aevq.config.checks import ArgumentError, argument_error
+from aevq.config.checks import ArgumentError, Configurable, argument_error, to_config
 from aevq.errors import UserError, did_you_mean
 
 T = TypeVar("T")
@@ -82,6 +82,8 @@ def instantiate(
         # Children first, then the call: Hydra would turn a dataclass among `arguments` into a configuration.
         make = hydra_instantiate(OmegaConf.select(config, path), _convert_="all", _partial_=True)
         made = make(**arguments)
+        if isinstance(made, Configurable):
+            to_config(made)  # a part that no checkpoint could describe is reported now
     except InstantiationException as error:
         key = str(error).rpartition("full_key: ")[2].strip() or path
         raise _as_user_error(error.__cause__ or error, key) from error

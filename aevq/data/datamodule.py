@@ -18,7 +18,7 @@ from typing_extensions import override
 from aevq.config.checks import ArgumentError, Configurable, ImageShape, Name, NonNegativeInt, PositiveInt, Seed
 from aevq.data.binarize import BINARIZERS, bytes_sha256, to_unit
 from aevq.data.loader import DeviceLoader
-from aevq.data.splits import SPLIT_NAMES, Split, Splits, fingerprint, split_off_validation
+from aevq.data.splits import SPLIT_NAMES, Split, Splits, fingerprint, shuffled_rows, split_off_validation
 from aevq.errors import expect
 
 
@@ -39,7 +39,11 @@ class ImageDataModule(Configurable, LightningDataModule, ABC):
 
     Attributes:
         name: Name of the data really used, once they are read: a subclass may use a substitute.
+        mnist_digits: Whether each channel is a digit of MNIST. Only these are compared in features of the feature net,
+            which knows no other images.
     """
+
+    mnist_digits: bool = False
 
     def __init__(
         self,
@@ -168,10 +172,14 @@ class ImageDataModule(Configurable, LightningDataModule, ABC):
             x, y = batch
             return self.binarizer.batch(x, seed) if training else to_unit(x), y
 
-        trainer = self.trainer
+        trainer, labels = self.trainer, self.labels(split)
+        limit = getattr(trainer, "overfit_batches" if training else f"limit_{split}_batches", 0)
+        if limit and (isinstance(limit, int) or limit < 1):  # the first batches of a sorted split lack classes
+            rows = shuffled_rows(len(labels))
+            images, labels = images[rows], labels[rows]
         device = trainer.strategy.root_device if trainer else torch.device("cpu")
         return DeviceLoader(
-            (images.to(device), self.labels(split).to(device)),
+            (images.to(device), labels.to(device)),
             self.batch_size if training else self.eval_batch_size,
             seed=self.seed,
             shuffle=training and not getattr(trainer, "overfit_batches", 0),  # overfitting repeats a few images

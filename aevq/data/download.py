@@ -26,7 +26,7 @@ from torch import Tensor
 
 from aevq.data.splits import Split
 from aevq.errors import UserError, expect
-from aevq.files import atomic_write
+from aevq.files import acquire, atomic_write
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
@@ -102,7 +102,8 @@ class Source:
         """Download the files that are missing. Of several processes one downloads, and the others wait for it."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(folder / ".lock"), https_session() as session:
+            lock = acquire(FileLock(folder / ".lock"), "another process that downloads the data")
+            with lock, https_session() as session:
                 for file in _missing(folder):  # looked up again: another process may have stored them meanwhile
                     atomic_write(folder / file, self._from_mirrors(session, file, timeout))
         except OSError as error:
@@ -132,6 +133,7 @@ def https_session() -> requests.Session:
     session = requests.Session()
     session.adapters.pop("http://")
     session.headers["Accept-Encoding"] = "identity"
+    session.auth = lambda request: request  # a mirror needs no password, and so ~/.netrc is not read
     return session
 
 

@@ -24,8 +24,8 @@ from aevq.data.splits import SPLIT_NAMES, Split, Splits, split_off_validation, s
 from aevq.ops.modes import classes_of, mode_of
 
 EMBEDDED = "mnist5k"
-HELD_OUT_PER_CLASS = 50  # of the embedded images, for validation, and as many for test: 4,000/500/500
-TRAIN_IMAGES = 60_000
+TRAIN_IMAGES, VAL_IMAGES = 60_000, 5000
+NOT_TEST, EMBEDDED_VAL_IMAGES, TEST_PER_CLASS = 4500, 500, 50  # of the embedded images
 
 _log = logging.getLogger("aevq.data")
 
@@ -42,7 +42,9 @@ class MNISTDataModule(ImageDataModule):
             images, with a warning; `error` stops. None is `embedded` for MNIST and `error` for the others.
         image_shape: `(1, 28, 28)`.
         num_classes: 10.
-        **options: See `ImageDataModule`. `val_size` does not apply to `mnist5k`, which is split 4,000/500/500.
+        val_size: Number of train images to validate on; by default 5,000, of `mnist5k` 500. There it is a multiple of
+            10, as many of each digit.
+        **options: See `ImageDataModule`.
 
     >>> data = MNISTDataModule("mnist5k")
     >>> data.sizes
@@ -61,20 +63,32 @@ class MNISTDataModule(ImageDataModule):
         fallback: Literal["embedded", "error"] | None = None,
         image_shape: ImageShape = (1, 28, 28),
         num_classes: PositiveInt = 10,
+        val_size: PositiveInt | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(name, image_shape=image_shape, num_classes=num_classes, **options)
+        super().__init__(
+            name, image_shape=image_shape, num_classes=num_classes, val_size=val_size or VAL_IMAGES, **options
+        )
         self.root, self.download, self.timeout = Path(root).expanduser(), download, timeout
         known = [self.prefix + source for source in (*SOURCES, EMBEDDED)]
         self.require(name in known, "name", f"one of {', '.join(known)}", name)
         self.source = name.removeprefix(self.prefix)
-        digits = self.source in ("mnist", EMBEDDED)
-        can_fall_back = digits or fallback != "embedded"
+        self.mnist_digits = self.source in ("mnist", EMBEDDED)
+        can_fall_back = self.mnist_digits or fallback != "embedded"
         self.require(can_fall_back, "fallback", f"error for {name}: the embedded images are MNIST's", fallback)
-        self.fallback = fallback or ("embedded" if digits else "error")
+        self.fallback = fallback or ("embedded" if self.mnist_digits else "error")
         shape, classes = (self.channels, 28, 28), 10**self.channels
         self.require(self.image_shape == shape, "image_shape", str(list(shape)), list(image_shape))
         self.require(num_classes == classes, "num_classes", str(classes), num_classes)
+        self._asked_val_size = val_size
+        if self.source == EMBEDDED:
+            self._take_embedded()
+
+    def _take_embedded(self) -> None:
+        self.source, self.name = EMBEDDED, self.prefix + EMBEDDED
+        self.val_size = self._asked_val_size or EMBEDDED_VAL_IMAGES
+        even = self.val_size % 10 == 0 and self.val_size < NOT_TEST
+        self.require(even, "val_size", f"a multiple of 10 below {NOT_TEST} for {self.name}", self.val_size)
 
     @override
     def read(self) -> tuple[Split, Split]:
@@ -88,17 +102,18 @@ class MNISTDataModule(ImageDataModule):
             except Unreachable as error:
                 if self.fallback == "error":
                     raise
-                self.source, self.name = EMBEDDED, self.prefix + EMBEDDED
                 instead = "Training on 5,000 embedded MNIST images instead: results are named"
-                _log.warning("%s\n%s %s.", error, instead, self.name)
+                _log.warning("%s\n%s %s.", error, instead, self.prefix + EMBEDDED)
+                self._take_embedded()
         images, labels = embedded_digits()
-        return split_stratified(Split(images[:, None], labels.long()), HELD_OUT_PER_CLASS, self.split_seed)
+        data = Split(images[:, None], labels.long())
+        return split_stratified(data, self.val_size // 10, TEST_PER_CLASS, self.split_seed)
 
     @property
     @override
     def train_size(self) -> int:
         """Number of images to train on, known before the data are read; not positive if `val_size` is too large."""
-        return 5000 - 20 * HELD_OUT_PER_CLASS if self.source == EMBEDDED else TRAIN_IMAGES - self.val_size
+        return (NOT_TEST if self.source == EMBEDDED else TRAIN_IMAGES) - self.val_size
 
 
 class StackedMNISTDataModule(MNISTDataModule):

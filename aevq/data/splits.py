@@ -58,14 +58,14 @@ def split_off_validation(train: Split, test: Split, val_size: int, split_seed: i
     return Splits(train.take(rest), train.take(val), test)
 
 
-def split_stratified(data: Split, per_class: int, split_seed: int) -> Splits:
-    """Draw `per_class` images of each class for validation and as many for test; the rest is for training."""
+def split_stratified(data: Split, val_per_class: int, test_per_class: int, split_seed: int) -> Splits:
+    """Draw as many images of each class for validation and for test; the rest is for training."""
     generator = torch.Generator().manual_seed(split_seed)
     rows: dict[str, list[Tensor]] = {split: [] for split in SPLIT_NAMES}
     for label in data.labels.unique():
         own = (data.labels == label).nonzero().flatten()
         own = own[torch.randperm(len(own), generator=generator)]
-        sizes = (len(own) - 2 * per_class, per_class, per_class)
+        sizes = (len(own) - val_per_class - test_per_class, val_per_class, test_per_class)
         for split, part in zip(SPLIT_NAMES, own.split(sizes), strict=True):
             rows[split].append(part)
     return Splits(*(data.take(torch.cat(rows[split]).sort().values) for split in SPLIT_NAMES))
@@ -84,6 +84,14 @@ def fingerprint(splits: Splits) -> dict[str, str]:
     return digests
 
 
+def shuffled_rows(total: int) -> Tensor:
+    """Return all row numbers below `total`: int64, in a random order that is always the same."""
+    return torch.randperm(total, generator=torch.Generator().manual_seed(0))
+
+
 def some_rows(n: int, total: int) -> Tensor:
-    """Return `n` of `total` row numbers, or all if there are fewer: int64, ascending, random but always the same."""
-    return torch.randperm(total, generator=torch.Generator().manual_seed(0))[:n].sort().values
+    """Return `n` of `total` row numbers, or all if there are fewer: int64, ascending, random but always the same.
+
+    The first `n` rows of a split that is sorted by class would be of a few classes.
+    """
+    return shuffled_rows(total)[:n].sort().values

@@ -46,8 +46,9 @@ def active_units(subject: Subject) -> dict[str, float]:
     if not isinstance(model, VariationalModel):
         return {}
     kl = by_chunks(lambda x: model.kl_per_dimension(x.to(model.device)), subject.x, CHUNK).mean(0)
-    active = float((subject.z.var(0) > ACTIVE).sum())
-    return {"latent/active_units": active} | {f"latent/kl/{d}": float(nats) for d, nats in enumerate(kl)}
+    several = len(subject.z) > 1  # one image has no variance
+    active = {"latent/active_units": float((subject.z.var(0) > ACTIVE).sum())} if several else {}
+    return active | {f"latent/kl/{d}": float(nats) for d, nats in enumerate(kl)}
 
 
 def probe_metrics(name: str, train: Tensor, train_labels: Tensor, x: Tensor, labels: Tensor) -> dict[str, float]:

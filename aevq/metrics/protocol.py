@@ -16,11 +16,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from aevq.config.checks import NonNegativeInt, PositiveInt, Seed, settings
-from aevq.errors import UserError
+from aevq.errors import UserError, optional
 from aevq.metrics.catalogue import Metric, find
 from aevq.metrics.latents import active_units, anomaly, codebook, probes
 from aevq.metrics.likelihood import likelihood, loss_terms, rate
-from aevq.metrics.reconstruction import reconstruction
+from aevq.metrics.reconstruction import frechet, pca, reconstruction
 from aevq.metrics.samples import real, samples
 from aevq.metrics.subject import Measure, Subject
 from aevq.nn.distributed import global_rank
@@ -33,6 +33,8 @@ FEWEST_SAMPLES = 10
 
 PARTS: dict[str, Callable[[Subject], dict[str, float]]] = {
     "reconstruction": reconstruction,
+    "reconstruction in features": frechet,
+    "pca": pca,
     "loss terms": loss_terms,
     "codebook": codebook,
     "latents": active_units,
@@ -102,14 +104,15 @@ class Evaluation:
 
 
 def run_protocol(subject: Subject) -> Evaluation:
-    """Measure part by part, with a progress bar on a terminal."""
+    """Measure part by part, with a progress bar on a terminal; a part that fails is left out with one warning."""
     evaluation, parts = Evaluation(), _parts(subject)
     with Progress(console=Console(stderr=True), transient=True, disable=global_rank() > 0) as progress:
         task = progress.add_task("", total=len(parts))
         for name, measure in parts.items():
             progress.update(task, description=name)
-            start = time.perf_counter()
-            metrics = _finite(measure(subject))
+            start, metrics = time.perf_counter(), {}
+            with optional(f"metrics: {name}"):
+                metrics = _finite(measure(subject))
             progress.advance(task)
             if metrics:
                 evaluation.metrics.update(metrics)
@@ -120,7 +123,9 @@ def run_protocol(subject: Subject) -> Evaluation:
 def _parts(subject: Subject) -> dict[str, Callable[[Subject], dict[str, float]]]:
     """Return what the settings ask for, in order; no part depends on the results of another."""
     parts, settings = dict(PARTS), subject.settings
-    if settings.samples:
+    if settings.samples and not subject.in_features:
+        log.info("samples of %s are not measured: the feature net knows digits of MNIST only", subject.data.name)
+    if subject.in_features:
         parts["real"] = real
         parts |= {f"samples {name}": partial(samples, prior=name) for name in subject.priors}
     if settings.probes and subject.latents is not None:

@@ -26,25 +26,30 @@ from aevq.ops.distance import frechet_distance, moments
 from aevq.ops.image import gradient_energy
 
 HALF_A_GREY_LEVEL = 1 / 510  # x̂ is kept this far from 0 and 1: one wrong pixel would cost any number of nats
+SSIM_WINDOW = 11  # pixels
 PCA_CHUNK = 5000  # images in float64 at once
 
 
 def reconstruction_metrics(x: Tensor, x_hat: Tensor) -> dict[str, float]:
     """Return the metrics that need no network, of originals and reconstructions, `(N, C, H, W)` in [0, 1].
 
-    `reconstruction/psnr` is infinite if nothing differs.
+    `reconstruction/psnr` is infinite if nothing differs; `reconstruction/ssim` needs images of 11×11 pixels at least.
     """
     error = (x_hat - x).double()
     inside = x_hat.double().clamp(HALF_A_GREY_LEVEL, 1 - HALF_A_GREY_LEVEL)
     cross_entropy = float(F.binary_cross_entropy(inside, x.double(), reduction="sum"))
     mse = float(error.square().mean())
-    chunks = zip(x.split(1000), x_hat.split(1000), strict=True)
-    ssims: list[Any] = [_ssim(b, a, data_range=1.0, reduction="sum") for a, b in chunks]
+    if min(x.shape[2:]) < SSIM_WINDOW:
+        ssim = {}
+    else:
+        chunks = zip(x.split(1000), x_hat.split(1000), strict=True)
+        ssims: list[Any] = [_ssim(b, a, data_range=1.0, reduction="sum") for a, b in chunks]
+        ssim = {"reconstruction/ssim": sum(map(float, ssims)) / len(x)}
     return {
         "reconstruction/mse": mse,
         "reconstruction/l1": float(error.abs().mean()),
         "reconstruction/psnr": -10 * math.log10(mse) if mse > 0 else math.inf,
-        "reconstruction/ssim": sum(map(float, ssims)) / len(x),
+        **ssim,
         "reconstruction/cross_entropy": cross_entropy / len(x),
         "reconstruction/sharpness": float(gradient_energy(x_hat).mean() / gradient_energy(x).mean()),
     }
@@ -63,11 +68,20 @@ def pca_mse(train: Tensor, x: Tensor, components: int) -> float:
 
 
 def reconstruction(subject: Subject) -> dict[str, float]:
-    """Measure the reconstructions; `fd` only if samples are measured too, `pca/mse` only if the latents are vectors."""
-    metrics = reconstruction_metrics(subject.x, subject.x_hat)
-    if subject.settings.samples:
-        a, b = moments(subject.features), moments(features_of(subject.feature_net, subject.x_hat))
-        metrics["reconstruction/fd"] = frechet_distance(a, b)
-    if isinstance(subject.spec, VectorSpec):
-        metrics["pca/mse"] = pca_mse(subject.data.images("train"), subject.x, subject.spec.dim)
-    return metrics
+    """Measure what needs no network."""
+    return reconstruction_metrics(subject.x, subject.x_hat)
+
+
+def frechet(subject: Subject) -> dict[str, float]:
+    """Measure `fd`, if samples are measured too."""
+    if not subject.in_features:
+        return {}
+    a, b = moments(subject.features), moments(features_of(subject.feature_net, subject.x_hat))
+    return {"reconstruction/fd": frechet_distance(a, b)}
+
+
+def pca(subject: Subject) -> dict[str, float]:
+    """Measure `pca/mse`, if the latents are vectors."""
+    if not isinstance(subject.spec, VectorSpec):
+        return {}
+    return {"pca/mse": pca_mse(subject.data.images("train"), subject.x, subject.spec.dim)}

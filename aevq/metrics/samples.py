@@ -8,8 +8,9 @@ confidence     mean probability of the predicted class
 nearest_train  median distance of a sample to its nearest train image, over the same for test images; a value well
                below 1 means memorisation
 
-The feature net was trained on single digits. Each channel of stacked digits goes through it separately: the features
-of the channels are concatenated, 128 each, classes and confidence are those of all channels, and there are also
+The feature net was trained on single digits of MNIST, so of other images nothing is measured. Each channel of stacked
+digits goes through it separately: the features of the channels are concatenated, 128 each, classes and confidence are
+those of all channels, and there are also
 
 modes         how many of the 10^C modes (`aevq.ops.modes`) occur, by the predicted class of each channel
 mode_kl       KL of the frequencies of these modes from the uniform distribution, nats
@@ -21,6 +22,7 @@ from dataclasses import asdict
 import torch
 from torch import Tensor
 
+from aevq.data import some_rows
 from aevq.metrics.generate import features_of, generate
 from aevq.metrics.subject import Reference, Subject
 from aevq.nn.feature_net import NUM_FEATURES, FeatureNet
@@ -88,7 +90,8 @@ def sample_metrics(images: Tensor, net: FeatureNet, reference: Reference, mode_s
 def real(subject: Subject) -> dict[str, float]:
     """Measure real images in place of samples: the values that a perfect sampler would reach."""
     metrics, count = distances_to_test(subject.reference.train, subject.reference), subject.num_mode_samples
-    metrics |= mode_metrics(subject.features[:count], subject.feature_net) if count else {}
+    rows = some_rows(count, len(subject.x))
+    metrics |= mode_metrics(subject.features[rows], subject.feature_net) if count else {}
     return {f"real/{metric}": value for metric, value in metrics.items()}
 
 

@@ -21,6 +21,7 @@ from aevq.nn.memory import by_chunks
 from aevq.ops.distance import Moments, moments
 from aevq.ops.manifold import nearest_distance
 from aevq.priors import Prior, code_length
+from aevq.priors.trained import seeded
 
 if TYPE_CHECKING:
     from aevq.metrics.protocol import EvaluationSettings
@@ -84,6 +85,11 @@ class Subject:
         return self.model.latent_spec
 
     @property
+    def in_features(self) -> bool:
+        """Whether images are compared in features: samples are wanted, and the feature net knows such images."""
+        return self.settings.samples > 0 and self.data.mnist_digits and self.x.shape[2:] == (28, 28)
+
+    @property
     def num_samples(self) -> int:
         """Samples to compare with as many real images: the metrics of sets of two sizes are biased differently."""
         return min(self.settings.samples, len(self.x))
@@ -113,8 +119,7 @@ class Subject:
             names[:] = terms
             return torch.stack(list(terms.values()), 1)
 
-        with torch.no_grad(), torch.random.fork_rng():
-            torch.manual_seed(self.settings.seed)
+        with torch.no_grad(), seeded(self.settings.seed):
             columns = by_chunks(table, self.x, CHUNK).unbind(1)
         return dict(zip(names, columns, strict=True))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
+from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
 from typing_extensions import override
 
@@ -112,7 +113,8 @@ class LatentModel(Configurable, TrainingSteps, ABC):
         path = Path(checkpoint_path)
         checkpoint = load_plain(path)
         try:
-            model = instantiate(checkpoint["model"], "model", cls, trust=(*trust, f"{cls.__module__}."))
+            with isolate_rng():  # the initial weights are replaced; their random numbers are not taken from the caller
+                model = instantiate(checkpoint["model"], "model", cls, trust=(*trust, f"{cls.__module__}."))
             model.load_state_dict(checkpoint["state_dict"])
         except (KeyError, RuntimeError, AttributeError, TypeError) as error:
             raise UserError(f"{path}: not a checkpoint of this model ({' '.join(str(error).split())})") from error

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
+from aevq.errors import UserError
 from aevq.nn.memory import by_chunks
 
 
@@ -81,8 +82,19 @@ def map_rows(function: Callable[[Tensor], Tensor], x: Tensor, size: int) -> Tens
 
     Inside `sharing_chunks` rank r of n computes the chunks r, r + n, …, and all ranks get all results. The chunks are
     those of a single process, so the results are bit-identical; `function` must not be random.
+
+    Raises:
+        UserError: On every rank, if `function` fails on one: otherwise their next results would be mixed up.
     """
     chunks, rank, ranks = x.split(size), global_rank() if _sharing else 0, world_size() if _sharing else 1
-    own = [by_chunks(function, chunk, max(1, len(chunk))) for chunk in chunks[rank::ranks]]
+    own: Any
+    try:
+        own = [by_chunks(function, chunk, max(1, len(chunk))) for chunk in chunks[rank::ranks]]
+    except Exception as error:
+        if ranks == 1:
+            raise
+        own = f"rank {rank}: {type(error).__name__}: {error}"
     parts = gather_objects(own) if ranks > 1 else [own]
+    if failed := [part for part in parts if isinstance(part, str)]:
+        raise UserError("; ".join(failed))
     return torch.cat([parts[index % ranks][index // ranks] for index in range(len(chunks))])

@@ -2,10 +2,8 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from aevq.errors import UserError
 
@@ -43,8 +41,11 @@ def check_finite(values: Mapping[str, float], when: str) -> None:
         raise Diverged(f"{when}: {', '.join(bad)}")
 
 
-def check_finite_weights(state_dict: Mapping[str, Any], step: int) -> None:
-    """Raise `Diverged` if a weight that is about to be saved is NaN or infinite."""
-    for name, tensor in state_dict.items():
-        if torch.is_tensor(tensor) and tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+def check_finite_weights(module: nn.Module, step: int) -> None:
+    """Raise `Diverged` if a parameter of a module that is about to be saved is NaN or infinite.
+
+    Buffers may be infinite, as a causal mask is.
+    """
+    for name, tensor in module.named_parameters():
+        if not bool(tensor.isfinite().all()):
             raise Diverged(f"training diverged at step {step}: the weight {name} is not finite, so nothing was saved")

@@ -11,6 +11,7 @@ from torch.distributions import Categorical, MixtureSameFamily, MultivariateNorm
 from typing_extensions import override
 
 from aevq.config.checks import ArgumentError, NonNegativeFloat, PositiveInt, Seed
+from aevq.data import some_rows
 from aevq.latents import LatentSet, LatentSpec, VectorSpec
 from aevq.priors.base import Prior
 
@@ -21,7 +22,8 @@ class Mixture(Prior):
     Args:
         spec: The latents that it draws.
         num_components: Number of Gaussians.
-        max_fit: EM uses at most this many train latents, the first ones.
+        max_fit: EM uses at most this many train latents: the first ones, or random ones where neighbours are mostly of
+            one class, as in a split that is sorted by class.
         max_iter: EM iterations at most.
         regularization: Added to the variances, in squared units of the latent.
         seed: Seed of the k-means start.
@@ -58,7 +60,11 @@ class Mixture(Prior):
         from sklearn.exceptions import ConvergenceWarning  # takes a second to import, and only fitting needs it
         from sklearn.mixture import GaussianMixture
 
-        z = latents.train[: self.max_fit].flatten(1).double().cpu().numpy()
+        labels = latents.train_labels
+        rows = torch.arange(min(self.max_fit, len(labels)))
+        if (labels.diff() != 0).float().mean() < 0.5:
+            rows = some_rows(self.max_fit, len(labels))
+        z = latents.train[rows].flatten(1).double().cpu().numpy()
         components = len(self.weights)
         if len(z) < components:
             problem = f"needs at least {components} train latents, got {len(z)}"

@@ -14,15 +14,16 @@ from aevq.runs.result import Result
 SAMPLES, REAL, PER_DIMENSION = "samples/", "real/", "latent/kl/"
 
 
-def print_summary(result: Result, path: Path) -> None:
-    """Print a run's metrics with their units, and where everything is."""
+def print_summary(result: Result, path: Path, split: str) -> None:
+    """Print a run's metrics of a split with their units, and where everything is."""
     costs = _table("", "", "", show_header=False)
     costs.add_row("parameters", f"{result.model['parameters']:,}", "")
-    for name in ("train/seconds", "train/images_per_second"):
-        costs.add_row(name, f"{result.train[name.removeprefix('train/')]:,.0f}", _unit(name))
+    for name in ("seconds", "images_per_second"):
+        if name in result.train:  # counted by the callback Throughput
+            costs.add_row(f"train/{name}", f"{result.train[name]:,.0f}", _unit(f"train/{name}"))
     for stage, seconds in result.seconds.items():
         costs.add_row(name := f"seconds/{stage}", f"{seconds:,.1f}", _unit(name))
-    title = f"on {result.data['sizes']['test']:,} test images"
+    title = f"on {result.data['sizes'][split]:,} {split} images"
     extra = validate("extra_metrics", result.extra_metrics, list[Metric])
     console = Console(highlight=False)
     console.print(f"\n[bold]{result.name}", soft_wrap=True)

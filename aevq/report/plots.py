@@ -12,6 +12,7 @@ from torchvision.utils import make_grid
 
 from aevq.config.checks import PositiveInt, Seed, settings
 from aevq.data import ImageDataModule, some_rows
+from aevq.errors import optional
 from aevq.files import atomic_write
 from aevq.latents import CodeSpec, VectorSpec
 from aevq.metrics.generate import encode_all, generate, interpolate, reconstruct_all
@@ -37,34 +38,41 @@ def draw_run(
 ) -> list[Path]:
     """Write the plots of a run and return those with titles, by name; every title names the model and the data set.
 
-    `folder/strips` gets the same images without titles, for a report that shows runs side by side.
+    `folder/strips` gets the same images without titles, for a report that shows runs side by side. A plot that fails is
+    left out with one warning.
     """
     name, spec = f"{type(model).__name__} on {data.name}", model.latent_spec
     x, labels = data.images("test"), data.digits("test")[:, 0]  # stacked digits are classed by the red one
     digits, pairs = one_of_each(labels, 1), one_of_each(labels, 2)
-    rows = {"original": x[pairs], "reconstruction": reconstruct_all(model, x[pairs])}
-    save_rows(rows, f"{name}: test images and their reconstructions", folder / "reconstructions.png")
-    for row_name, images in rows.items():
-        save_strip(images, len(images), folder / "strips" / f"{row_name}s.png")
+    with optional("reconstructions.png"):
+        rows = {"original": x[pairs], "reconstruction": reconstruct_all(model, x[pairs])}
+        save_rows(rows, f"{name}: test images and their reconstructions", folder / "reconstructions.png")
+        for row_name, images in rows.items():
+            save_strip(images, len(images), folder / "strips" / f"{row_name}s.png")
     for prior_name, prior in priors.items():
-        draw_samples(generate(model, prior, settings.samples, settings.seed), prior_name, name, folder)
-    between = interpolate(model, x[digits], x[digits.roll(-1)], steps=10).flatten(0, 1)
-    save_grid(between, 10, f"{name}: from the latent of one digit to the next", folder / "interpolations.png")
+        with optional(f"samples_{prior_name}.png"):
+            draw_samples(generate(model, prior, settings.samples, settings.seed), prior_name, name, folder)
+    with optional("interpolations.png"):
+        between = interpolate(model, x[digits], x[digits.roll(-1)], steps=10).flatten(0, 1)
+        save_grid(between, 10, f"{name}: from the latent of one digit to the next", folder / "interpolations.png")
 
     points = some_rows(settings.map_points, len(x))
     x, labels = x[points], labels[points]
     latents = encode_all(model, x)
-    with torch.inference_mode():
+    with optional("latent_space.png"), torch.inference_mode():
         vectors = model.embed(latents.to(model.device)).cpu()
-    by = "" if x.shape[1] == 1 else ", coloured by the red digit"
-    save_scatter(vectors, labels, f"{name}: latents of test images{by}", folder / "latent_space.png")
+        by = "" if x.shape[1] == 1 else ", coloured by the red digit"
+        save_scatter(vectors, labels, f"{name}: latents of test images{by}", folder / "latent_space.png")
     if isinstance(spec, VectorSpec) and spec.dim == 2:
-        save_manifold(model, vectors, f"{name}: the latent plane, decoded", folder / "manifold.png")
+        with optional("manifold.png"):
+            save_manifold(model, latents, f"{name}: the latent plane, decoded", folder / "manifold.png")
     if isinstance(spec, CodeSpec):
-        save_codebook_usage(latents, spec.num_codes, f"{name}: codebook", folder / "codebook_usage.png")
-        digits = one_of_each(labels, 1)
-        title = f"{name}: test images and their codes"
-        save_code_maps(x[digits], latents[digits], spec.num_codes, title, folder / "code_maps.png")
+        with optional("codebook_usage.png"):
+            save_codebook_usage(latents, spec.num_codes, f"{name}: codebook", folder / "codebook_usage.png")
+        with optional("code_maps.png"):
+            digits = one_of_each(labels, 1)
+            title = f"{name}: test images and their codes"
+            save_code_maps(x[digits], latents[digits], spec.num_codes, title, folder / "code_maps.png")
     return sorted(folder.glob("*.png"))
 
 
@@ -136,7 +144,7 @@ def project(vectors: Tensor) -> tuple[Tensor, str]:
 
     x = vectors.double().numpy()
     if x.shape[1] > 50:
-        x = PCA(50, random_state=0).fit_transform(x)
+        x = PCA(min(50, len(x)), random_state=0).fit_transform(x)
     tsne = TSNE(2, init="pca" if x.shape[1] >= 2 else "random", perplexity=min(30, len(x) / 4), random_state=0)
     return torch.from_numpy(tsne.fit_transform(x)), "t-SNE"
 

@@ -8,7 +8,7 @@ does not import torch.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,10 +19,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from aevq.config.checks import argument_error
 from aevq.errors import UserError, did_you_mean
-from aevq.files import atomic_write
+from aevq.files import acquire, atomic_write
 
 CONFIG_FILE, RESULT_FILE, SWEEP_FILE = "config.yaml", "result.json", "sweep.json"
 LATEST, LATEST_SWEEP = "latest", "latest_sweep"
+SUBFOLDERS = ("checkpoints", "priors", "images")  # of a run
 MANY = 10  # more names than this are not listed in an error message
 
 T = TypeVar("T")
@@ -73,19 +74,19 @@ def _find(
     raise UserError(f"{missing} {name!r} in {places[-1].absolute()}; {hint}")
 
 
-def create_folder(parent: Path, name: str) -> Path:
-    """Create a new run folder; a number is appended to `name` if it is taken."""
+def create_folder(parent: Path, name: str, subfolders: Iterable[str] = SUBFOLDERS) -> Path:
+    """Create a new folder of a run, or of a sweep; a number is appended to `name` if it is taken."""
     for attempt in range(1, 1000):
         with suppress(FileExistsError):
-            return make_folder(parent / (name if attempt == 1 else f"{name}-{attempt}"), exist_ok=False)
+            return make_folder(parent / (name if attempt == 1 else f"{name}-{attempt}"), False, subfolders)
     raise UserError(f"paths.runs: {parent.absolute()} already has a thousand runs called {name}")
 
 
-def make_folder(path: Path, exist_ok: bool = True) -> Path:
-    """Create a run folder and its subfolders; a `FileExistsError` if it exists and `exist_ok` is false."""
+def make_folder(path: Path, exist_ok: bool = True, subfolders: Iterable[str] = SUBFOLDERS) -> Path:
+    """Create a folder and its subfolders, those of a run; a `FileExistsError` if it exists and `exist_ok` is false."""
     try:
         path.mkdir(parents=True, exist_ok=exist_ok)
-        for folder in ("checkpoints", "priors", "images"):
+        for folder in subfolders:
             (path / folder).mkdir(exist_ok=exist_ok)
     except FileExistsError:
         raise
@@ -104,7 +105,7 @@ def claimed(folder: Path, key: str, timeout: float = 0.0) -> Iterator[None]:
     lock = FileLock(folder / ".lock")
     with suppress(OSError, NotImplementedError):  # a file system without locks
         try:
-            lock.acquire(timeout=timeout)
+            acquire(lock, "another process", timeout)
         except Timeout:
             raise UserError(f"{key}: another process is writing into {folder}") from None
     try:

@@ -73,6 +73,7 @@ def read_sweep(path: Path) -> Sweep:
 
 
 def differing(jobs: list[SweepJob]) -> dict[int, str]:
-    """Return by index what distinguishes each job: the overrides that not all jobs have in common."""
+    """Return by index what distinguishes each job: the overrides that not all jobs have in common, else all of them."""
     common = set.intersection(*(set(job.overrides) for job in jobs)) if jobs else set()
-    return {job.index: " ".join(o for o in job.overrides if o not in common) or "(defaults)" for job in jobs}
+    own = {job.index: [override for override in job.overrides if override not in common] for job in jobs}
+    return {job.index: " ".join(own[job.index] or job.overrides) or "(defaults)" for job in jobs}

@@ -3,6 +3,6 @@
 The record of a sweep, sweep.json, is read and written by `aevq.runs`. What one job does is `aevq.train`.
 """
 
-from aevq.sweeps.launch import RememberSweep, launch_sweep, resume_sweep
+from aevq.sweeps.launch import RememberSweep, launch_sweep, remove_unused, resume_sweep
 
-__all__ = ["RememberSweep", "launch_sweep", "resume_sweep"]
+__all__ = ["RememberSweep", "launch_sweep", "remove_unused", "resume_sweep"]

@@ -8,25 +8,27 @@ given again on the command line.
 import argparse
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-import yaml
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from typing_extensions import override
 
 from aevq.config.checks import validate
-from aevq.errors import UserError, did_you_mean
+from aevq.config.command_line import yaml_value
+from aevq.errors import UserError, did_you_mean, expect
 from aevq.files import point_latest
-from aevq.runs.folder import CONFIG_FILE, LATEST_SWEEP, RESULT_FILE, SWEEP_FILE, claimed, find_sweep, read_config
+from aevq.runs.folder import CONFIG_FILE, LATEST_SWEEP, RESULT_FILE, claimed, create_folder, find_sweep, read_config
 from aevq.runs.result import command_line, read_result
 from aevq.runs.sweep_record import Sweep, SweepJob, read_sweep
 from aevq.sweeps.pool import SECONDS_TO_SAVE, run_jobs
 from aevq.sweeps.slots import plan_slots
 
 N_JOBS, THREADS, SEARCH_PATH = "hydra.launcher.n_jobs", "hydra.launcher.threads", "hydra.searchpath"
+UNKNOWN = "unknown"  # direction of a metric
 OPTIONS = ("resume_sweep", "paths.runs", "trust", N_JOBS, THREADS, SEARCH_PATH)
 
 
@@ -34,10 +36,57 @@ class RememberSweep(Callback):
     """Remembers which sweep this process runs: Hydra calls no hook at the end of a sweep in which a job failed."""
 
     folder: ClassVar[Path | None] = None  # of the sweep, if this process runs one
+    created: ClassVar[list[Path]] = []  # until its first job: it and those above it that this process has created
 
     @override
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        RememberSweep.folder = Path(str(config.hydra.sweep.dir)).absolute()
+        if "aevq" not in config.hydra.launcher._target_:  # ours is not sure of the folder yet
+            RememberSweep.folder = Path(str(config.hydra.sweep.dir)).absolute()
+
+
+def prepare_sweep(config: DictConfig) -> None:
+    """Check what a search maximises or minimises, and create the sweep's folder, which `config` names from then on.
+
+    A number is appended to the name of a folder that exists: it may be that of a sweep which was started in the same
+    second.
+
+    Raises:
+        UserError: If no trial of a search would have the metric `objective`, or the folder cannot be created.
+    """
+    if not config.hydra.sweeper._target_.endswith(".BasicSweeper"):
+        from aevq.training.parts import build_parts, check_objective, to_plain  # takes seconds
+
+        parts = build_parts(to_plain(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])))
+        check_objective(parts)
+        if config.hydra.sweeper.get("direction") == UNKNOWN:
+            hint = "add hydra.sweeper.direction=minimize or hydra.sweeper.direction=maximize"
+            raise UserError(f"objective: no direction of {config.objective} is known to be the better one; {hint}")
+    folder = Path(str(config.hydra.sweep.dir)).absolute()
+    expect(not Path.cwd().is_relative_to(folder), "hydra.sweep.dir", "a folder for the sweep alone", str(folder))
+    above = [path for path in folder.parents if not path.exists()]
+    folder = create_folder(folder.parent, folder.name, ())
+    RememberSweep.folder, RememberSweep.created = folder, [folder, *above]
+    config.hydra.sweep.dir = str(folder)
+
+
+def remove_unused() -> None:
+    """Remove the folder of a sweep that was refused before its first job, and those created for it."""
+    with suppress(OSError):  # a folder is not empty
+        for folder in RememberSweep.created:
+            (folder / "multirun.yaml").unlink(missing_ok=True)  # Hydra's
+            folder.rmdir()
+    RememberSweep.created = []
+
+
+def direction_of(objective: str) -> str:
+    """Return whether a search should `minimize` or `maximize` a metric, by the catalogue."""
+    from aevq.metrics.catalogue import find
+
+    goal = metric.goal if (metric := find(objective)) else None
+    return {"lower": "minimize", "higher": "maximize"}.get(str(goal), UNKNOWN)
+
+
+OmegaConf.register_new_resolver("direction_of", direction_of, replace=True)
 
 
 def launch_sweep(
@@ -56,14 +105,13 @@ def launch_sweep(
     job finds further yaml files; `trainer`, `n_jobs` and `threads` are those of `plan_slots`.
 
     Raises:
-        UserError: If the folder holds another sweep, or an option is bad.
+        UserError: If an option is bad.
     """
     slots = plan_slots(trainer, n_jobs, threads, len(job_overrides))
+    RememberSweep.created = []
     folder.mkdir(parents=True, exist_ok=True)
     if first_index > 0:
         sweep = read_sweep(folder)
-    elif (folder / SWEEP_FILE).exists():
-        raise UserError(f"hydra.sweep.dir: {folder} holds a sweep already; resume it with resume_sweep={folder}")
     else:
         now = datetime.now().astimezone().isoformat(timespec="seconds")
         sweep = Sweep(command_line(), now, flags, path=folder)
@@ -90,15 +138,17 @@ def resume_sweep(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("-m", "--multirun", action="store_true")
     parser.add_argument("-cd", "--config-dir", action="append", default=[])
+    parser.add_argument("-cn", "--config-name")
     known, overrides = parser.parse_known_args(arguments)
     typed = {name: value for name, _, value in (override.partition("=") for override in overrides)}
     for name in typed:
         if name not in OPTIONS:
             raise UserError(f"resume_sweep: {name} would start a different sweep; {did_you_mean(name, OPTIONS)}")
     flags = [part for folder in known.config_dir for part in ("--config-dir", folder)]
+    flags += ["--config-name", known.config_name] if known.config_name else []
     flags += [f"{SEARCH_PATH}={typed[SEARCH_PATH]}"] if SEARCH_PATH in typed else []
-    n_jobs, threads = (yaml.safe_load(typed.get(name, "auto")) for name in (N_JOBS, THREADS))
-    trust = validate("trust", yaml.safe_load(typed.get("trust", "[]")), list[str])
+    n_jobs, threads = (yaml_value(name, typed.get(name, "auto")) for name in (N_JOBS, THREADS))
+    trust = validate("trust", yaml_value("trust", typed.get("trust", "[]")), list[str])
     folder = find_sweep(typed["resume_sweep"], Path(typed.get("paths.runs", "runs")), "resume_sweep")
     _check_record(read_sweep(folder), flags)
     with claimed(folder, "resume_sweep"):

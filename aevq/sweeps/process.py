@@ -8,9 +8,11 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Self
 
+from aevq.config.rank import LAUNCHED, RANKS
 from aevq.errors import INTERRUPTED, PREEMPTED, UserError
 from aevq.runs.folder import CONFIG_FILE, RESULT_FILE
 from aevq.runs.result import Result, read_result, write_result
@@ -19,11 +21,8 @@ from aevq.runs.sweep_record import Sweep, SweepJob, differing
 
 # A program that started the launcher as one of several processes may have set these. A job that inherited them would
 # take itself for one of those processes.
-NOT_INHERITED = {
-    *("RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID"),
-    *("SLURM_NTASKS", "PL_GLOBAL_SEED", RUN_FOLDER),
-}
-LAST_LINES = 5
+NOT_INHERITED = {*RANKS, *LAUNCHED, "MASTER_PORT", "PL_GLOBAL_SEED", RUN_FOLDER}
+LAST_LINES, LONGEST_SUFFIX = 5, 60
 PR_SET_PDEATHSIG = 1
 
 
@@ -134,12 +133,14 @@ def resume_override(folder: Path) -> str:
 def _suffix(label: str) -> str:
     """Return what a sweep varies as the end of a run's name: `model.beta=4` → `_beta-4`.
 
-    The name says model, data and seed anyway. It contains no `=`, so that it can be typed after `resume=`.
+    The name says model, data and seed anyway. It contains no `=`, so that it can be typed after `resume=`. Of a long
+    label it has the first words, each whole: the beginning of a number would be another number.
     """
     named = ("model", "data", "seed", "(defaults)")
     varied = [override.rpartition("=") for override in label.split() if override.split("=")[0] not in named]
     words = [f"{re.split('[./]', key)[-1]}-{value}" for key, _, value in varied]
-    return re.sub(r"[^\w.+-]+", "-", "_".join(["", *words]), flags=re.ASCII)[:60]
+    names = accumulate(re.sub(r"[^\w.+-]+", "-", f"_{word}", flags=re.ASCII) for word in words)
+    return max((name for name in names if len(name) <= LONGEST_SUFFIX), key=len, default="")
 
 
 def _end_with_parent() -> None:

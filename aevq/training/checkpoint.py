@@ -87,7 +87,7 @@ class ExactResume(Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        check_finite_weights(checkpoint["state_dict"], trainer.global_step)
+        check_finite_weights(pl_module, trainer.global_step)
         checkpoint.update(self._content)
         early = trainer.should_stop and trainer.global_step < trainer.estimated_stepping_batches
         state: dict[str, Any] = {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}

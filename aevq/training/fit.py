@@ -38,7 +38,8 @@ def model_trainer(parts: Parts) -> pl.Trainer:
 def fit_model(trainer: pl.Trainer, parts: Parts, run: Run) -> None:
     """Train the model, or resume from `last.ckpt`, and leave it with the weights of the best validation.
 
-    The data are prepared; the trainer is by `model_trainer`.
+    The model and the priors, not fitted yet, are left on the device of the trainer; `free_device` ends that. The data
+    are prepared; the trainer is by `model_trainer`.
     """
     model, trainers = parts.model, parts.trainers
     # Initial weights are the same on all ranks, noise is not; Lightning would seed all alike when it connects them.
@@ -63,6 +64,20 @@ def fit_model(trainer: pl.Trainer, parts: Parts, run: Run) -> None:
         print(untyped.profiler.summary())
     model.load_state_dict(load_plain(best)["state_dict"])
     model.eval()
+    _move(parts, trainer.strategy.root_device)  # Lightning has moved the model to the CPU
+
+
+def free_device(parts: Parts) -> None:
+    """Move the model and its priors to the CPU, and give the memory of their device back."""
+    _move(parts, torch.device("cpu"))
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def _move(parts: Parts, device: torch.device) -> None:
+    modules: list[torch.nn.Module] = [parts.model, *parts.priors.values()]
+    for module in modules:
+        module.to(device)
 
 
 def fit_priors(

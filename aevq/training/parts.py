@@ -1,8 +1,10 @@
 """The parts of a run: built from its configuration, and so checked, before any data are read or any file is written."""
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Literal, TypeVar
 
 import pytorch_lightning as pl
@@ -15,9 +17,12 @@ from aevq.config.checks import Name, PositiveInt, Seed, Text, argument_error
 from aevq.config.instantiate import EVERYTHING, instantiate
 from aevq.config.rank import rank
 from aevq.data import ImageDataModule
-from aevq.errors import UserError, expect
+from aevq.errors import UserError, did_you_mean, expect
+from aevq.latents import CodeSpec
+from aevq.metrics.catalogue import METRICS
 from aevq.metrics.protocol import EvaluationSettings
-from aevq.models import LatentModel
+from aevq.models import LatentModel, VariationalModel
+from aevq.nn.likelihood import Bernoulli
 from aevq.priors import Prior
 from aevq.report.plots import PlotSettings
 from aevq.training.loggers import RunLogger
@@ -42,18 +47,19 @@ class _Paths(BaseModel):
 
 
 class RunConfig(BaseModel):
-    """The keys of `conf/train.yaml`. Each part checks its own arguments."""
+    """The keys of `conf/train.yaml`; those with a default may be missing. Each part checks its own arguments."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
     data: dict[str, Any]
     model: dict[str, Any]
-    prior: dict[Name, Any]
+    prior: dict[Name, Any] = {}
     trainer: dict[str, Any]
-    logger: dict[Name, Any]
-    callbacks: dict[Name, Any]
+    logger: dict[Name, Any] = {}
+    callbacks: dict[Name, Any] = {}
     evaluation: dict[str, Any]
-    pictures: dict[str, Any]
+    pictures: dict[str, Any] | None = None
+    my: dict[str, Any] = {}
     seed: Seed
     prior_max_steps: PositiveInt
     compile: Literal["default", "reduce-overhead", "max-autotune"] | None
@@ -78,7 +84,7 @@ class Parts:
     callbacks: list[pl.Callback]  # of the model's training
     trainers: Trainers  # with the loggers, which are not started
     evaluation: EvaluationSettings  # what is measured at the end
-    plots: PlotSettings  # what is drawn at the end
+    plots: PlotSettings | None  # what is drawn at the end, if anything
 
 
 def to_plain(config: DictConfig) -> dict[str, Any]:
@@ -98,7 +104,12 @@ def build_parts(config: dict[str, Any], trust: Iterable[str] = EVERYTHING) -> Pa
         try:
             keys.model_validate(values)
         except ValidationError as error:
-            raise argument_error(error, keys.model_fields, owner) from error
+            problem = argument_error(error, keys.model_fields, owner)
+            own = "; values of your own: +my.<name>=…" if "no such key" in problem.problem else ""
+            raise UserError(f"{problem}{own}") from error
+    defaults: dict[str, Any] = {"prior": {}, "logger": {}, "callbacks": {}, "my": {}, "pictures": None}
+    config = config | {key: value for key, value in defaults.items() if key not in config}
+    _check_texts(config)
     torch.set_float32_matmul_precision(config["matmul_precision"])
     trainers = Trainers(config["trainer"])
     data = instantiate(config["data"], "data", ImageDataModule, trust=trust)
@@ -110,12 +121,38 @@ def build_parts(config: dict[str, Any], trust: Iterable[str] = EVERYTHING) -> Pa
         if reason := REFUSED.get(type(callback)):
             raise UserError(f"callbacks.{name}: {type(callback).__name__} is not supported: {reason}")
     evaluation = instantiate(config["evaluation"], "evaluation", EvaluationSettings, trust=trust)
-    plots = instantiate(config["pictures"], "pictures", PlotSettings, trust=trust)
+    pictures = config["pictures"]
+    plots = instantiate(pictures, "pictures", PlotSettings, trust=trust) if pictures is not None else None
     if rank() == 0 and not config["trainer"].get("fast_dev_run"):
         trainers.loggers += _each(config, "logger", RunLogger, trust).values()
     parts = Parts(config, data, model, priors, list(callbacks.values()), trainers, evaluation, plots)
     _check_together(parts)
     return parts
+
+
+def check_objective(parts: Parts) -> None:
+    """Raise a `UserError` unless a run of these parts measures the metric `objective`, as far as its parts tell."""
+    name, settings = parts.config["objective"], parts.evaluation
+    codes, variational = isinstance(parts.model.latent_spec, CodeSpec), isinstance(parts.model, VariationalModel)
+    binary = isinstance(parts.model.likelihood, Bernoulli) and parts.config["data"].get("binarize", "none") != "none"
+    left_out = parts.data.leave_out is not None and settings.split == "test"
+    needs = {
+        "codebook/|rate/(?!kl_bits)|likelihood/.*_nll_bound": (codes, "a model with a codebook"),
+        "pca/": (not codes, "a model whose latents are vectors"),
+        "latent/|loss/kl|rate/kl_bits|likelihood/(nll|elbo|im)": (variational, "a variational model"),
+        "likelihood/": (binary, "binary images: model/likelihood=bernoulli data.binarize=dynamic"),
+        "likelihood/(nll$|im)": (settings.importance_samples > 0, "evaluation.importance_samples above 0"),
+        "samples/|real/|reconstruction/fd": (settings.samples > 0, "evaluation.samples above 0"),
+        "probe/": (settings.probes, "evaluation.probes=true"),
+        "anomaly/": (left_out, "data.leave_out, and evaluation.split=test"),
+    }
+    for pattern, (met, needed) in needs.items():
+        if re.match(pattern, name) and not met:
+            raise UserError(f"objective: {name} needs {needed}")
+    of_prior = re.fullmatch("samples/(.*)/.*|rate/(.*)_bits|likelihood/(.*)_nll_bound", name)
+    for prior in filter(None, of_prior.groups() if of_prior else ()):
+        if prior not in ("kl", "grid", *parts.priors):
+            raise UserError(f"objective: {name} needs the prior {prior!r}; {did_you_mean(prior, parts.priors)}")
 
 
 def _each(config: dict[str, Any], group: str, kind: type[T], trust: Iterable[str], **arguments: Any) -> dict[str, T]:
@@ -124,9 +161,25 @@ def _each(config: dict[str, Any], group: str, kind: type[T], trust: Iterable[str
     return {name: instantiate(node, f"{group}.{name}", kind, trust=trust, **arguments) for name, node in nodes}
 
 
+def _check_texts(node: Any, key: str = "") -> None:
+    """Refuse texts that could not be read again from the run's config.yaml."""
+    if isinstance(node, dict | list):
+        for name, value in node.items() if isinstance(node, dict) else enumerate(node):
+            _check_texts(value, f"{key}.{name}".removeprefix("."))
+            _check_texts(name, key)
+    elif isinstance(node, str) and ("${" in node or node.encode(errors="ignore").decode() != node):
+        raise UserError(f"{key}: expected text in UTF-8 without ${{, got {node!r}")
+
+
 def _check_together(parts: Parts) -> None:
     """Check what only several parts together show; no data are read."""
     _check_devices(parts.config["trainer"])
+    objective = parts.config["objective"]
+    catalogue = (metric for metric in METRICS if not metric.curve and metric.section != "Cost")
+    measured = (*parts.evaluation.extra_metrics, *catalogue)
+    if not any(metric.match(objective) for metric in measured):
+        near = get_close_matches(objective, [metric.name for metric in measured], n=3, cutoff=0.3)
+        raise UserError(f"objective: no such metric at a run's end, got {objective!r}; near: {', '.join(near)}")
     data, model = parts.data, parts.model
     if model.likelihood.for_binary_images and parts.config["data"].get("binarize", "none") == "none":
         raise UserError(

@@ -147,4 +147,7 @@ def logged_in() -> bool:
     if os.environ.get("WANDB_API_KEY"):
         return True
     server = os.environ.get("WANDB_BASE_URL") or wandb.Settings().base_url
-    return any(requests.utils.get_netrc_auth(address) for address in (server, OLD_SERVER))
+    try:
+        return any(requests.utils.get_netrc_auth(address) for address in (server, OLD_SERVER))
+    except UnicodeDecodeError:
+        return False

@@ -16,6 +16,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from aevq.errors import UserError
+
 
 @dataclass
 class ProcessLauncherConf:
@@ -39,13 +41,18 @@ class ProcessLauncher(Launcher):
         self.n_jobs, self.threads = n_jobs, threads
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what Hydra gives; the task function is not needed, as each job calls it in its own process."""
+        """Prepare the sweep's folder; the task function is not needed, as each job calls it in its own process."""
+        from aevq.sweeps.launch import prepare_sweep
+
+        prepare_sweep(config)
         self.config, self.hydra_context = config, hydra_context
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs to their ends; return their values of `objective`, None for a job that failed."""
         from aevq.sweeps.launch import launch_sweep
 
+        if not job_overrides:
+            raise UserError("-m: the sweep has no job: a choice, range or glob is empty")
         hydra = self.config.hydra
         objectives = launch_sweep(
             Path(str(hydra.sweep.dir)).absolute(),
@@ -65,5 +72,6 @@ class ProcessLauncher(Launcher):
 def _yaml_sources(hydra: DictConfig) -> list[str]:
     """Return the arguments that say where to find further yaml files; Hydra hands a sweep's jobs none of them."""
     folders = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
+    name = [] if hydra.job.config_name == "train" else ["--config-name", hydra.job.config_name]
     search_path = [override for override in hydra.overrides.hydra if override.startswith("hydra.searchpath=")]
-    return [*(part for folder in folders for part in ("--config-dir", folder)), *search_path]
+    return [*(part for folder in folders for part in ("--config-dir", folder)), *name, *search_path]

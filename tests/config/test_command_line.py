@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from aevq.config.checks import PositiveInt
-from aevq.config.command_line import EXTRAS, compose, config_root, one_line_errors, options_command
+from aevq.config.command_line import (
+    EXTRAS,
+    _as_hydra_reads_them,
+    compose,
+    config_root,
+    one_line_errors,
+    options_command,
+)
 from aevq.errors import Stopped, UserError, did_you_mean, expect_int
 
 
@@ -162,3 +169,13 @@ def test_the_package_its_help_and_a_sweep_that_only_starts_its_jobs_need_no_torc
 def test_a_closed_pipe_is_no_traceback():
     done = python("from aevq.config.command_line import one_line_errors as o\nwith o(False): raise BrokenPipeError")
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+
+
+def test_what_lightning_adds_for_another_process_of_a_run_is_accepted(monkeypatch):
+    for local_rank in ("0", "1"):
+        monkeypatch.setenv("LOCAL_RANK", local_rank)
+        if local_rank == "1":
+            assert _as_hydra_reads_them(["hydra.run.dir=x", "--cfg", "job"]) == ["--cfg", "job", "hydra.run.dir=x"]
+        else:
+            with pytest.raises(UserError, match=r"hydra\.run\.dir: "):
+                _as_hydra_reads_them(["hydra.run.dir=x"])

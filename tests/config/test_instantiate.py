@@ -1,7 +1,10 @@
+from typing import Any
+
 import pytest
 from omegaconf import OmegaConf
 
-from aevq.config.instantiate import instantiate
+from aevq.config.checks import Configurable, to_config
+from aevq.config.instantiate import EVERYTHING, instantiate
 from aevq.errors import UserError
 from aevq.latents import VectorSpec
 from aevq.models import VAE
@@ -24,6 +27,24 @@ def test_parts_are_built_first_and_arguments_of_aevq_are_added():
     prior = instantiate({"_target_": "aevq.priors.Mixture", "num_components": 3}, "prior", Prior, spec=VectorSpec(2))
     assert isinstance(prior, Mixture)
     assert prior.spec == VectorSpec(2)
+
+
+class Open(Configurable):
+    """Takes any part."""
+
+    def __init__(self, part: Any = None, parts: Any = ()) -> None:
+        self.part, self.parts = part, parts
+
+
+def test_an_argument_that_may_be_anything_takes_parts_that_a_checkpoint_can_describe():
+    node = {"_target_": f"{__name__}.Open", "part": NODE, "parts": [NODE]}
+    built = instantiate(node, "model", Open, trust=EVERYTHING)
+    assert isinstance(built.part, MLP)
+    assert isinstance(built.parts[0], MLP)
+    again = instantiate(to_config(built), "model", Open, trust=EVERYTHING)
+    assert again.part.hidden == (4,)
+    with pytest.raises(UserError, match=r"^model: should be an object that a configuration can describe, got ReLU\(\)"):
+        instantiate(node | {"part": {"_target_": "torch.nn.ReLU"}}, "model", trust=EVERYTHING)
 
 
 FUNCTIONS_OF_AEVQ = ["aevq.files.atomic_write", "aevq.nn.feature_net.load_feature_net"]

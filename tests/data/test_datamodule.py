@@ -1,6 +1,7 @@
 import inspect
 import json
 import sys
+from itertools import islice
 from pkgutil import resolve_name
 from types import SimpleNamespace
 
@@ -97,6 +98,24 @@ def test_overfitting_sees_the_same_few_images_again(ready):
     assert torch.equal(next(iter(loader))[0], next(iter(loader))[0])
 
 
+@pytest.mark.fault("a few batches of a split that is sorted by class: they are of every class")
+@pytest.mark.parametrize(
+    ("split", "limit"),
+    [
+        ("train", {}),
+        ("train", {"overfit_batches": 2}),
+        ("val", {"limit_val_batches": 1}),
+        ("val", {"limit_val_batches": 0.3}),
+    ],
+)
+def test_a_few_batches_of_a_sorted_split_are_of_every_class(split, limit):
+    module = MNISTDataModule("mnist5k", batch_size=50, eval_batch_size=100)
+    assert (module.labels(split).diff() >= 0).all()
+    trained(module, **limit)
+    seen = islice(getattr(module, f"{split}_dataloader")(), 2)
+    assert torch.cat([y for _, y in seen]).unique().numel() == 10
+
+
 def test_a_batch_larger_than_the_data_is_refused(ready):
     with pytest.raises(UserError, match=r"data\.batch_size: expected at most 50"):
         ready(batch_size=51).train_dataloader()
@@ -120,6 +139,8 @@ def test_a_batch_larger_than_the_data_is_refused(ready):
         ({"timeout": 0}, "timeout"),
         ({"leave_out": 10}, "leave_out: expected a class below 10, got 10"),
         ({"image_shape": [3, 28, 28]}, r"image_shape: expected \[1, 28, 28\], got \[3, 28, 28\]"),
+        ({"name": "mnist5k", "val_size": 15}, "val_size: expected a multiple of 10 below 4500 for mnist5k, got 15"),
+        ({"name": "mnist5k", "val_size": 4500}, "val_size: expected a multiple of 10 below 4500 for mnist5k, got 4500"),
         ({"mirrors": []}, "mirrors: no such argument"),
     ],
 )
@@ -137,6 +158,16 @@ def test_mnist5k_downloads_nothing_and_warns_of_nothing(web, caplog):
     assert module.sizes == {"train": 4000, "val": 500, "test": 500}
     assert not web.asked
     assert not caplog.records
+
+
+@pytest.mark.parametrize("name", ["mnist5k", "mnist"])
+def test_a_validation_split_is_as_large_as_the_configuration_says(name, tmp_path):
+    module = MNISTDataModule(name, val_size=1000, root=str(tmp_path), download=False)
+    module.prepare()
+    assert module.sizes == {"train": 3500, "val": 1000, "test": 500}
+    assert module.train_size == 3500
+    assert module.labels("val").bincount().tolist() == [100] * 10
+    assert MNISTDataModule("mnist5k").splits.test.images.equal(module.splits.test.images)
 
 
 def test_a_class_left_out_of_the_training_is_in_the_test_set(ready):

@@ -1,8 +1,11 @@
+import ast
 import hashlib
+from pathlib import Path
 
 import pytest
 import torch
 
+import aevq
 from aevq.data import MNISTDataModule, embedded_digits
 from aevq.data.splits import SPLIT_NAMES, Split, Splits, fingerprint, some_rows, split_off_validation
 from aevq.errors import UserError
@@ -116,3 +119,27 @@ def test_some_rows_of_a_sorted_set_are_of_every_class(embedded):
     assert rows.unique().equal(rows)
     assert labels[rows].unique().numel() == 10
     assert some_rows(1000, 5).tolist() == [0, 1, 2, 3, 4]
+
+
+# Slices `[:n]` that do not take the first rows of a split, which may be sorted by class.
+OTHER_SLICES = {
+    "data/splits.py": {"order[:val_size]", "shuffled_rows(total)[:n]"},  # random orders
+    "metrics/samples.py": {"every[:len(reference.test)]", "every[:mode_samples]"},  # samples of a prior
+    "models/vqvae.py": {"torch.stack(gather_objects(torch.cat(images)), 1).flatten(0, 1)[:count]"},  # shuffled batches
+    "ops/distance.py": {f"torch.randperm(len({v}), generator=generator)[:size]" for v in "ab"},
+    "ops/quantize.py": {"points.repeat(-(-num_centres // len(points)), 1)[:num_centres]"},  # all points, repeated
+    "report/groups.py": {"named[:i + 1]"},
+    "report/plots.py": {"torch.nonzero(labels == y).flatten()[:copies]", "indices[:fewest]"},  # class by class
+    "training/recording.py": {"loggers[:started]"},
+}
+
+
+def test_only_some_rows_chooses_some_of_the_rows_of_a_split():
+    root, found = Path(aevq.__file__).parent, {}
+    for path in root.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Subscript) and isinstance(part := node.slice, ast.Slice):
+                computed = part.upper is not None and not isinstance(part.upper, ast.Constant | ast.UnaryOp)
+                if computed and part.lower is None:
+                    found.setdefault(str(path.relative_to(root)), set()).add(ast.unparse(node))
+    assert found == OTHER_SLICES, "use some_rows for the rows of a split; list here what else it is"

@@ -5,7 +5,9 @@ import hashlib
 import struct
 from collections.abc import Sequence
 
-from aevq.data import embedded_digits
+import torch
+
+from aevq.data import ImageDataModule, Split, embedded_digits
 from aevq.data.download import FILES, Source
 
 MIRRORS = ("https://first.test/mnist/", "https://second.test/mnist/")
@@ -32,3 +34,25 @@ def small_source(contents: dict[str, bytes], mirrors: Sequence[str] = MIRRORS, o
     known = [zipped(raw) if of_gz else raw for raw in contents.values()]
     sha256 = tuple(hashlib.sha256(data).hexdigest() for data in known)
     return Source("MNIST", tuple(mirrors), sha256, of_gz)
+
+
+class Toys(ImageDataModule):
+    """Noise of any shape, in any number of classes: 60 images to train, 10 of them for validation."""
+
+    test_images: int
+
+    def read(self) -> tuple[Split, Split]:
+        generator = torch.Generator().manual_seed(0)
+
+        def some(n: int) -> Split:
+            images = torch.randint(256, (n, *self.image_shape), generator=generator).byte()
+            return Split(images, torch.arange(n) % self.num_classes)
+
+        return some(60), some(self.test_images)
+
+
+def toys(shape: tuple[int, int, int] = (1, 28, 28), classes: int = 10, test_images: int = 20) -> Toys:
+    data = Toys("toys", image_shape=shape, num_classes=classes, val_size=10)
+    data.test_images = test_images
+    data.prepare()
+    return data

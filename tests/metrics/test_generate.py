@@ -1,7 +1,10 @@
+import pytest
 import torch
 
+from aevq.errors import UserError
 from aevq.latents import CodeSpec
 from aevq.metrics.generate import encode_all, generate, interpolate, reconstruct_all
+from aevq.nn import distributed
 from aevq.priors import StandardNormal, Uniform
 
 
@@ -36,3 +39,19 @@ def test_a_path_begins_and_ends_at_the_reconstructions(model, digits):
     torch.testing.assert_close(path[:, -1], model.reconstruct(end))
     differs = not encode_all(model, start).equal(encode_all(model, end))
     assert path[:, 2].equal(path[:, 0]) is not differs
+
+
+@pytest.mark.fault("one of several processes runs out of memory while they share a metric: it fails in all of them")
+@pytest.mark.parametrize("here", [True, False])
+def test_a_chunk_that_fails_on_one_rank_fails_on_every_rank(here, monkeypatch):
+    def fail(rows):
+        raise ValueError("broken")
+
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    monkeypatch.setattr(distributed, "global_rank", lambda: 0)
+    monkeypatch.setattr(
+        distributed, "gather_objects", lambda own: [own, "rank 1: MemoryError: " if not here else [own]]
+    )
+    message = "^rank 0: ValueError: broken$" if here else "^rank 1: MemoryError"
+    with distributed.sharing_chunks(), pytest.raises(UserError, match=message):
+        distributed.map_rows(fail if here else torch.neg, torch.zeros(4), 2)

@@ -18,10 +18,11 @@ from aevq.metrics.catalogue import Metric
 from aevq.metrics.generate import encode_splits, features_of
 from aevq.metrics.protocol import EvaluationSettings, run_protocol
 from aevq.metrics.subject import Measure, Subject
-from aevq.models import VAE, VQVAE
+from aevq.models import AE, VAE, VQVAE
 from aevq.nn import MLP, Bernoulli, Conv
 from aevq.nn.feature_net import FeatureNet, load_feature_net
 from aevq.priors import FittedNormal, Marginals, StandardNormal, Uniform
+from helpers.small_data import toys
 
 DIGITS = {"batch_size": 100, "eval_batch_size": 500}
 digits5k = partial(MNISTDataModule, "mnist5k", **DIGITS)
@@ -216,9 +217,57 @@ def test_a_metric_from_outside_is_measured_last_and_timed(make_model):
 
 
 @pytest.mark.parametrize("name", ["samples/{}/fd", "brightness"])
-def test_a_metric_from_outside_returns_what_its_entries_describe(name, make_model):
-    with pytest.raises(UserError, match=r"evaluation.extra.light: returned .*which its `metrics` do not describe"):
-        evaluate(make_model("ae"), VECTORS, digits5k(), replace(SETTINGS, extra={"light": Brightness(name)}))
+def test_a_metric_from_outside_returns_what_its_entries_describe(name, make_model, caplog):
+    settings = replace(SETTINGS, samples=0, extra={"light": Brightness(name)})
+    assert "brightness" not in str(evaluate(make_model("ae"), VECTORS, digits5k(), settings).metrics)
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert line.startswith("metrics: light: left out (UserError: evaluation.extra.light: returned")
+    assert "which its `metrics` do not describe" in line
+
+
+FEATURES = ("real/", "samples/", "reconstruction/fd")
+
+
+@pytest.mark.fault("images that the feature net does not know: no metric in its features")
+def test_only_digits_of_mnist_are_measured_in_features(make_model, monkeypatch):
+    assert [MNISTDataModule(name).mnist_digits for name in ("mnist", "mnist5k", "fashion_mnist", "kmnist")] == [
+        *(True, True, False, False)
+    ]
+    assert StackedMNISTDataModule("stacked_mnist5k").mnist_digits
+    assert not StackedMNISTDataModule("stacked_kmnist").mnist_digits
+    for data in (toys(), toys((1, 8, 8))):
+        data.mnist_digits = data.image_shape != (1, 28, 28)  # 8×8 digits, or 28×28 pixels of something else
+        model = AE(data.image_shape, 3, MLP([8]))
+        metrics = evaluate(model, VECTORS, data, replace(SETTINGS, split="test")).metrics
+        assert metrics["reconstruction/mse"] > 0
+        assert not [name for name in metrics if name.startswith(FEATURES)]
+
+
+@pytest.mark.fault("a metric that fails, of one image or one class: one warning, and all others are measured")
+@pytest.mark.parametrize(
+    ("changes", "left_out"),
+    [
+        (
+            {"test_images": 1},
+            {"reconstruction in features", "real", "samples standard_normal", "samples fitted_normal"},
+        ),
+        ({"classes": 1}, {"probes"}),
+        ({"shape": (1, 4, 4)}, set()),
+    ],
+    ids=["one test image", "one class", "4×4 pixels"],
+)
+@pytest.mark.filterwarnings("ignore:cov")
+def test_a_metric_that_fails_is_left_out(changes, left_out, caplog):
+    data = toys(**changes)
+    data.mnist_digits = True
+    settings = replace(SETTINGS, split="test", probes=True)
+    metrics = evaluate(VAE(data.image_shape, 3, MLP([8])), VECTORS, data, settings).metrics
+    assert {"reconstruction/mse", "pca/mse", "loss/kl", "latent/kl/0"} <= set(metrics)
+    assert ("latent/active_units" in metrics) == (changes != {"test_images": 1})
+    assert ("probe/latent/knn" in metrics) == ("probes" not in left_out)
+    lines = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert {line.split(":")[1].strip() for line in lines} == left_out
+    assert all(line.startswith("metrics: ") and "left out (" in line for line in lines)
 
 
 def test_a_metric_from_outside_replaces_none_of_aevq():

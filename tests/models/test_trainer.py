@@ -120,6 +120,19 @@ def test_of_fewer_images_than_a_k_means_needs_all_are_taken(digits):
     assert module.quantizer.codebook.isfinite().all()
 
 
+@pytest.mark.fault("a validation on a GPU: the noise of the training continues behind it")
+def test_a_validation_gives_the_random_numbers_of_every_device_back(monkeypatch):
+    kept, module = [], VAE(network=MLP([8]))
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: ["those of the training"])
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", kept.append)
+    before = torch.get_rng_state()
+    module.on_validation_epoch_start()
+    assert not torch.get_rng_state().equal(before)
+    module.on_validation_epoch_end()
+    assert torch.get_rng_state().equal(before)
+    assert kept == [["those of the training"]]
+
+
 ADAM = partial(torch.optim.Adam, lr=1e-3, betas=(0.8, 0.9))
 MODELS = {
     "an AE of the defaults": lambda: AE(),
@@ -138,7 +151,9 @@ def test_the_checkpoint_of_a_trainer_gives_the_model_back(name, digits, tmp_path
     fitted = trainer(tmp_path, enable_checkpointing=True)
     fitted.fit(module, DataLoader(TensorDataset(digits, torch.zeros(1000)), 32, shuffle=True))
     path = fitted.checkpoint_callback.best_model_path
+    before = torch.get_rng_state()
     loaded = type(module).load_from_checkpoint(path)
+    assert torch.get_rng_state().equal(before)
     x = digits[:7]
     assert loaded.eval().reconstruct(x).equal(module.eval().reconstruct(x))
     for each in (module, loaded):

@@ -3,7 +3,12 @@ import pytest
 import torch
 from PIL import Image
 
+from aevq.models import AE, VQVAE
+from aevq.nn import MLP, Conv
+from aevq.priors import Marginals, StandardNormal
 from aevq.report.plots import (
+    PlotSettings,
+    draw_run,
     one_of_each,
     project,
     save_code_maps,
@@ -14,6 +19,7 @@ from aevq.report.plots import (
     save_scatter,
     save_strip,
 )
+from helpers.small_data import toys
 
 
 def brightness(path):
@@ -78,6 +84,11 @@ def test_two_coordinates_are_shown_as_they_are_and_more_are_projected():
     assert method == "t-SNE"
 
 
+@pytest.mark.parametrize("points", [1, 2, 3, 20])
+def test_a_few_points_are_projected_too(points):
+    assert project(torch.randn(points, 80))[0].shape == (points, 2)
+
+
 @pytest.mark.parametrize("value", [1.0, float("nan"), float("inf")])
 def test_latents_that_are_all_alike_or_not_finite_are_one_point(value):
     xy, method = project(torch.full((60, 8), value))
@@ -116,3 +127,45 @@ def test_the_manifold_is_decoded_from_a_plane(tmp_path, side):
 
     save_manifold(Plane(), torch.randn(200, 2), "plane", tmp_path / "plane.png", side)
     assert brightness(tmp_path / "plane.png") > 5
+
+
+def draw(data, folder, **settings):
+    """Draw the plots of an untrained AE and VQ-VAE; return their names."""
+    shape, drawn = data.image_shape, {}
+    grid = (shape[1] // 2, shape[2] // 2)
+    conv = VQVAE(shape, grid, num_codes=16, code_dim=16, network=Conv([4]), codebook_init="normal")
+    for model, prior in ((AE(shape, 2, MLP([8])), StandardNormal), (conv, Marginals)):
+        own = folder / type(model).__name__
+        own.mkdir()
+        priors = {"prior": prior(model.latent_spec)}
+        images = draw_run(model.eval(), priors, data, own, PlotSettings(samples=8, **settings))
+        drawn[own.name] = {path.stem for path in images}
+    return drawn
+
+
+OF_EACH = {"reconstructions", "interpolations", "latent_space", "samples_prior"}
+OF_MODEL = {"AE": OF_EACH | {"manifold"}, "VQVAE": OF_EACH | {"codebook_usage", "code_maps"}}
+
+
+@pytest.mark.fault("few points, one test image, one class or small images: every plot is drawn")
+@pytest.mark.parametrize(
+    ("data", "points"),
+    [({}, 20), ({"shape": (3, 4, 4)}, 7), ({"test_images": 1}, 5), ({"classes": 1}, 3)],
+    ids=str,
+)
+def test_plots_need_neither_many_images_nor_those_of_mnist(data, points, tmp_path, caplog):
+    assert draw(toys(**data), tmp_path, map_points=points) == OF_MODEL
+    assert not caplog.records
+
+
+@pytest.mark.fault("a plot that fails: one warning, and all others are drawn")
+def test_a_plot_that_fails_is_left_out(tmp_path, caplog, monkeypatch):
+    def fail(*_):
+        raise ValueError("too\nfew")
+
+    monkeypatch.setattr("aevq.report.plots.project", fail)
+    drawn = draw(toys(), tmp_path)
+    assert drawn == {name: plots - {"latent_space"} for name, plots in OF_MODEL.items()}
+    assert [record.getMessage() for record in caplog.records] == [
+        "latent_space.png: left out (ValueError: too few)"
+    ] * 2

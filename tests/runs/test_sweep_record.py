@@ -37,7 +37,8 @@ def test_the_status_of_a_sweep_is_that_of_its_worst_job(states, status, tmp_path
 def test_a_job_is_named_after_what_the_others_do_not_have():
     jobs = [SweepJob(0, ["a=1", "b=2", "model=ae"]), SweepJob(1, ["a=1", "b=3", "model=ae"])]
     assert differing(jobs) == {0: "b=2", 1: "b=3"}
-    assert differing(jobs[:1]) == {0: "(defaults)"}
+    assert differing(jobs[:1]) == {0: "a=1 b=2 model=ae"}, "the first trial of a search"
+    assert differing([SweepJob(0, [])]) == {0: "(defaults)"}
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"jobs": 3}', '{"command": "", "started": "", "jobs": [{}]}'])

@@ -73,9 +73,15 @@ def test_bad_input_is_reported_by_its_own_line_and_a_resumable_run_stays_so(befo
         ("model/likelihood=laplace model.num_codes=64", "_likelihood-laplace_num_codes-64"),
         ("+note=../../etc", "_+note-..-..-etc"),
         ("model.network.hidden=[20,30]", "_hidden--20-30-"),
+        (
+            "model.optimizer.lr=0.0012345678901234 model.commitment_cost=0.98765432109876 model.beta=4",
+            "_lr-0.0012345678901234_commitment_cost-0.98765432109876",
+        ),
+        (f"model.network.hidden=[{'10,' * 40}]", ""),
     ],
 )
 def test_the_name_of_a_folder_says_what_was_varied(label, suffix):
+    """As many words as fit, each whole."""
     assert _suffix(label) == suffix
     assert not set("/='") & set(_suffix(label))
 

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -6,7 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from aevq.data import DeviceLoader
 from aevq.ops.quantize import code_counts, perplexity
-from aevq.training.callbacks import CodebookHealth, SamplePanel, StepProgress, Throughput
+from aevq.training.callbacks import CodebookHealth, ReconstructionPanel, SamplePanel, StepProgress, Throughput
 from aevq.training.checkpoint import AtomicCheckpointIO, ExactResume
 from aevq.training.trainer import ValidationInterval
 
@@ -121,6 +123,15 @@ def test_samples_are_shown_after_each_validation_where_a_standard_normal_fits(
     assert [image.step for image in shown] == steps
     assert [event.step for event in events.Scalars("val/objective")] == [2, 5]
     assert len({image.encoded_image_string for image in shown}) == len(steps)  # the model has changed in between
+
+
+def test_the_panel_shows_images_from_everywhere_in_a_split(make_model, monkeypatch):
+    shown, images = [], torch.linspace(0, 1, 500).view(-1, 1, 1, 1).expand(-1, 1, 28, 28)
+    monkeypatch.setattr("aevq.training.callbacks._is_shown", lambda _: True)
+    monkeypatch.setattr("aevq.training.callbacks._show", lambda trainer, name, panel: shown.append(panel))
+    trainer = SimpleNamespace(datamodule=SimpleNamespace(images=lambda split: images))
+    ReconstructionPanel(10).on_validation_end(trainer, make_model("ae"))
+    assert shown[0][0, 2:30].unique().max() > 0.7  # the first row are the originals
 
 
 def test_a_checkpoint_holds_plain_values_the_model_and_what_was_added(make_model, digits, tmp_path):

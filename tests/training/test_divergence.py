@@ -37,10 +37,14 @@ def test_on_an_accelerator_the_first_bad_step_is_named_later():
     check.flush()
 
 
-def test_weights_that_are_not_finite_are_not_saved():
-    check_finite_weights({"w": torch.ones(3), "n": 3, "codes": torch.arange(3)}, 1)
-    with pytest.raises(Diverged, match="step 7: the weight w is not finite"):
-        check_finite_weights({"w": torch.tensor([1.0, math.inf])}, 7)
+@pytest.mark.fault("a buffer that is infinite, as a causal mask is: it is no divergence")
+def test_weights_that_are_not_finite_are_not_saved_and_a_mask_may_be_infinite():
+    module = torch.nn.Linear(2, 1)
+    module.register_buffer("mask", torch.full((2, 2), -math.inf).triu(1))
+    check_finite_weights(module, 1)
+    module.weight.data[0, 1] = math.inf
+    with pytest.raises(Diverged, match="step 7: the weight weight is not finite"):
+        check_finite_weights(module, 7)
 
 
 def broken_terms(at, value):

@@ -34,7 +34,6 @@ def data():
         (callbacks.RichProgressBar(), {"enable_progress_bar": True}),
         (getattr(callbacks, "WeightAveraging", callbacks.LearningRateMonitor)(), {}),  # since Lightning 2.6
     ],
-    ids=str,
 )
 def test_parts_of_lightning_and_torch_train_to_the_end(own_callback, changes, data, tmp_path):
     model = AE(network=MLP([8]), optimizer=partial(AdamW, lr=0.01, fused=True))
