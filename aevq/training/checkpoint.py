@@ -16,9 +16,10 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from typing_extensions import override
 
-from aevq.errors import UserError
+from aevq.errors import UserError, expect
 from aevq.files import atomic_write, load_plain
 from aevq.nn.distributed import all_reduce_max, gather_objects
 from aevq.nn.running_means import RunningMeans
@@ -116,6 +117,10 @@ class ExactResume(Callback):
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._restore(trainer, pl_module)
+        for schedule in (config.scheduler for config in trainer.lr_scheduler_configs):
+            steps = getattr(schedule, "total_steps", trainer.estimated_stepping_batches)  # its own, from the checkpoint
+            wanted = f"{steps} steps, for which {type(schedule).__name__} was made"
+            expect(steps == trainer.estimated_stepping_batches, "trainer.max_steps", wanted, trainer.max_steps)
         self._started = True
 
     def _restore(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -209,3 +214,5 @@ class StopOnRequest(Callback):
         if self.stop.accepted:
             trainer.save_checkpoint(self.path)
             self.stop.saved = True
+        elif isinstance(exception, MisconfigurationException) or "stopping conditioned on metric" in str(exception):
+            raise UserError(f"trainer: {' '.join(str(exception).split())}") from exception  # of a callback

@@ -131,6 +131,21 @@ def test_a_training_that_was_stopped_early_can_be_resumed_for_longer(tmp_path):
     assert ended < again.global_step < 11
 
 
+def test_a_schedule_of_a_fixed_length_refuses_a_longer_training_at_its_start(tmp_path, monkeypatch):
+    def one_cycle(self):
+        optimizer = torch.optim.AdamW(self.parameters())
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=self.trainer.max_steps)
+        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+    monkeypatch.setattr(Noisy, "configure_optimizers", one_cycle)
+    trainer, _ = fit(tmp_path, 0, Noisy(), max_steps=6)
+    assert trainer.global_step == 6
+    with pytest.raises(
+        UserError, match=r"^trainer\.max_steps: expected 6 steps, for which OneCycleLR was made, got 9$"
+    ):
+        fit(tmp_path, 0, Noisy(), max_steps=9)
+
+
 CYCLE: list = []
 CYCLE.append(CYCLE)
 DOUBLED: list = []

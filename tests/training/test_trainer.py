@@ -43,6 +43,14 @@ def test_parts_of_lightning_and_torch_train_to_the_end(own_callback, changes, da
     assert trainer.global_step == 6
 
 
+@pytest.mark.bad_input
+@pytest.mark.parametrize("kind", [callbacks.EarlyStopping, partial(callbacks.ModelCheckpoint, filename="x")])
+def test_a_callback_that_monitors_what_nothing_logs_is_one_line(kind, data, tmp_path):
+    trainer = make(tmp_path, kind(monitor="val/nosuch"), max_steps=2, val_check_interval=1)
+    with pytest.raises(UserError, match=r"^trainer: [^\n]*val/nosuch[^\n]*val/objective[^\n]*$"):
+        trainer.fit(AE(network=MLP([8])), datamodule=data)
+
+
 def test_gradients_are_clipped_as_the_trainer_says(data, tmp_path):
     norms = []
 
