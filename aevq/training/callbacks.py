@@ -15,13 +15,13 @@ from torchvision.utils import make_grid
 from typing_extensions import override
 
 from aevq.config.checks import Configurable, PositiveInt, Seed
-from aevq.data import some_rows
 from aevq.latents import CodeSpec, VectorSpec
 from aevq.metrics.generate import generate
 from aevq.models import LatentModel
 from aevq.nn.distributed import all_reduce_sum
 from aevq.ops.quantize import code_counts, perplexity, usage
 from aevq.priors import StandardNormal
+from aevq.report.plots import one_of_each
 from aevq.runs.status import report_status
 from aevq.training.lightning_internals import accumulating
 
@@ -120,7 +120,7 @@ class CodebookHealth(Configurable, Callback):
 
 
 class ReconstructionPanel(Configurable, Callback):
-    """After each validation, shows the same `num_images` validation images above their reconstructions."""
+    """After each validation, shows `num_images` validation images, of each class in turn, and their reconstructions."""
 
     def __init__(self, num_images: PositiveInt = 10) -> None:
         self.num_images = num_images
@@ -130,8 +130,9 @@ class ReconstructionPanel(Configurable, Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if _is_shown(trainer) and isinstance(pl_module, LatentModel):
             untyped: Any = trainer
-            images = untyped.datamodule.images("val")
-            x = images[some_rows(self.num_images, len(images))].to(pl_module.device)
+            data = untyped.datamodule
+            rows = one_of_each(data.labels("val"), -(-self.num_images // data.num_classes))[: self.num_images]
+            x = data.images("val")[rows].to(pl_module.device)
             both = torch.cat([x, pl_module.reconstruct(x)])
             _show(trainer, "val/reconstructions", make_grid(both, nrow=self.num_images, pad_value=0.5).cpu())
 
