@@ -39,17 +39,13 @@ def reconstruction_metrics(x: Tensor, x_hat: Tensor) -> dict[str, float]:
     inside = x_hat.double().clamp(HALF_A_GREY_LEVEL, 1 - HALF_A_GREY_LEVEL)
     cross_entropy = float(F.binary_cross_entropy(inside, x.double(), reduction="sum"))
     mse = float(error.square().mean())
-    if min(x.shape[2:]) < SSIM_WINDOW:
-        ssim = {}
-    else:
-        chunks = zip(x.split(1000), x_hat.split(1000), strict=True)
-        ssims: list[Any] = [_ssim(b, a, data_range=1.0, reduction="sum") for a, b in chunks]
-        ssim = {"reconstruction/ssim": sum(map(float, ssims)) / len(x)}
+    chunks = zip(x.split(1000), x_hat.split(1000), strict=True) if min(x.shape[2:]) >= SSIM_WINDOW else ()
+    ssims: list[Any] = [_ssim(b, a, data_range=1.0, reduction="sum") for a, b in chunks]
     return {
         "reconstruction/mse": mse,
         "reconstruction/l1": float(error.abs().mean()),
         "reconstruction/psnr": -10 * math.log10(mse) if mse > 0 else math.inf,
-        **ssim,
+        **({"reconstruction/ssim": sum(map(float, ssims)) / len(x)} if ssims else {}),
         "reconstruction/cross_entropy": cross_entropy / len(x),
         "reconstruction/sharpness": float(gradient_energy(x_hat).mean() / gradient_energy(x).mean()),
     }

@@ -170,6 +170,8 @@ def wrong_together() -> Iterator[Case]:
         "model=vqvae model.num_codes=2000000000000": "model",
         "model=ae model.network.hidden=[2000000000]": "model",
         "data=mnist data.val_size=60000": "data.val_size",
+        "data=mnist5k data.val_size=15": "data.val_size",
+        "data=stacked_mnist5k data.val_size=4500": "data.val_size",
         "data=mnist data.batch_size=55001": "data.batch_size",
         "data=mnist5k data.batch_size=4001": "data.batch_size",
         "data=kmnist data.fallback=embedded": "data.fallback",
