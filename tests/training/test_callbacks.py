@@ -125,13 +125,15 @@ def test_samples_are_shown_after_each_validation_where_a_standard_normal_fits(
     assert len({image.encoded_image_string for image in shown}) == len(steps)  # the model has changed in between
 
 
-def test_the_panel_shows_images_from_everywhere_in_a_split(make_model, monkeypatch):
-    shown, images = [], torch.linspace(0, 1, 500).view(-1, 1, 1, 1).expand(-1, 1, 28, 28)
+def test_the_panel_shows_one_image_of_each_class_of_a_sorted_split(make_model, monkeypatch):
+    shown, labels = [], torch.arange(500) // 50
+    images = (labels / 10).view(-1, 1, 1, 1).expand(-1, 1, 28, 28)
     monkeypatch.setattr("aevq.training.callbacks._is_shown", lambda _: True)
     monkeypatch.setattr("aevq.training.callbacks._show", lambda trainer, name, panel: shown.append(panel))
-    trainer = SimpleNamespace(datamodule=SimpleNamespace(images=lambda split: images))
-    ReconstructionPanel(10).on_validation_end(trainer, make_model("ae"))
-    assert shown[0][0, 2:30].unique().max() > 0.7  # the first row are the originals
+    data = SimpleNamespace(images=lambda split: images, labels=lambda split: labels, num_classes=10)
+    ReconstructionPanel(10).on_validation_end(SimpleNamespace(datamodule=data), make_model("ae"))
+    originals = shown[0][0, 16, 16::30]  # one pixel of each image in the first row
+    torch.testing.assert_close(originals[:10], torch.arange(10) / 10)
 
 
 def test_a_checkpoint_holds_plain_values_the_model_and_what_was_added(make_model, digits, tmp_path):
