@@ -130,6 +130,9 @@ OTHER_SLICES = {
     "ops/quantize.py": {"points.repeat(-(-num_centres // len(points)), 1)[:num_centres]"},  # all points, repeated
     "report/groups.py": {"named[:i + 1]"},
     "report/plots.py": {"torch.nonzero(labels == y).flatten()[:copies]", "indices[:fewest]"},  # class by class
+    "training/callbacks.py": {
+        "one_of_each(data.labels('val'), -(-self.num_images // data.num_classes))[:self.num_images]"
+    },
     "training/recording.py": {"loggers[:started]"},
 }
 

@@ -8,17 +8,17 @@ from helpers.run_folders import make_run
 
 
 def test_a_checkpoint_without_a_model_is_refused(tmp_path):
-    torch.save({"state_dict": {}}, tmp_path / "best.ckpt")
+    torch.save({"state_dict": {}, "global_step": 0}, tmp_path / "best.ckpt")
     with pytest.raises(UserError, match=r"best\.ckpt: not a checkpoint"):
         LatentModel.load_from_checkpoint(tmp_path / "best.ckpt")
 
 
 def test_weights_of_another_model_are_refused(tmp_path):
     path, node = tmp_path / "best.ckpt", {"_target_": "aevq.models.AE", "latent_dim": 3}
-    torch.save({"model": node, "state_dict": AE(latent_dim=4).state_dict()}, path)
+    torch.save({"model": node, "state_dict": AE(latent_dim=4).state_dict(), "global_step": 0}, path)
     with pytest.raises(UserError, match=r"best\.ckpt: not a checkpoint of this model \(.*size mismatch"):
         LatentModel.load_from_checkpoint(path)
-    torch.save({"model": node, "state_dict": AE(latent_dim=3).state_dict()}, path)
+    torch.save({"model": node, "state_dict": AE(latent_dim=3).state_dict(), "global_step": 0}, path)
     assert AE.load_from_checkpoint(path).latent_dim == 3
     with pytest.raises(UserError, match="expected a VAE"):
         VAE.load_from_checkpoint(path)
