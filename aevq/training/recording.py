@@ -180,7 +180,9 @@ def recording(parts: Parts, run: Run) -> Iterator[Recorder]:
 def record_training(result: Result, trainer: pl.Trainer, parts: Parts) -> None:
     """Record the device, seconds, steps, epochs and images per second of the model's training."""
     result.device = device_name(trainer.strategy.root_device)
-    result.train = {"steps": trainer.global_step, "epochs": trainer.current_epoch}
+    # Lightning counts an epoch that the end of a training cuts short once more when the training is continued.
+    steps_per_epoch = -(-int(trainer.num_training_batches) // trainer.accumulate_grad_batches)
+    result.train = {"steps": trainer.global_step, "epochs": -(-trainer.global_step // steps_per_epoch)}
     for callback in parts.callbacks:
         if isinstance(callback, Throughput):
             result.train |= {"seconds": callback.seconds, "images_per_second": callback.images_per_second}
