@@ -3,9 +3,12 @@
 `pyproject.toml` keeps Lightning below 2.7 because of this file.
 """
 
+import signal
+import sys
 from typing import Any
 
 import pytorch_lightning as pl
+from lightning_fabric.strategies.launchers import subprocess_script
 
 
 def set_stop(trainer: pl.Trainer, stop: bool) -> None:
@@ -33,3 +36,19 @@ def disable_signal_handlers(trainer: pl.Trainer) -> None:
     loop._broadcast_sigterm_tensor = lambda: None
     connector: Any = trainer._signal_connector
     connector.register_signal_handlers = lambda: None
+
+
+class _NamingObserver(subprocess_script._ChildProcessObserver):
+    def _terminate_all(self) -> None:
+        for rank, process in enumerate(self._child_processes, start=1):
+            if code := process.returncode:
+                how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+                print(f"error: rank {rank} died ({how}); the run has stopped and can be resumed", file=sys.stderr)
+        sys.stderr.flush()
+        super()._terminate_all()
+
+
+def name_dead_ranks() -> None:
+    """Let rank 0 name the rank that died, where Lightning kills all others before they notice the broken connection."""
+    launchers: Any = subprocess_script
+    launchers._ChildProcessObserver = _NamingObserver

@@ -19,7 +19,7 @@ from aevq.data import ImageDataModule
 from aevq.errors import UserError, did_you_mean, expect
 from aevq.training.callbacks import StepProgress
 from aevq.training.checkpoint import AtomicCheckpointIO, ExactResume, StopOnRequest
-from aevq.training.lightning_internals import accumulating, disable_signal_handlers
+from aevq.training.lightning_internals import accumulating, disable_signal_handlers, name_dead_ranks
 from aevq.training.loggers import RunLogger
 from aevq.training.stop import StopRequest
 
@@ -92,6 +92,7 @@ class Trainers:
         except (MisconfigurationException, TypeError, ValueError, RuntimeError) as error:
             raise UserError(f"trainer: {' '.join(str(error).split())}") from error
         disable_signal_handlers(trainer)
+        name_dead_ranks()
         self.stop.launchers.append(trainer.strategy.launcher)
         return trainer
 

@@ -159,11 +159,13 @@ def test_a_command_that_fails_anywhere_leaves_the_finished_run(place, failure, r
         code, _, _ = command(main, *arguments)
     except (RuntimeError, MemoryError):
         code = 1
-    assert code != 0
+    left_out = place == "evaluate, drawing" and failure in ("out of memory", "bug")  # a plot never fails an evaluation
+    assert (code == 0) == left_out
     after = file_hashes(run)
     assert {name: after.get(name) for name in before} == before
     assert all(
-        name.startswith(("priors/", "images/samples_", "images/strips/samples_")) for name in after.keys() - before
+        name.startswith(("priors/", "images/samples_", "images/strips/samples_", "evaluation.json"))
+        for name in after.keys() - before
     )
 
 
