@@ -14,6 +14,7 @@ import hashlib
 import logging
 import math
 import struct
+import time
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ from aevq.files import acquire, atomic_write
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 LARGEST = 1 << 26  # bytes of a file; the largest, the train images, has 47,040,016
+SLOWEST = 10_000  # bytes per second that a mirror has to send
 
 _log = logging.getLogger("aevq.data")
 
@@ -116,9 +118,9 @@ class Source:
             url = f"{mirror}{file}.gz"
             _log.info("downloading %s", url)
             try:
-                response = session.get(url, timeout=timeout)
+                response = session.get(url, timeout=timeout, stream=True)
                 response.raise_for_status()
-                return self._raw(response.content, file, zipped=True)
+                return self._raw(_content(response, timeout), file, zipped=True)
             except requests.RequestException as error:  # its own message is a nest of reprs
                 status = "" if error.response is None else f" {error.response.status_code}"
                 reasons.append(f"{url}: {type(error).__name__}{status}")
@@ -135,6 +137,17 @@ def https_session() -> requests.Session:
     session.headers["Accept-Encoding"] = "identity"
     session.auth = lambda request: request  # a mirror needs no password, and so ~/.netrc is not read
     return session
+
+
+def _content(response: requests.Response, timeout: float) -> bytes:
+    """Return the body of an answer; a `Timeout` if, after `timeout` seconds, it comes at less than `SLOWEST`."""
+    start, content = time.monotonic(), bytearray()
+    for chunk in response.iter_content(1024):
+        content += chunk
+        seconds = time.monotonic() - start
+        if seconds > timeout and len(content) < SLOWEST * seconds:
+            raise requests.Timeout(f"{len(content)} bytes in {seconds:.0f} s")
+    return bytes(content)
 
 
 def _path(folder: Path, file: str) -> Path:
