@@ -186,7 +186,7 @@ class VectorQuantizer(nn.Module):
             return
         self.steps += 1
         restart, packed = self.restart, self._recorded
-        if restart is not None and (self.steps % restart.every or not len(self._candidates)):
+        if restart is not None and (self.steps % restart.every or not self._candidates.numel()):
             restart = None
         if restart is not None:
             packed = torch.cat([packed, self._drawn(self._candidates)], 1)
