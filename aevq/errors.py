@@ -16,7 +16,10 @@ INTERRUPTED = 130  # the exit code that a shell reports after Ctrl-C
 
 
 class UserError(ValueError):
-    """Bad input from outside: a configuration value, a file, a name."""
+    """Bad input from outside: a configuration value, a file, a name. It is one line, whatever came."""
+
+    def __str__(self) -> str:
+        return super().__str__().replace("\n", " ")
 
 
 class Stopped(KeyboardInterrupt):

@@ -106,7 +106,7 @@ def build_parts(config: dict[str, Any], trust: Iterable[str] = EVERYTHING) -> Pa
         except ValidationError as error:
             problem = argument_error(error, keys.model_fields, owner)
             own = "; values of your own: +my.<name>=…" if "no such key" in problem.problem else ""
-            raise UserError(" ".join(f"{problem}{own}".split())) from error
+            raise UserError(f"{problem}{own}") from error
     defaults: dict[str, Any] = {"prior": {}, "logger": {}, "callbacks": {}, "my": {}, "pictures": None}
     config = config | {key: value for key, value in defaults.items() if key not in config}
     _check_texts(config)
