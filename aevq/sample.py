@@ -1,6 +1,5 @@
 """`python -m aevq.sample run=latest n=64`: pictures from a finished run."""
 
-from contextlib import nullcontext
 from dataclasses import field
 from pathlib import Path
 from typing import Annotated
@@ -53,12 +52,13 @@ def sample(options: Options) -> Path:
     prior = options.prior or run.default_prior()
     path = Path(options.out or run.images / f"samples_{prior}_n{options.n}_seed{options.seed}.png")
     title = f"{run.result.model['name']} on {run.result.data['name']}: samples, {prior}, seed {options.seed}"
-    with nullcontext() if options.out else run.claimed():
-        images = run.sample(options.n, prior=prior, seed=options.seed)
-        try:
-            save_grid(images, min(COLUMNS, options.n), title, path)
-        except (OSError, ValueError) as error:
-            raise UserError(f"out: cannot write {path} ({error})") from error
+    if options.out is None:
+        run.check_links()
+    images = run.sample(options.n, prior=prior, seed=options.seed)
+    try:
+        save_grid(images, min(COLUMNS, options.n), title, path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"out: cannot write {path} ({error})") from error
     print(path)
     return path
 

@@ -83,9 +83,6 @@ def train(
     ignore_stray_ranks()
     parts = build_parts(to_plain(config), trust)  # checks everything, writes nothing
     trainer = model_trainer(parts)
-    if trainer.world_size == 1 and rank() > 0:
-        named = "RANK, LOCAL_RANK, SLURM_PROCID"
-        raise UserError(f"trainer.devices: expected several, as rank {rank()} in the environment ({named}) says, got 1")
     with stoppable(parts.trainers.stop):
         parts.data.prepare()
         check_lengths(trainer, parts.data)
@@ -122,14 +119,15 @@ def main() -> None:
     """Entry point of the command line."""
     terminal_logging()
     try:
-        arguments = [argument for argument in sys.argv[1:] if argument not in SHOW_TRACEBACK]
+        arguments = sys.argv[1:]
         if any(argument.startswith(RESUME_SWEEP) for argument in arguments):
             with one_line_errors(show_traceback=False):
                 resume_sweep(arguments)
         elif _resumes(arguments):
-            with one_line_errors(show_traceback=len(arguments) < len(sys.argv[1:])):
+            overrides = [argument for argument in arguments if argument not in SHOW_TRACEBACK]
+            with one_line_errors(show_traceback=overrides != arguments):
                 _prepare_process()
-                _resume(arguments)
+                _resume(overrides)
         else:
             hydra_command(task, "train")
     finally:

@@ -29,7 +29,9 @@ from aevq.config.terminal import accept_any_encoding, harmless
 from aevq.errors import INTERRUPTED, Stopped, UserError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    from hydra.core.override_parser.types import Override
 
 # Plugins of Hydra, and the extra of this package that installs each.
 EXTRAS = {"optuna": "optuna"} | dict.fromkeys(("joblib", "submitit_local", "submitit_slurm"), "launchers")
@@ -112,7 +114,7 @@ def _as_hydra_reads_them(arguments: list[str]) -> list[str]:
             raise UserError(f"{name}: {REFUSED[name]}")
     if not {"-m", "--multirun"} & {*flags}:
         return [*flags, *typed]
-    parsed = OverridesParser.create().parse_overrides(typed)
+    parsed = parse_overrides(typed)
     below = tuple(f"{one.key_or_group}{end}" for one in parsed if one.is_sweep_override() for end in "./")
     return flags + [
         f"{one.get_key_element()}=choice({value})"
@@ -121,6 +123,14 @@ def _as_hydra_reads_them(arguments: list[str]) -> list[str]:
         for override, one in zip(typed, parsed, strict=True)
         for value in [override.partition("=")[2]]
     ]
+
+
+def parse_overrides(overrides: Sequence[str]) -> list[Override]:
+    """Return overrides such as `model=vae`, parsed; a `UserError` names one that is none."""
+    try:
+        return OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise UserError(_message(error, tuple(overrides))) from error
 
 
 def options_command(task: Callable[[Any], Any], defaults: Any, words: str | None = None) -> None:
@@ -187,7 +197,8 @@ def one_line_errors(show_traceback: bool) -> Iterator[None]:
     """Print an error that a user can mend as one line and exit non-zero; a bug keeps its traceback."""
     accept_any_encoding()
     ignore_stray_ranks()
-    print_usage, argparse.ArgumentParser.error = argparse.ArgumentParser.error, _refuse  # type: ignore[method-assign]
+    parsers: Any = argparse.ArgumentParser
+    print_usage, parsers.error = parsers.error, _refuse
     try:
         for argument in sys.argv[1:]:
             if argument != argument.encode(errors="ignore").decode():
@@ -208,7 +219,7 @@ def one_line_errors(show_traceback: bool) -> Iterator[None]:
             raise
         sys.exit(_say(f"error: {error.filename or 'a file'}: {error.strerror}", 1, show_traceback))
     finally:
-        argparse.ArgumentParser.error = print_usage  # type: ignore[method-assign]
+        parsers.error = print_usage
 
 
 def _refuse(self: argparse.ArgumentParser, message: str) -> NoReturn:

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
+from aevq.config.command_line import parse_overrides
 from aevq.errors import UserError, did_you_mean
 from aevq.runs.folder import CONFIG_FILE, RESULT_FILE
 from aevq.runs.metrics_file import METRICS_FILE
@@ -32,10 +31,7 @@ def parse(overrides: Sequence[str]) -> dict[str, Override]:
     Raises:
         UserError: If one of them is not a single value.
     """
-    try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
-    except OverrideParseException as error:
-        raise UserError(f"{error.override}: cannot be read as key=value") from error
+    parsed = parse_overrides(overrides)
     for override in parsed:
         if override.is_sweep_override() or override.is_delete():
             raise UserError(f"resume: expected key=value with a single value, got {override.input_line!r}")

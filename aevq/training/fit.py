@@ -13,6 +13,7 @@ import torch
 
 from aevq.config.checks import to_config
 from aevq.config.rank import rank
+from aevq.errors import UserError
 from aevq.files import load_plain
 from aevq.latents import LatentSet
 from aevq.models import LatentModel
@@ -28,11 +29,18 @@ log = logging.getLogger("aevq")
 
 
 def model_trainer(parts: Parts) -> pl.Trainer:
-    """Return the Trainer of the model, which saves the best and the last weights."""
+    """Return the Trainer of the model, which saves the best and the last weights.
+
+    Raises:
+        UserError: If an argument is wrong, or this process is one of several and the Trainer is for one.
+    """
     best = Checkpoint(filename="best", monitor="val/objective", save_top_k=1, enable_version_counter=False)
     last = Checkpoint(filename="last", save_top_k=1, enable_version_counter=False)
-    title = f"{type(parts.model).__name__} on {parts.data.name}"
-    return parts.trainers.make(title, [*parts.callbacks, best, last])
+    trainer = parts.trainers.make(f"{type(parts.model).__name__} on {parts.data.name}", [*parts.callbacks, best, last])
+    if trainer.world_size == 1 and rank() > 0:
+        named = "RANK, LOCAL_RANK, SLURM_PROCID"
+        raise UserError(f"trainer.devices: expected several, as rank {rank()} in the environment ({named}) says, got 1")
+    return trainer
 
 
 def fit_model(trainer: pl.Trainer, parts: Parts, run: Run) -> None:

@@ -3,12 +3,13 @@
 `pyproject.toml` keeps Lightning below 2.7 because of this file.
 """
 
-import signal
 import sys
 from typing import Any
 
 import pytorch_lightning as pl
 from lightning_fabric.strategies.launchers import subprocess_script
+
+from aevq.training.stop import death_of
 
 
 def set_stop(trainer: pl.Trainer, stop: bool) -> None:
@@ -42,8 +43,7 @@ class _NamingObserver(subprocess_script._ChildProcessObserver):
     def _terminate_all(self) -> None:
         for rank, process in enumerate(self._child_processes, start=1):
             if code := process.returncode:
-                how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-                print(f"error: rank {rank} died ({how}); the run has stopped and can be resumed", file=sys.stderr)
+                print(f"error: {death_of(rank, code)}; the run has stopped and can be resumed", file=sys.stderr)
         sys.stderr.flush()
         super()._terminate_all()
 

@@ -107,8 +107,8 @@ def build_parts(config: dict[str, Any], trust: Iterable[str] = EVERYTHING) -> Pa
             problem = argument_error(error, keys.model_fields, owner)
             own = "; values of your own: +my.<name>=…" if "no such key" in problem.problem else ""
             raise UserError(f"{problem}{own}") from error
-    defaults: dict[str, Any] = {"prior": {}, "logger": {}, "callbacks": {}, "my": {}, "pictures": None}
-    config = config | {key: value for key, value in defaults.items() if key not in config}
+    optional = {name: field for name, field in RunConfig.model_fields.items() if not field.is_required()}
+    config = config | {name: field.get_default() for name, field in optional.items() if name not in config}
     _check_texts(config)
     torch.set_float32_matmul_precision(config["matmul_precision"])
     trainers = Trainers(config["trainer"])

@@ -33,8 +33,11 @@ from aevq.runs.status import JOB_INDEX, JOB_SUFFIX, RUN_FOLDER, SWEEP_FOLDER, re
 from aevq.training.callbacks import Throughput
 from aevq.training.cluster import job_name
 from aevq.training.parts import Parts
+from aevq.training.trainer import steps_per_epoch
 
 log = logging.getLogger("aevq")
+
+SECONDS_TO_COPY = 300  # a finished run, before the other processes of a job give up
 
 
 class SweepJobPlace(NamedTuple):
@@ -64,7 +67,10 @@ def open_run(parts: Parts, place: SweepJobPlace | None = None, resumed: Run | No
         if rank() == 0 and not is_run(run.path):
             copy_run(resumed, run)
             log.info("%s is finished and stays as it is; continued in %s", resumed.path.name, run.path.name)
+    start = time.monotonic()
     while not is_run(run.path):  # the processes of a scheduler's job share nothing but the folder yet
+        if time.monotonic() - start > SECONDS_TO_COPY:
+            raise UserError(f"resume: rank 0 has not copied {resumed.path.name} within {SECONDS_TO_COPY} s")
         time.sleep(0.1)
     return run
 
@@ -181,8 +187,7 @@ def record_training(result: Result, trainer: pl.Trainer, parts: Parts) -> None:
     """Record the device, seconds, steps, epochs and images per second of the model's training."""
     result.device = device_name(trainer.strategy.root_device)
     # Lightning counts an epoch that the end of a training cuts short once more when the training is continued.
-    steps_per_epoch = -(-int(trainer.num_training_batches) // trainer.accumulate_grad_batches)
-    result.train = {"steps": trainer.global_step, "epochs": -(-trainer.global_step // steps_per_epoch)}
+    result.train = {"steps": trainer.global_step, "epochs": -(-trainer.global_step // steps_per_epoch(trainer))}
     for callback in parts.callbacks:
         if isinstance(callback, Throughput):
             result.train |= {"seconds": callback.seconds, "images_per_second": callback.images_per_second}

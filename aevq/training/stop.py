@@ -92,7 +92,7 @@ class StopRequest:
         processes = [process for launcher in self.launchers for process in getattr(launcher, "procs", [])]
         for number, process in enumerate(processes, start=rank() + 1):
             if code := process.poll():
-                return f"rank {number} died ({signal.Signals(-code).name if code < 0 else f'exit code {code}'})"
+                return death_of(number, code)
         return "rank 0 died" if os.getppid() != self._parent else f"rank {rank()} lost the connection to another rank"
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
@@ -105,6 +105,11 @@ class StopRequest:
             raise Stopped(signum)
         if signum == signal.SIGINT:
             os.write(2, b"\nsaving after this step; Ctrl-C again ends at once\n")
+
+
+def death_of(rank: int, code: int) -> str:
+    """Return how a rank ended, by the exit code of its process: negative for a signal."""
+    return f"rank {rank} died ({signal.Signals(-code).name if code < 0 else f'exit code {code}'})"
 
 
 @contextmanager

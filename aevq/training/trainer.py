@@ -105,9 +105,8 @@ class ValidationInterval(Callback):
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        of_epoch = -(-trainer.num_training_batches // trainer.accumulate_grad_batches)
         every = trainer.val_check_interval
-        self._every = every if isinstance(every, int) else max(1, int(of_epoch * every))
+        self._every = every if isinstance(every, int) else max(1, int(steps_per_epoch(trainer) * every))
         self.on_train_batch_end(trainer)  # a resumed training asks whether the validation of its last step is due
 
     @override
@@ -117,6 +116,11 @@ class ValidationInterval(Callback):
         steps = trainer.global_step if across_epochs else -(-batches // trainer.accumulate_grad_batches)
         due = not accumulating(trainer) and steps % self._every == 0
         trainer.val_check_batch = max(batches, 1) if due else batches + 1  # Lightning validates at its multiples
+
+
+def steps_per_epoch(trainer: pl.Trainer) -> int:
+    """Return the number of optimizer steps of an epoch; its last one may have fewer batches."""
+    return -(-int(trainer.num_training_batches) // trainer.accumulate_grad_batches)
 
 
 def check_lengths(trainer: pl.Trainer, data: ImageDataModule) -> None:

@@ -198,6 +198,12 @@ def test_a_command_that_is_killed_while_it_writes_leaves_what_was_there(name, ru
     assert killed_processes.run(command, tmp_path, *arguments).code == 0
 
 
+def test_samples_are_drawn_while_another_command_writes_into_the_run(run, command):
+    with Run(run).claimed():
+        code, _, err = command(sample_main, "n=4")
+    assert code == 0, err
+
+
 @pytest.mark.hostile
 @pytest.mark.parametrize(
     "part", ["images", "checkpoints", "priors", "train.log", "metrics.csv", "config.yaml", ".lock"]
