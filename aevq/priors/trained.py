@@ -1,22 +1,22 @@
 """Priors that are trained by gradient descent: the second stage of a run, by a Lightning Trainer.
 
-The loss is −log p(z) in nats per latent, minimised by AdamW with a warm-up and half a cosine. The weights that are best
-on the validation latents are kept. The caller makes the Trainer, so device, loggers and progress bar are those of the
-first stage.
+The loss, by default −log p(z) in nats per latent, is minimised by AdamW with a warm-up and half a cosine. A moving average
+of the weights is validated, and of these averages the best one is kept. The caller makes the Trainer, so device, loggers
+and progress bar are those of the first stage.
 """
 
 import warnings
-from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from annotated_types import Ge, Lt
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, WeightAveraging
 from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
 from torch.optim import Optimizer
@@ -26,37 +26,42 @@ from aevq.config.checks import NonNegativeFloat, PositiveFloat, PositiveInt, See
 from aevq.data import DeviceLoader, mix
 from aevq.errors import expect
 from aevq.files import load_plain
-from aevq.latents import LatentSet, LatentSpec
+from aevq.latents import CodeSpec, LatentSet, LatentSpec
 from aevq.nn.gradients import clip_gradients, scales_gradients
 from aevq.nn.running_means import RunningMeans
 from aevq.ops.likelihood import nats_to_bits
 from aevq.ops.schedule import warmup_cosine_factor
 from aevq.priors.base import Prior
 
-WARMUP = 0.1  # of max_steps
+WARMUP = 0.1  # of all steps
 MAX_GRADIENT_NORM = 1.0
+DEFAULT_STEPS = 5160  # of `conf/trainer/auto.yaml`
 
 
 class TrainedPrior(Prior, pl.LightningModule):
-    """A prior that minimises −log p(z).
+    """A prior that is trained to minimise its loss.
 
-    A subclass builds its network in `__init__` and implements `sample` and `log_likelihood`.
+    A subclass builds its network in `__init__` and implements `sample`, and either `log_likelihood` or, if it minimises
+    something else, `losses` with a `loss_name`. What it derives from all train latents at once it sets in `prepare`.
 
     Args:
         spec: The latents that it draws.
         learning_rate: Learning rate of AdamW after the warm-up.
         weight_decay: Weight decay of AdamW.
         batch_size: Latents of a step in each process.
-        max_steps: Optimizer steps of the whole training, and length of the schedule.
+        max_steps: Optimizer steps of the whole training, and length of the schedule; None: as many as the model had.
         val_every_steps: Optimizer steps between two validations; the last step is always validated.
         patience: Validations without a better validation loss after which the training stops.
+        ema_decay: Decay of the moving average of the weights, lower in the first steps; 0 uses the weights themselves.
         seed: Seed of the initial weights, the order of the latents and dropout.
 
     Attributes:
-        name: Its name in the metrics `prior/<name>/train_nats`, `val_nats` and `val_bits`.
-        conditional: Whether `log_likelihood` is given the classes in training.
+        loss_name: The unit of the loss; metrics are `prior/<name>/train_<loss_name>` and `val_<loss_name>`.
+        name: Its name in these metrics.
+        conditional: Whether `losses` is given the classes.
     """
 
+    loss_name: ClassVar[str] = "nats"
     name: str
     conditional: bool = False
 
@@ -66,9 +71,10 @@ class TrainedPrior(Prior, pl.LightningModule):
         learning_rate: PositiveFloat = 1e-3,
         weight_decay: NonNegativeFloat = 0.01,
         batch_size: PositiveInt = 64,
-        max_steps: PositiveInt = 1800,
-        val_every_steps: PositiveInt = 300,
+        max_steps: PositiveInt | None = None,
+        val_every_steps: PositiveInt = 1290,
         patience: PositiveInt = 10,
+        ema_decay: Annotated[float, Ge(0), Lt(1)] = 0.99,
         seed: Seed = 0,
     ) -> None:
         super().__init__(spec)
@@ -76,15 +82,28 @@ class TrainedPrior(Prior, pl.LightningModule):
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.batch_size, self.max_steps = batch_size, max_steps
         self.val_every_steps, self.patience, self.seed = val_every_steps, patience, seed
+        self.ema_decay = ema_decay
+        self.steps = max_steps or DEFAULT_STEPS
         self.train_means = RunningMeans()
 
-    @abstractmethod
     def log_likelihood(self, latents: Tensor, labels: Tensor | None) -> Tensor:
         """Return log p(z), or log p(z|y), with a gradient: `(B, *spec.shape)`, int64 `(B,)` → `(B,)`, nats."""
+        raise NotImplementedError
+
+    def losses(self, latents: Tensor, labels: Tensor | None) -> Tensor:
+        """Return what is minimised, of each latent: `(B, *spec.shape)`, int64 `(B,)` → `(B,)`."""
+        return -self.log_likelihood(latents, labels)
+
+    def prepare(self, latents: LatentSet) -> None:
+        """Set the buffers that depend on all train latents, before the training; by default there are none."""
 
     @override
     def fit(
-        self, latents: LatentSet, make_trainer: Callable[..., pl.Trainer] | None = None, resume_from: Path | None = None
+        self,
+        latents: LatentSet,
+        make_trainer: Callable[..., pl.Trainer] | None = None,
+        resume_from: Path | None = None,
+        model_steps: int | None = None,
     ) -> None:
         """Train on the train latents and keep the weights that are best on the validation latents.
 
@@ -95,6 +114,7 @@ class TrainedPrior(Prior, pl.LightningModule):
             make_trainer: Called with `max_steps`, `val_check_interval` and `callbacks`; None trains quietly on the CPU
                 and keeps no checkpoint.
             resume_from: A `last.ckpt` to resume from.
+            model_steps: Optimizer steps that the model was trained for; used if `max_steps` is None.
 
         Raises:
             UserError: If the latents are not of this prior's spec.
@@ -103,12 +123,17 @@ class TrainedPrior(Prior, pl.LightningModule):
             expect(split.shape[1:] == self.spec.shape, "latents", f"shape {self.spec.shape}", tuple(split.shape[1:]))
         if make_trainer is None:
             with TemporaryDirectory() as folder:
-                self.fit(latents, partial(_quiet_trainer, default_root_dir=folder), resume_from)
+                self.fit(latents, partial(_quiet_trainer, default_root_dir=folder), resume_from, model_steps)
             return
-        device, monitor = self.device, f"prior/{self.name}/val_nats"
+        self.prepare(latents)
+        self.steps = self.max_steps or model_steps or DEFAULT_STEPS
+        device, monitor = self.device, f"prior/{self.name}/val_{self.loss_name}"
         checkpoint = ModelCheckpoint(monitor=monitor, filename="best", save_last=True, enable_version_counter=False)
-        callbacks = [checkpoint, EarlyStopping(monitor, patience=self.patience)]
-        trainer = make_trainer(max_steps=self.max_steps, val_check_interval=self.val_every_steps, callbacks=callbacks)
+        callbacks: list[pl.Callback] = [checkpoint, EarlyStopping(monitor, patience=self.patience)]
+        if self.ema_decay:
+            average = partial(_moving_average, decay=self.ema_decay)
+            callbacks.insert(0, WeightAveraging(use_buffers=False, multi_avg_fn=average))
+        trainer = make_trainer(max_steps=self.steps, val_check_interval=self.val_every_steps, callbacks=callbacks)
         checkpoint.dirpath = trainer.default_root_dir
         trainer.check_val_every_n_epoch = None  # validations are counted in steps, across epochs
         train = self._loader(trainer, latents.train, latents.train_labels, shuffle=True)
@@ -128,16 +153,15 @@ class TrainedPrior(Prior, pl.LightningModule):
             on_device, self.batch_size, seed=self.seed, shuffle=shuffle, rank=rank, world_size=world_size
         )
 
-    def _nats(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """Return −log p(z), or −log p(z|y), of a batch: `(B,)`, nats per latent."""
+    def _losses(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         latents, labels = batch
-        return -self.log_likelihood(latents, labels if self.conditional else None)
+        return self.losses(latents, labels if self.conditional else None)
 
     @override
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        nats = self._nats(batch).mean()
-        self.train_means.add(self.global_step + 1, {f"prior/{self.name}/train_nats": nats})
-        return nats
+        loss = self._losses(batch).mean()
+        self.train_means.add(self.global_step + 1, {f"prior/{self.name}/train_{self.loss_name}": loss})
+        return loss
 
     @override
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
@@ -150,14 +174,15 @@ class TrainedPrior(Prior, pl.LightningModule):
     @override
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         # Lightning validates when it is told to stop, but not when it reaches `max_steps`.
-        if self.global_step >= self.max_steps:
+        if self.global_step >= self.steps:
             self.trainer.should_stop = True
 
     @override
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        nats, size = self._nats(batch).mean(), len(batch[0])
-        self.log(f"prior/{self.name}/val_nats", nats, prog_bar=True, batch_size=size, sync_dist=True)
-        self.log(f"prior/{self.name}/val_bits", nats_to_bits(nats), batch_size=size, sync_dist=True)
+        loss, size = self._losses(batch).mean(), len(batch[0])
+        self.log(f"prior/{self.name}/val_{self.loss_name}", loss, prog_bar=True, batch_size=size, sync_dist=True)
+        if isinstance(self.spec, CodeSpec):
+            self.log(f"prior/{self.name}/val_bits", nats_to_bits(loss), batch_size=size, sync_dist=True)
 
     @override
     def configure_optimizers(self) -> Any:
@@ -166,7 +191,7 @@ class TrainedPrior(Prior, pl.LightningModule):
             self.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=fused
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: warmup_cosine_factor(step, self.max_steps, WARMUP, final=0.0)
+            optimizer, lambda step: warmup_cosine_factor(step, self.steps, WARMUP, final=0.0)
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -183,6 +208,12 @@ class TrainedPrior(Prior, pl.LightningModule):
     @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         torch.set_rng_state(checkpoint["rng_state"])  # dropout continues as if never interrupted
+
+
+def _moving_average(averages: list[Tensor], current: list[Tensor], count: Tensor, decay: float) -> None:
+    """Update a ← d·a + (1 − d)·w, with d = min(decay, (1 + n) / (10 + n)) after n updates, so that it forgets the start."""
+    n = int(count)
+    torch._foreach_lerp_(averages, current, 1 - min(decay, (1 + n) / (10 + n)))
 
 
 def _quiet_trainer(**arguments: Any) -> pl.Trainer:
