@@ -112,7 +112,7 @@ def _subject(run: Run, options: Options, chosen: EvaluationSettings) -> Subject:
     priors = {name: instantiate(known[name], f"prior.{name}", Prior, trust=run.trust, spec=spec) for name in names}
     # On whatever this machine has, whichever and however many devices trained the model.
     alone = plain["trainer"] | {"accelerator": "auto", "devices": 1, "num_nodes": 1, "strategy": "auto"}
-    fit_priors(priors, latents, run, Trainers(alone), run.trust)
+    fit_priors(priors, latents, run, Trainers(alone), run.trust, int(run.result.train["steps"]))
     title = f"{run.result.model['name']} on {run.data.name}"
     for name, prior in priors.items():
         if not (run.images / f"samples_{name}.png").exists():

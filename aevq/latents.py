@@ -58,9 +58,11 @@ class LatentSet:
     Attributes:
         train: Latents of the train split, `(N, *spec.shape)`, with their classes, int64 `(N,)`.
         val: Latents of the validation split, for early stopping, with their classes.
+        codebook: The vector of each code, `(K, D)`, by which grids can be compared; None if codes have none.
     """
 
     train: Tensor
     train_labels: Tensor
     val: Tensor
     val_labels: Tensor
+    codebook: Tensor | None = None

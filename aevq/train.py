@@ -98,7 +98,7 @@ def train(
                     needed = parts.priors or parts.evaluation.probes
                     latents = encode_splits(parts.model, parts.data) if needed else None
                 if latents is not None:
-                    fit_priors(parts.priors, latents, run, parts.trainers, trust)
+                    fit_priors(parts.priors, latents, run, parts.trainers, trust, trainer.global_step)
             with recorder.stage("score"), sharing_chunks():
                 subject = Subject(parts.model, parts.priors, parts.data, latents, parts.evaluation)
                 record_metrics(recorder.result, run_protocol(subject).metrics, run, parts)

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from aevq.data import ImageDataModule
 from aevq.errors import expect_int
-from aevq.latents import LatentSet
+from aevq.latents import CodeSpec, LatentSet
 from aevq.models import LatentModel
 from aevq.nn.distributed import map_rows
 from aevq.nn.feature_net import FeatureNet
@@ -46,7 +46,17 @@ def features_of(net: FeatureNet, x: Tensor) -> Tensor:
 def encode_splits(model: LatentModel, data: ImageDataModule) -> LatentSet:
     """Return the latents that priors are fitted to, those of the train and the validation split."""
     train, val = (encode_all(model, data.images(split)) for split in ("train", "val"))
-    return LatentSet(train, data.labels("train"), val, data.labels("val"))
+    return LatentSet(train, data.labels("train"), val, data.labels("val"), _codebook(model))
+
+
+@torch.no_grad()
+def _codebook(model: LatentModel) -> Tensor | None:
+    """Return the vector of each code, `(K, D)`; None if the latents are vectors, or `embed` has none for a code."""
+    spec = model.latent_spec
+    if not isinstance(spec, CodeSpec):
+        return None
+    vectors = model.embed(torch.arange(spec.num_codes, device=model.device).view(-1, 1, 1))
+    return vectors.cpu() if vectors.is_floating_point() else None
 
 
 @torch.inference_mode()

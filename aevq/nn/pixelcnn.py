@@ -16,8 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aevq.errors import expect
-
 
 def gate(x: Tensor) -> Tensor:
     """Return the gated activation `tanh(f) ⊙ σ(g)` of `x = [f, g]` (equation 2): `(B, 2C, h, w)` → `(B, C, h, w)`."""
@@ -26,7 +24,7 @@ def gate(x: Tensor) -> Tensor:
 
 
 class GatedLayer(nn.Module):
-    """One layer of both stacks, with the class added inside the gates (equation 4).
+    """One layer of both stacks, with the conditions added inside the gates (equation 4).
 
     The convolutions themselves do not pad their causal side. `forward` pads a whole grid with zeros. The sampler pads a
     row with the rows it has kept, and computes a single position of the horizontal convolution as a matrix product.
@@ -35,21 +33,21 @@ class GatedLayer(nn.Module):
     arguments are those of `GatedPixelCNN`.
     """
 
-    def __init__(self, channels: int, kernel: int, num_classes: int | None, dropout: float) -> None:
+    def __init__(self, channels: int, kernel: int, num_conditions: int, dropout: float) -> None:
         super().__init__()
         self.reach = (kernel + 1) // 2
         self.vertical = nn.Conv2d(channels, 2 * channels, (self.reach, kernel), padding=(0, kernel // 2))
         self.horizontal = nn.Conv2d(channels, 2 * channels, (1, self.reach))
         self.vertical_to_horizontal = nn.Conv2d(2 * channels, 2 * channels, 1)
         self.out = nn.Conv2d(channels, 2 * channels, 1)
-        self.classes = None if num_classes is None else nn.Embedding(num_classes, 4 * channels)
+        self.conditions = nn.Embedding(num_conditions, 4 * channels) if num_conditions else None
         self.dropout = nn.Dropout(dropout)
 
-    def class_bias(self, labels: Tensor | None) -> tuple[Tensor | float, Tensor | float]:
-        """Return the term of the class inside the vertical and the horizontal gate: `(B, 2C, 1, 1)` each, or 0."""
-        if self.classes is None or labels is None:
+    def bias(self, conditions: Tensor | None) -> tuple[Tensor | float, Tensor | float]:
+        """Return the term of the conditions inside the vertical and the horizontal gate: `(B, 2C, 1, 1)` each, or 0."""
+        if self.conditions is None or conditions is None:
             return 0.0, 0.0
-        vertical, horizontal = self.classes(labels)[:, :, None, None].chunk(2, dim=1)
+        vertical, horizontal = self.conditions(conditions).sum(1)[:, :, None, None].chunk(2, dim=1)
         return vertical, horizontal
 
     def gate_inputs(self, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -67,17 +65,17 @@ class GatedLayer(nn.Module):
         residual, skip = self.out(self.dropout(gate(self.horizontal(columns) + above + bias))).chunk(2, dim=1)
         return h + residual, skip
 
-    def forward(self, v: Tensor, h: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, v: Tensor, h: Tensor, conditions: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Apply both stacks to a grid: return the next `v` and `h` and the skip connection, `(B, C, h, w)` each."""
         pad = self.reach - 1
-        vertical_bias, horizontal_bias = self.class_bias(labels)
+        vertical_bias, horizontal_bias = self.bias(conditions)
         above, above_h = self.gate_inputs(F.pad(v, (0, 0, pad, 0)))
         h, skip = self.horizontal_step(F.pad(h, (pad, 0)), above_h, horizontal_bias)
         return self.vertical_step(v, above, vertical_bias), h, skip
 
 
 class GatedPixelCNN(nn.Module):
-    """The conditionals p(z_ij | z_<ij, y) of all positions of a grid.
+    """The conditionals p(z_ij | z_<ij, conditions) of all positions of a grid.
 
     The context reaches `layers · (kernel − 1) / 2` columns to each side, and one more row up and column left. z_ij is
     modelled as independent of positions beyond it.
@@ -87,7 +85,7 @@ class GatedPixelCNN(nn.Module):
         channels: Number of channels C of both stacks.
         layers: Number of gated layers.
         kernel: Odd width of the vertical kernel.
-        num_classes: Number of classes of a class-conditional network; None for an unconditional one.
+        num_conditions: Number of different conditions; 0 for an unconditional network.
         dropout: Probability with which the output of a gate is set to zero, in [0, 1).
     """
 
@@ -97,14 +95,12 @@ class GatedPixelCNN(nn.Module):
         channels: int,
         layers: int,
         kernel: int,
-        num_classes: int | None = None,
+        num_conditions: int = 0,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.num_codes = num_codes
-        self.num_classes = num_classes
         self.embedding = nn.Embedding(num_codes, channels)
-        self.layers = nn.ModuleList(GatedLayer(channels, kernel, num_classes, dropout) for _ in range(layers))
+        self.layers = nn.ModuleList(GatedLayer(channels, kernel, num_conditions, dropout) for _ in range(layers))
         self.head = nn.Sequential(
             nn.ReLU(), nn.Conv2d(channels, channels, 1), nn.ReLU(), nn.Conv2d(channels, num_codes, 1)
         )
@@ -113,27 +109,21 @@ class GatedPixelCNN(nn.Module):
         """Return the embedded codes: int64 `(B, h, w)` → `(B, C, h, w)`."""
         return self.embedding(codes).permute(0, 3, 1, 2)
 
-    def forward(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
+    def forward(self, codes: Tensor, conditions: Tensor | None = None) -> Tensor:
         """Return the logits of each position, given the codes before it.
 
         Args:
             codes: int64 `(B, h, w)` in `[0, K)`.
-            labels: Classes, int64 `(B,)`; required if and only if the network is class-conditional.
+            conditions: int64 `(B, T)`; their embeddings are summed.
 
         Returns:
             Unnormalised log-probabilities, `(B, K, h, w)`, nats.
         """
-        self.check_labels(labels)
         x = self.embed(codes)
         v = F.pad(x, (0, 0, 1, 0))[:, :, :-1]
         h = F.pad(x, (1, 0))[:, :, :, :-1]
         skips = torch.zeros_like(h)
         for layer in self.layers:
-            v, h, skip = layer(v, h, labels)
+            v, h, skip = layer(v, h, conditions)
             skips = skips + skip
         return self.head(skips)
-
-    def check_labels(self, labels: Tensor | None) -> None:
-        """Raise a UserError unless there are labels if and only if the network is class-conditional."""
-        expected = "None (the network is unconditional)" if self.num_classes is None else "one class per grid"
-        expect((labels is None) == (self.num_classes is None), "labels", expected, labels)

@@ -5,10 +5,6 @@ whole network for each position takes h·w passes. Instead, each layer caches th
 last columns of its horizontal input. Then every position is computed once: the vertical stack row by row, the
 horizontal stack position by position.
 
-A code is the inverse of its cumulative distribution at a uniform random number that was drawn before:
-
-    z_ij = min { k : Σ_{k' ≤ k} softmax(logits / temperature)_{k'} > u_ij }
-
 Source: van den Oord et al. 2016, arXiv:1606.05328 (the network); Ramachandran et al. 2017, "Fast Generation for
 Convolutional Autoregressive Models", arXiv:1704.06001 (the cache).
 """
@@ -21,22 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from aevq.config.checks import PositiveFloat, validate
 from aevq.nn.pixelcnn import GatedLayer, GatedPixelCNN, gate
-
-
-def inverse_cdf(logits: Tensor, uniforms: Tensor, temperature: float = 1.0) -> Tensor:
-    """Return the first code at which the cumulative distribution of softmax(logits / temperature) exceeds `u`.
-
-    Args:
-        logits: `(B, K)`, nats.
-        uniforms: `u`, `(B,)`, in [0, 1); the codes are int64 of the same shape.
-        temperature: Positive; below 1 it sharpens the distribution, above 1 it flattens it.
-    """
-    cdf = torch.softmax(logits.to(uniforms.dtype) / temperature, dim=-1).cumsum(dim=-1)
-    # The last sum is 1 except for rounding: u is scaled by it, and the clamp is for a product that is rounded up to it.
-    u = uniforms[:, None] * cdf[:, -1:]
-    return torch.searchsorted(cdf, u, right=True).squeeze(1).clamp_(max=logits.shape[1] - 1)
+from aevq.ops.categorical import Draw
 
 
 def as_linear(convolution: nn.Conv2d) -> Callable[[Tensor], Tensor]:
@@ -50,9 +32,9 @@ def as_linear(convolution: nn.Conv2d) -> Callable[[Tensor], Tensor]:
 class _CachedLayer:
     """One layer with the rows and columns that its next position needs as input."""
 
-    def __init__(self, layer: GatedLayer, start_row: Tensor, labels: Tensor | None) -> None:
+    def __init__(self, layer: GatedLayer, start_row: Tensor, conditions: Tensor | None) -> None:
         self.layer = layer
-        self.bias_v, self.bias_h = layer.class_bias(labels)
+        self.bias_v, self.bias_h = layer.bias(conditions)
         self.rows = start_row.expand(-1, -1, layer.reach, -1)
         self.horizontal, self.out = as_linear(layer.horizontal), as_linear(layer.out)
 
@@ -72,38 +54,31 @@ class _CachedLayer:
         return h + residual, skip
 
 
-def sample_codes(
-    network: GatedPixelCNN, uniforms: Tensor, labels: Tensor | None = None, temperature: float = 1.0
-) -> Tensor:
+def sample_codes(network: GatedPixelCNN, draw: Draw, conditions: Tensor | None = None) -> Tensor:
     """Draw grids of codes, int64 `(B, h, w)`, position by position in raster order.
 
     Args:
         network: Gives the conditionals; it should be in eval mode.
-        uniforms: One random number in [0, 1) per position, float `(B, h, w)`, on the network's device.
-        labels: Classes, int64 `(B,)`, for a class-conditional network.
-        temperature: Divides the logits; positive.
-
-    Raises:
-        UserError: If the temperature is not positive, or labels and network do not match.
+        draw: Draws codes from logits; its random numbers are on the network's device.
+        conditions: Of each grid, int64 `(draw.rows, T)`, if the network has any.
     """
-    validate("temperature", temperature, PositiveFloat)
-    network.check_labels(labels)
-    codes = torch.zeros(uniforms.shape, dtype=torch.int64, device=uniforms.device)
+    h, w = draw.uniforms.shape[1:]
+    codes = torch.zeros(draw.rows, h, w, dtype=torch.int64, device=draw.uniforms.device)
     v = torch.zeros_like(network.embed(codes[:, :1]))
     start = torch.zeros_like(v[:, :, 0, 0])
-    layers = [_CachedLayer(layer, v, labels) for layer in cast("Iterable[GatedLayer]", network.layers)]
+    layers = [_CachedLayer(layer, v, conditions) for layer in cast("Iterable[GatedLayer]", network.layers)]
     head = [as_linear(part) if isinstance(part, nn.Conv2d) else part for part in network.head]
     for i, row in enumerate(codes.unbind(dim=1)):  # views: what is drawn is written into `codes`
         for layer in layers:
             v = layer.next_row(v)
-        for j in range(row.shape[1]):
-            h = network.embedding(row[:, j - 1]) if j else start
+        for j in range(w):
+            h_ij = network.embedding(row[:, j - 1]) if j else start
             logits = torch.zeros_like(start)
             for layer in layers:
-                h, skip = layer.next_position(h, j)
+                h_ij, skip = layer.next_position(h_ij, j)
                 logits = logits + skip
             for part in head:
                 logits = part(logits)
-            row[:, j] = inverse_cdf(logits, uniforms[:, i, j], temperature)
+            row[:, j] = draw.for_network(draw(logits, i * w + j))
         v = network.embed(row[:, None])
-    return codes
+    return codes[: len(draw.uniforms)]

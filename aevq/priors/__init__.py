@@ -6,19 +6,23 @@ They know latents, never the model that encodes and decodes them. A new prior is
 from aevq.priors.base import Prior, code_length
 from aevq.priors.codes import Marginals, Uniform
 from aevq.priors.files import is_fitted, load_prior, save_prior
+from aevq.priors.masked import Masked
 from aevq.priors.mixture import Mixture
 from aevq.priors.normal import FittedNormal, StandardNormal
 from aevq.priors.pixelcnn import PixelCNN
 from aevq.priors.trained import TrainedPrior
+from aevq.priors.transformer import Transformer
 
 __all__ = [
     "FittedNormal",
     "Marginals",
+    "Masked",
     "Mixture",
     "PixelCNN",
     "Prior",
     "StandardNormal",
     "TrainedPrior",
+    "Transformer",
     "Uniform",
     "code_length",
     "is_fitted",

@@ -89,12 +89,18 @@ def _move(parts: Parts, device: torch.device) -> None:
 
 
 def fit_priors(
-    priors: dict[str, Prior], latents: LatentSet, run: Run, trainers: Trainers, trust: Iterable[str] = ()
+    priors: dict[str, Prior],
+    latents: LatentSet,
+    run: Run,
+    trainers: Trainers,
+    trust: Iterable[str] = (),
+    model_steps: int | None = None,
 ) -> None:
     """Fit each prior and save it; load those that were fitted to the same weights before.
 
     Of several processes all train a `TrainedPrior`; any other prior is fitted by the first and read by the rest.
-    The files of the priors may name classes of the packages in `trust` besides those of aevq.
+    The files of the priors may name classes of the packages in `trust` besides those of aevq. A prior that does not say
+    for how many steps it is trained has as many as the model, `model_steps`.
     """
     weights = run.weights_sha256  # of a resumed training they differ, and the priors are fitted again
     for name, prior in priors.items():
@@ -105,7 +111,7 @@ def fit_priors(
             log.info("fitting the prior %s", name)
             if isinstance(prior, TrainedPrior):
                 prior.name = name
-                _train_prior(prior, latents, run, trainers, weights)
+                _train_prior(prior, latents, run, trainers, weights, model_steps)
             else:
                 prior.fit(latents)
         if to_fit and rank() == 0:
@@ -115,7 +121,9 @@ def fit_priors(
             prior.load_state_dict(load_prior(path, trust).state_dict())
 
 
-def _train_prior(prior: TrainedPrior, latents: LatentSet, run: Run, trainers: Trainers, weights: str) -> None:
+def _train_prior(
+    prior: TrainedPrior, latents: LatentSet, run: Run, trainers: Trainers, weights: str, model_steps: int | None
+) -> None:
     """Train one prior; resume from its own checkpoint if that is of the same weights of the model."""
     folder = run.priors / prior.name
     last = folder / "last.ckpt"
@@ -131,7 +139,7 @@ def _train_prior(prior: TrainedPrior, latents: LatentSet, run: Run, trainers: Tr
         return trainer
 
     with trainers.stop.deferred(), _naming_the_last_good(last):
-        prior.fit(latents, make_trainer=make_trainer, resume_from=last if same else None)
+        prior.fit(latents, make_trainer, last if same else None, model_steps)
 
 
 def _save_into(folder: Path, trainer: pl.Trainer) -> None:

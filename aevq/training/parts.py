@@ -61,7 +61,7 @@ class RunConfig(BaseModel):
     pictures: dict[str, Any] | None = None
     my: dict[str, Any] = {}
     seed: Seed
-    prior_max_steps: PositiveInt
+    prior_max_steps: PositiveInt | None
     compile: Literal["default", "reduce-overhead", "max-autotune"] | None
     resume: Text | int | None
     trust: list[Text]

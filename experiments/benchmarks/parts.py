@@ -21,7 +21,8 @@ from torch.nn import functional as F
 from aevq.models import VAE
 from aevq.nn import EMAUpdate, VectorQuantizer
 from aevq.nn.pixelcnn import GatedPixelCNN
-from aevq.nn.pixelcnn_sampler import inverse_cdf, sample_codes
+from aevq.nn.pixelcnn_sampler import sample_codes
+from aevq.ops.categorical import Draw, inverse_cdf
 from aevq.ops.gaussian import reparameterize
 from experiments.benchmarks.timing import Row, alternate, compare, seconds_of
 from experiments.common.configuration import compose_config, make
@@ -75,7 +76,7 @@ def _seconds_per_step(step: Callable[[], None], steps: int = 10) -> float:
 def sampling_row(side: int, grids: int, repeats: int, target: float | None = None) -> Row:
     """Compare aevq's sampler of a PixelCNN, which has a cache, with running the network anew for each position."""
     net, uniforms = _pixelcnn(torch.float32), _uniforms(grids, side)
-    samplers = {"aevq": sample_codes, NAIVE: naive_codes}
+    samplers = {"aevq": lambda net, uniforms: sample_codes(net, Draw(uniforms)), NAIVE: naive_codes}
     measures = {name: partial(seconds_of, partial(sample, net, uniforms), grids) for name, sample in samplers.items()}
     targets = {NAIVE: target} if target else {}
     return compare("sampling", f"{grids} grids of {side}×{side}", alternate(measures, repeats), "grid", targets)[0]
@@ -87,7 +88,7 @@ def equal_grids(side: int, grids: int, dtype: torch.dtype) -> float:
     Both invert the same conditionals at the same random numbers; in float32, rounding may cause differences.
     """
     net, uniforms = _pixelcnn(dtype), _uniforms(grids, side)
-    return (sample_codes(net, uniforms) == naive_codes(net, uniforms)).flatten(1).all(1).double().mean().item()
+    return (sample_codes(net, Draw(uniforms)) == naive_codes(net, uniforms)).flatten(1).all(1).double().mean().item()
 
 
 def naive_codes(net: GatedPixelCNN, uniforms: Tensor) -> Tensor:
@@ -102,7 +103,7 @@ def naive_codes(net: GatedPixelCNN, uniforms: Tensor) -> Tensor:
 def _pixelcnn(dtype: torch.dtype) -> GatedPixelCNN:
     """Return the network of the default prior, untrained: 6 gated layers of 64 channels over 256 codes."""
     torch.manual_seed(0)
-    network = GatedPixelCNN(256, channels=64, layers=6, kernel=3, num_classes=None, dropout=0.0)
+    network = GatedPixelCNN(256, channels=64, layers=6, kernel=3)
     return network.to(dtype).eval().requires_grad_(False)
 
 

@@ -72,10 +72,10 @@ def test_memory_that_holds_a_few_grids(monkeypatch, observed, caplog):
     whole = prior.sample(100, torch.Generator().manual_seed(0))
     sampler = pixelcnn.sample_codes
 
-    def limited(network, uniforms, *rest):
-        if len(uniforms) > 30:
+    def limited(network, draw, *rest):
+        if draw.rows > 30:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
-        return sampler(network, uniforms, *rest)
+        return sampler(network, draw, *rest)
 
     monkeypatch.setattr(pixelcnn, "sample_codes", limited)
     assert prior.sample(100, torch.Generator().manual_seed(0)).equal(whole)
