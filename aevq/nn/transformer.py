@@ -12,7 +12,6 @@ Source: Vaswani et al. 2017, arXiv:1706.03762, with the norms first as in GPT-2 
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -107,8 +106,8 @@ class GridTransformer(nn.Module):
             conditions: int64 `(B, T)`; their embeddings are summed. T may be 0.
 
         Returns:
-            Unnormalised log-probabilities, `(B, n, K)`, nats. In a causal network those of position i depend on the codes
-            before i only.
+            Unnormalised log-probabilities, `(B, n, K)`, nats. In a causal network those of position i depend only on the
+            codes before i.
         """
         if self.causal:
             tokens = F.pad(tokens, (1, 0), value=self.blank)[:, :-1]

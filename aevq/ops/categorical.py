@@ -27,7 +27,7 @@ def inverse_cdf(logits: Tensor, uniforms: Tensor, temperature: float = 1.0, top_
         before = largest.cumsum(-1) - largest
         p = torch.zeros_like(p).scatter(-1, order, torch.where(before < top_p, largest, 0))
     cdf = p.cumsum(dim=-1)
-    # u is scaled by the last sum, which is 1 except for rounding and top_p; the clamp is for a product that is rounded up.
+    # u is scaled by the last sum, which is 1 but for rounding and top_p; the clamp is for a product that is rounded up.
     u = uniforms[..., None] * cdf[..., -1:]
     return torch.searchsorted(cdf, u, right=True).squeeze(-1).clamp_(max=logits.shape[-1] - 1)
 

@@ -81,7 +81,7 @@ class LearnedCodes(TrainedPrior):
 
     @abstractmethod
     def logits(self, codes: Tensor, conditions: Tensor) -> Tensor:
-        """Return the logits of each position, in raster order given those before it: `(B, h, w)`, `(B, T)` → `(B, K, h, w)`, nats."""
+        """Return the logits of each position, given the codes before it: `(B, h, w)`, `(B, T)` → `(B, K, h, w)`, nats."""
 
     def log_conditional(self, codes: Tensor, conditions: Tensor) -> Tensor:
         """Return log p(z | conditions), with a gradient: int64 `(B, h, w)`, `(B, T)` → `(B,)`, nats."""
@@ -119,7 +119,7 @@ class LearnedCodes(TrainedPrior):
 
     @property
     def log_p_clusters(self) -> Tensor:
-        """log p(c|y), and in the last row log p(c), of a hidden class: `(classes + 1, clusters)`, nats."""
+        """Log p(c|y), and in the last row log p(c), of a hidden class: `(classes + 1, clusters)`, nats."""
         counts = torch.cat([self.counts, self.counts.sum(0, keepdim=True)]) + PSEUDO_COUNT
         return counts.log() - counts.sum(1, keepdim=True).log()
 

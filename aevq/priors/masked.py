@@ -32,7 +32,7 @@ class Masked(Transformer):
     Args:
         spec: The latents that it draws.
         sampling_steps: S, steps of drawing a grid.
-        choice_temperature: τ; with a large one the order of the positions is random, with 0 the most probable come first.
+        choice_temperature: τ; a large one makes the order of the positions random, 0 starts with the most probable.
         learning_rate: Learning rate of AdamW after the warm-up.
         **transformer: Width, layers, heads, dropout, and what `LearnedCodes` and `TrainedPrior` take.
     """

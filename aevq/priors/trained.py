@@ -1,8 +1,8 @@
 """Priors that are trained by gradient descent: the second stage of a run, by a Lightning Trainer.
 
-The loss, by default −log p(z) in nats per latent, is minimised by AdamW with a warm-up and half a cosine. A moving average
-of the weights is validated, and of these averages the best one is kept. The caller makes the Trainer, so device, loggers
-and progress bar are those of the first stage.
+The loss, by default −log p(z) in nats per latent, is minimised by AdamW with a warm-up and half a cosine. A moving
+average of the weights is validated, and the best of these averages is kept. The caller makes the Trainer, so device,
+loggers and progress bar are those of the first stage.
 """
 
 import warnings
@@ -211,7 +211,7 @@ class TrainedPrior(Prior, pl.LightningModule):
 
 
 def _moving_average(averages: list[Tensor], current: list[Tensor], count: Tensor, decay: float) -> None:
-    """Update a ← d·a + (1 − d)·w, with d = min(decay, (1 + n) / (10 + n)) after n updates, so that it forgets the start."""
+    """Update a ← d·a + (1 − d)·w with d = min(decay, (1 + n) / (10 + n)) after n updates: it forgets its start."""
     n = int(count)
     torch._foreach_lerp_(averages, current, 1 - min(decay, (1 + n) / (10 + n)))
 
