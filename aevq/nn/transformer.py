@@ -106,8 +106,8 @@ class GridTransformer(nn.Module):
             conditions: int64 `(B, T)`; their embeddings are summed. T may be 0.
 
         Returns:
-            Unnormalised log-probabilities, `(B, n, K)`, nats. In a causal network those of position i depend only on the
-            codes before i.
+            Unnormalised log-probabilities, `(B, n, K)`, nats. In a causal network those of a position depend only on
+            the codes before it.
         """
         if self.causal:
             tokens = F.pad(tokens, (1, 0), value=self.blank)[:, :-1]

@@ -81,7 +81,7 @@ class LearnedCodes(TrainedPrior):
 
     @abstractmethod
     def logits(self, codes: Tensor, conditions: Tensor) -> Tensor:
-        """Return the logits of each position, given the codes before it: `(B, h, w)`, `(B, T)` → `(B, K, h, w)`, nats."""
+        """Return the logits of all positions, given the codes before: `(B, h, w)`, `(B, T)` → `(B, K, h, w)`, nats."""
 
     def log_conditional(self, codes: Tensor, conditions: Tensor) -> Tensor:
         """Return log p(z | conditions), with a gradient: int64 `(B, h, w)`, `(B, T)` → `(B,)`, nats."""
