@@ -45,4 +45,12 @@ def _mean(rows: list[Row], name: str, digits: Sequence[int]) -> float | None:
     return statistics.mean(found[digit] for digit in digits) if found.keys() >= set(digits) else None
 
 
-STUDY = Study(sweeps=[["experiment=anomaly"]], tables=tables, mixed=True)
+PIXELCNN = "{num_clusters:0,ema_decay:0.0,batch_size:64,val_every_steps:300}"  # the recipe that the study was measured with
+STUDY = Study(
+    sweeps=[
+        ["experiment=anomaly", "model=ae,vae"],
+        ["experiment=anomaly", "model=vqvae", "prior=pixelcnn", f"prior.pixelcnn={PIXELCNN}"],
+    ],
+    tables=tables,
+    mixed=True,
+)
