@@ -208,10 +208,12 @@ def test_a_data_set_is_built_without_reading_it(name):
 
 
 def test_a_class_conditional_prior_has_the_classes_of_the_data_set():
-    overrides = "data=stacked_mnist", "model=vqvae", "prior.pixelcnn.conditional=true"
-    assert build_parts(plain(*overrides)).priors["pixelcnn"].num_classes == 1000
-    with pytest.raises(UserError, match=r"prior\.pixelcnn\.num_classes: expected 1000, the classes of stacked_mnist"):
-        build_parts(plain(*overrides, "prior.pixelcnn.num_classes=10"))
+    overrides = "data=stacked_mnist", "model=vqvae", "prior.transformer.conditional=true"
+    assert build_parts(plain(*overrides)).priors["transformer"].num_classes == 1000
+    with pytest.raises(
+        UserError, match=r"prior\.transformer\.num_classes: expected 1000, the classes of stacked_mnist"
+    ):
+        build_parts(plain(*overrides, "prior.transformer.num_classes=10"))
 
 
 @pytest.mark.parametrize("name", names("prior"))

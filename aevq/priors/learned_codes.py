@@ -46,7 +46,8 @@ class LearnedCodes(TrainedPrior):
         num_classes: Number of classes.
         class_dropout: Share of the train grids whose class is hidden in a step, which guidance needs.
         num_clusters: Number of clusters of whole grids; 0 for none.
-        **training: Learning rate, batch size, steps, seed …; see `TrainedPrior`.
+        batch_size: Grids of a step in each process.
+        **training: Learning rate, steps, seed …; see `TrainedPrior`.
     """
 
     kind = CodeSpec
@@ -61,9 +62,10 @@ class LearnedCodes(TrainedPrior):
         num_classes: PositiveInt = 10,
         class_dropout: Probability = 0.1,
         num_clusters: NonNegativeInt = 50,
+        batch_size: PositiveInt = 48,
         **training: Any,
     ) -> None:
-        super().__init__(spec, **training)
+        super().__init__(spec, batch_size=batch_size, **training)
         self.conditional, self.class_dropout, self.num_clusters = conditional, class_dropout, num_clusters
         self.num_classes = num_classes if conditional else None
         self.register_buffer("counts", torch.ones(self.num_classes or 1, num_clusters or 1))

@@ -45,7 +45,9 @@ def _mean(rows: list[Row], name: str, digits: Sequence[int]) -> float | None:
     return statistics.mean(found[digit] for digit in digits) if found.keys() >= set(digits) else None
 
 
-PIXELCNN = "{num_clusters:0,ema_decay:0.0,batch_size:64,val_every_steps:300}"  # the recipe that the study was measured with
+PIXELCNN = (
+    "{num_clusters:0,ema_decay:0.0,batch_size:64,val_every_steps:300}"  # the recipe that the study was measured with
+)
 STUDY = Study(
     sweeps=[
         ["experiment=anomaly", "model=ae,vae"],

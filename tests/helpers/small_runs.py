@@ -24,6 +24,7 @@ SMALL = {
     "vqvae": [
         "model.network.channels=[4,8]",
         "model.num_codes=16",
+        "prior=pixelcnn",
         "prior.pixelcnn.channels=8",
         "prior.pixelcnn.layers=2",
         "prior.pixelcnn.max_steps=2",

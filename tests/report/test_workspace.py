@@ -26,7 +26,7 @@ VECTORS = [
 EVERY_PRIOR = {
     "ae": [*VECTORS, *SMALL["ae"], "evaluation.probes=true"],
     "vae": [*SMALL["vae"], *BINARY, *VAE_LIKELIHOOD],
-    "vqvae": ["prior=[uniform,marginals,pixelcnn]", *SMALL["vqvae"], *BINARY],
+    "vqvae": [each.replace("prior=pixelcnn", "prior=[uniform,marginals,pixelcnn]") for each in SMALL["vqvae"]] + BINARY,
 }
 SWEEP = {"vae": "2026-01-01_12-00-00", "vqvae": "2026-01-01_12-00-00"}  # the AE is run by itself
 LIMITS = ["evaluation.samples=20", "pictures.samples=8", "logger=many", "tags=[mine]"]
