@@ -165,7 +165,7 @@ def wrong_together() -> Iterator[Case]:
         "data=stacked_mnist data.leave_out=3": "data.leave_out",
         "data=stacked_mnist data.name=mnist": "data.name",
         "data=stacked_mnist data.train_stacks=100": "data.batch_size",
-        "model=vqvae data=kmnist prior.transformer.conditional=true prior.transformer.num_classes=9": "prior.transformer.",
+        "model=vqvae prior.transformer.conditional=true prior.transformer.num_classes=9": "prior.transformer.",
         "model=vae model.latent_dim=2000000000": "model",
         "model=vqvae model.num_codes=2000000000000": "model",
         "model=ae model.network.hidden=[2000000000]": "model",
