@@ -6,6 +6,8 @@ They know latents, never the model that encodes and decodes them. A new prior is
 from aevq.priors.base import Prior, code_length
 from aevq.priors.codes import Marginals, Uniform
 from aevq.priors.files import is_fitted, load_prior, save_prior
+from aevq.priors.flow import Flow
+from aevq.priors.flow_matching import FlowMatching
 from aevq.priors.mixture import Mixture
 from aevq.priors.normal import FittedNormal, StandardNormal
 from aevq.priors.pixelcnn import PixelCNN
@@ -13,6 +15,8 @@ from aevq.priors.trained import TrainedPrior
 
 __all__ = [
     "FittedNormal",
+    "Flow",
+    "FlowMatching",
     "Marginals",
     "Mixture",
     "PixelCNN",
