@@ -8,6 +8,7 @@ from aevq.priors.codes import Marginals, Uniform
 from aevq.priors.files import is_fitted, load_prior, save_prior
 from aevq.priors.flow import Flow
 from aevq.priors.flow_matching import FlowMatching
+from aevq.priors.kernel_density import KernelDensity
 from aevq.priors.mixture import Mixture
 from aevq.priors.normal import FittedNormal, StandardNormal
 from aevq.priors.pixelcnn import PixelCNN
@@ -17,6 +18,7 @@ __all__ = [
     "FittedNormal",
     "Flow",
     "FlowMatching",
+    "KernelDensity",
     "Marginals",
     "Mixture",
     "PixelCNN",
