@@ -19,7 +19,7 @@ LITTLE = ["samples=20", "likelihood_images=5", "importance_samples=3", "memorisa
 def run(command):
     """A finished VAE of binary images."""
     binary = ["model/likelihood=bernoulli", "data.binarize=dynamic"]
-    code, _, err = command(train_main, "model=vae", *QUICK, *SMALL["vae"], *binary)
+    code, _, err = command(train_main, "model=vae", *QUICK, *SMALL["vae"], *binary, "prior_max_steps=2")
     assert code == 0, err
     return aevq.load("latest")
 
@@ -143,5 +143,9 @@ def test_every_prior_for_the_latents_is_found_and_those_of_ones_own_folder(run, 
     code, _, err = command(evaluate_main, *LITTLE, "searchpath=[mine]")
     assert code == 0, err
     found = {name.split("/")[1] for name in evaluation(run)["metrics"] if name.startswith("samples/")}
-    assert found == {"standard_normal", "fitted_normal", "mixture", "mixture100", "small_mixture"}
+    trained = {"flow", "flow_matching"}
+    assert (
+        found
+        == {"standard_normal", "fitted_normal", "mixture", "mixture100", "kernel_density", "small_mixture"} | trained
+    )
     assert set(run.prior_names()) == found

@@ -6,6 +6,9 @@ They know latents, never the model that encodes and decodes them. A new prior is
 from aevq.priors.base import Prior, code_length
 from aevq.priors.codes import Marginals, Uniform
 from aevq.priors.files import is_fitted, load_prior, save_prior
+from aevq.priors.flow import Flow
+from aevq.priors.flow_matching import FlowMatching
+from aevq.priors.kernel_density import KernelDensity
 from aevq.priors.masked import Masked
 from aevq.priors.mixture import Mixture
 from aevq.priors.normal import FittedNormal, StandardNormal
@@ -15,6 +18,9 @@ from aevq.priors.transformer import Transformer
 
 __all__ = [
     "FittedNormal",
+    "Flow",
+    "FlowMatching",
+    "KernelDensity",
     "Marginals",
     "Masked",
     "Mixture",

@@ -1,0 +1,86 @@
+"""A kernel density estimate over latent vectors: the baseline that only remembers the train latents.
+
+    z = z_n + b ε,  n uniform,  ε ~ N(0, I)        p(z) = (1/N) Σ_n Π_d N(z_d; z_nd, b_d²)
+
+The bandwidth is b_d = h σ_d, with σ_d the standard deviation of dimension d of the train latents. Of a few values of h,
+equally spaced on a logarithmic scale, the one is taken under which the validation latents are most likely.
+
+Source: Silverman 1986, Density Estimation for Statistics and Data Analysis, sections 3.4.4 and 4.2.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from aevq.config.checks import PositiveInt
+from aevq.latents import LatentSet, LatentSpec, VectorSpec
+from aevq.nn.distributed import map_rows
+from aevq.priors.base import Prior
+from aevq.priors.normal import JITTER
+
+CHUNK = 200  # latents scored at once: bounds the memory, changes no result
+LOWEST, HIGHEST = 0.02, 1.0  # h
+
+
+class KernelDensity(Prior):
+    """A Gaussian kernel on each train latent.
+
+    Args:
+        spec: The latents that it draws, vectors.
+        bandwidths: How many bandwidths are tried, from 0.02 to 1 standard deviation.
+        max_fit: The bandwidth is chosen on at most this many validation latents, the first ones.
+    """
+
+    kind = VectorSpec
+    latents: Tensor
+    bandwidth: Tensor
+
+    def __init__(self, spec: LatentSpec, bandwidths: PositiveInt = 16, max_fit: PositiveInt = 2000) -> None:
+        super().__init__(spec)
+        self.bandwidths, self.max_fit = bandwidths, max_fit
+        self.register_buffer("latents", torch.zeros(1, *spec.shape))  # at first N(0, I)
+        self.register_buffer("bandwidth", torch.ones(spec.shape))
+
+    @override
+    def fit(self, latents: LatentSet) -> None:
+        """Keep the train latents, and choose the bandwidth by the likelihood of the validation latents."""
+        self.latents = latents.train.to(self.latents)
+        val = latents.val[: self.max_fit].to(self.latents)
+        variance = latents.train.double().var(0, correction=0)
+        log_p: dict[float, float] = {}
+        for h in torch.logspace(math.log10(LOWEST), math.log10(HIGHEST), self.bandwidths).tolist():
+            self.bandwidth.copy_((h**2 * variance + JITTER).sqrt())
+            log_p[h] = float(self.log_prob(val).double().mean())
+        best = max(log_p, key=log_p.__getitem__)
+        self.bandwidth.copy_((best**2 * variance + JITTER).sqrt())
+
+    @override
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw a train latent and add noise: `(n, D)`."""
+        rows = torch.randint(len(self.latents), (n,), generator=generator)
+        epsilon = torch.randn(n, *self.spec.shape, generator=generator).to(self.latents)
+        return self.latents[rows.to(self.device)] + self.bandwidth * epsilon
+
+    @override
+    def log_prob(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return log p(z), exact: `(B, D)` → `(B,)`, nats."""
+        shift = self.latents.mean(0)  # less rounding in the distances
+        centres = (self.latents - shift) / self.bandwidth
+        constant = math.log(len(centres)) + (self.bandwidth.log() + 0.5 * math.log(2 * math.pi)).sum()
+
+        def log_p(z: Tensor) -> Tensor:
+            distance = torch.cdist((z - shift) / self.bandwidth, centres)
+            return (-0.5 * distance.square()).logsumexp(1) - constant
+
+        return map_rows(log_p, latents, CHUNK).to(self.device)
+
+    @override
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load what was fitted, however many train latents that are."""
+        if "latents" in state_dict:
+            self.latents = self.latents.new_empty(len(state_dict["latents"]), *self.spec.shape)
+        return super().load_state_dict(state_dict, strict, assign)
