@@ -12,6 +12,7 @@ from rich.console import Console
 from aevq.config.checks import Name, settings, to_config
 from aevq.config.command_line import options_command
 from aevq.config.instantiate import EVERYTHING, instantiate
+from aevq.config.terminal import quiet_libraries, terminal_logging
 from aevq.errors import UserError, did_you_mean, optional
 from aevq.metrics.generate import encode_splits, generate
 from aevq.metrics.protocol import Evaluation, EvaluationSettings, metrics_version, run_protocol
@@ -224,6 +225,8 @@ def _print(run: Run, chosen: EvaluationSettings, evaluation: Evaluation, priors:
 
 def main() -> None:
     """Entry point of the command line."""
+    terminal_logging()
+    quiet_libraries()
     keep_freed_memory()
     options_command(evaluate, Options())
 
