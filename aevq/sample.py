@@ -9,6 +9,7 @@ from annotated_types import Le
 from aevq.config.checks import PositiveInt, Seed, settings
 from aevq.config.command_line import options_command
 from aevq.errors import UserError, expect
+from aevq.priors import SampleOptions
 from aevq.report.plots import save_grid
 from aevq.runs.run import load
 from aevq.training.allocator import keep_freed_memory
@@ -17,10 +18,11 @@ COLUMNS, MOST = 8, 5000  # a PNG of matplotlib has at most 65,535 pixels in a co
 
 
 @settings
-class Options:
+class Options(SampleOptions):
     """Draw new images from a finished run.
 
     python -m aevq.sample run=latest n=64 prior=mixture seed=1 out=digits.png
+    python -m aevq.sample run=latest prior=pixelcnn label=7 temperature=0.9
 
     Attributes:
         run: latest, or a run's name or path.
@@ -41,20 +43,28 @@ class Options:
     trust: list[str] = field(default_factory=list)
 
 
+_INHERITED = (SampleOptions.__doc__ or "").split("Attributes:")[-1]
+Options.__doc__ = f"{(Options.__doc__ or '').rstrip()}{_INHERITED}"  # the help lists all options
+
+
 def sample(options: Options) -> Path:
     """Write the picture and return its path.
 
     Raises:
-        UserError: If there is no such run or prior, or the picture cannot be written.
+        UserError: If there is no such run or prior, the prior lacks an option, or the picture cannot be written.
     """
     expect(options.out is None or Path(options.out).suffix == ".png", "out", "a file that ends in .png", options.out)
     run = load(options.run, options.runs, options.trust)
     prior = options.prior or run.default_prior()
-    path = Path(options.out or run.images / f"samples_{prior}_n{options.n}_seed{options.seed}.png")
-    title = f"{run.result.model['name']} on {run.result.data['name']}: samples, {prior}, seed {options.seed}"
+    # What changes the samples is part of their name.
+    given = [(name, f"{value:g}") for name, value in options.given.items()]
+    name = "_".join(["samples", prior, *(f"{option}{value}" for option, value in given), f"n{options.n}"])
+    path = Path(options.out or run.images / f"{name}_seed{options.seed}.png")
+    what = ", ".join([f"samples, {prior}", *map(" ".join, given), f"seed {options.seed}"])
+    title = f"{run.result.model['name']} on {run.result.data['name']}: {what}"
     if options.out is None:
         run.check_links()
-    images = run.sample(options.n, prior=prior, seed=options.seed)
+    images = run.sample_with(options, options.n, prior, options.seed)
     try:
         save_grid(images, min(COLUMNS, options.n), title, path)
     except (OSError, ValueError) as error:

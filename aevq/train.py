@@ -101,7 +101,7 @@ def train(
                     fit_priors(parts.priors, latents, run, parts.trainers, trust, trainer.global_step)
             with recorder.stage("score"), sharing_chunks():
                 subject = Subject(parts.model, parts.priors, parts.data, latents, parts.evaluation)
-                record_metrics(recorder.result, run_protocol(subject).metrics, run, parts)
+                record_metrics(recorder.result, run_protocol(subject), run, parts)
             if rank() == 0:
                 images: list[Path] = []
                 if parts.plots is not None:

@@ -1,25 +1,33 @@
 """From priors to images, z ~ p(z), x̂ = decode(z), and from images to latents, back, and to features, in chunks."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from aevq.data import ImageDataModule
+from aevq.data import ImageDataModule, mix
 from aevq.errors import expect_int
 from aevq.latents import CodeSpec, LatentSet
-from aevq.models import LatentModel
+from aevq.models import LatentModel, VariationalModel
 from aevq.nn.distributed import map_rows
 from aevq.nn.feature_net import FeatureNet
-from aevq.priors import Prior
+from aevq.priors import FitTo, Prior
 
 CHUNK = 500
 FEATURES_CHUNK = 250  # three times as fast as 1,000 on a CPU, because the feature maps stay in the cache
 
 
 @torch.inference_mode()
-def generate(model: LatentModel, prior: Prior, n: int, seed: int) -> Tensor:
-    """Return `n` images of new latents, `(n, C, H, W)` in [0, 1], on the CPU; the model must be in eval mode."""
+def generate(model: LatentModel, prior: Prior, n: int, seed: int, **options: Any) -> Tensor:
+    """Return `n` images of new latents, `(n, C, H, W)` in [0, 1], on the CPU; the model must be in eval mode.
+
+    `options` are further arguments of `prior.sample`, for example `labels` or `temperature`.
+    """
     expect_int("n", n, 1)
-    latents = prior.sample(n, torch.Generator().manual_seed(seed))
+    latents = prior.sample(n, torch.Generator().manual_seed(seed), **options)
     return map_rows(lambda z: model.decode(z.to(model.device)), latents, CHUNK)
 
 
@@ -27,6 +35,17 @@ def generate(model: LatentModel, prior: Prior, n: int, seed: int) -> Tensor:
 def encode_all(model: LatentModel, x: Tensor) -> Tensor:
     """Return the latents of images `(N, C, H, W)`: `(N, *latent_spec.shape)`, on the CPU."""
     return map_rows(lambda chunk: model.encode(chunk.to(model.device)), x, CHUNK)
+
+
+@torch.inference_mode()
+def draw_all(model: VariationalModel, x: Tensor, seed: int) -> Tensor:
+    """Return a draw z ~ q(z|x) for each image, `(N, C, H, W)` → `(N, D)`, on the CPU; its noise depends on the seed."""
+
+    def draw(rows: Tensor) -> Tensor:
+        generator = torch.Generator(model.device).manual_seed(mix(seed, int(rows[0])))
+        return model.encode(x[rows].to(model.device), generator)
+
+    return map_rows(draw, torch.arange(len(x)), CHUNK)
 
 
 @torch.inference_mode()
@@ -43,10 +62,44 @@ def features_of(net: FeatureNet, x: Tensor) -> Tensor:
     return features.view(len(x), -1)
 
 
-def encode_splits(model: LatentModel, data: ImageDataModule) -> LatentSet:
-    """Return the latents that priors are fitted to, those of the train and the validation split."""
-    train, val = (encode_all(model, data.images(split)) for split in ("train", "val"))
-    return LatentSet(train, data.labels("train"), val, data.labels("val"), _codebook(model))
+@dataclass(frozen=True)
+class EncodedSplits(LatentSet):
+    """The latents of the train and the validation split, which priors are fitted to: the means of q(z|x).
+
+    Attributes:
+        draw: Encodes the same images again and returns draws z ~ q(z|x); None if the model is deterministic.
+    """
+
+    draw: Callable[[], LatentSet] | None = None
+
+    @cached_property
+    def draws(self) -> LatentSet:
+        """Draws in place of the means, encoded when they are first used."""
+        return self.draw() if self.draw else self
+
+    def of(self, fit_to: FitTo) -> LatentSet:
+        """Return what a prior with this `fit_to` is fitted to."""
+        return self.draws if fit_to == "draw" else self
+
+
+def encode_splits(model: LatentModel, data: ImageDataModule) -> EncodedSplits:
+    """Return the latents that priors are fitted to, those of the train and the validation split.
+
+    A latent is drawn with a fixed seed, so the draws of a model are always the same.
+    """
+    labels = data.labels("train"), data.labels("val")
+
+    def encoded(encode: Callable[[Tensor, int], Tensor]) -> dict[str, Tensor]:
+        train, val = (encode(data.images(split), seed) for seed, split in enumerate(("train", "val")))
+        return {"train": train, "train_labels": labels[0], "val": val, "val_labels": labels[1]}
+
+    def draw() -> LatentSet:
+        assert isinstance(model, VariationalModel)
+        return LatentSet(**encoded(partial(draw_all, model)))
+
+    means = encoded(lambda x, _: encode_all(model, x))
+    is_variational = isinstance(model, VariationalModel)
+    return EncodedSplits(**means, codebook=_codebook(model), draw=draw if is_variational else None)
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from aevq.config.checks import NonNegativeInt, PositiveInt, Seed, settings
 from aevq.errors import UserError, optional
 from aevq.metrics.catalogue import Metric, find
 from aevq.metrics.latents import active_units, anomaly, codebook, probes
-from aevq.metrics.likelihood import likelihood, loss_terms, rate
+from aevq.metrics.likelihood import likelihood, loss_terms, prior_likelihood, prior_nats, rate
 from aevq.metrics.reconstruction import frechet, pca, reconstruction
 from aevq.metrics.samples import real, samples
 from aevq.metrics.subject import Measure, Subject
@@ -40,6 +40,8 @@ PARTS: dict[str, Callable[[Subject], dict[str, float]]] = {
     "latents": active_units,
     "rate": rate,
     "likelihood": likelihood,
+    "priors": prior_nats,
+    "likelihood by priors": prior_likelihood,
     "anomaly": anomaly,
 }
 
@@ -71,9 +73,11 @@ class EvaluationSettings:
         split: `test`, or `val` while something is still being chosen.
         samples: Samples per prior, at most as many as the split has images, compared with as many of these; 0: none.
         importance_samples: S of the importance-weighted bound of a VAE on binary images; 0: no bound.
-        likelihood_images: Images of the split that the bound is computed on, at most.
+        prior_importance_samples: S of the bounds under the priors that are fitted to such a VAE's latents; 0: none.
+        likelihood_images: Images of the split that the bounds are computed on, at most.
         memorisation: Whether to search each sample's nearest train image.
         probes: Whether to train classifiers on the latents.
+        label_accuracy: Whether to train a classifier on pixels and ask it if conditional samples show their label.
         seed: Of samples and noise.
         mode_samples: Samples of stacked digits to count modes on, at most as many as the split has images; 0: none.
         extra: Metrics from outside the package, by any name: see `aevq.metrics.subject.Measure`.
@@ -82,9 +86,11 @@ class EvaluationSettings:
     split: Literal["val", "test"] = "test"
     samples: Annotated[NonNegativeInt, AfterValidator(_none_or_some)] = 10_000
     importance_samples: NonNegativeInt = 5000
+    prior_importance_samples: NonNegativeInt = 100
     likelihood_images: PositiveInt = 10_000
     memorisation: bool = True
     probes: bool = True
+    label_accuracy: bool = True
     seed: Seed = 0
     mode_samples: NonNegativeInt = 26_000
     extra: Annotated[dict[str, Measure], AfterValidator(_new_metrics)] = field(default_factory=dict)
@@ -97,9 +103,16 @@ class EvaluationSettings:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics by name, and the seconds that each part of the protocol took."""
+    """What was measured.
+
+    Attributes:
+        metrics: By name; the same again on the same machine.
+        costs: Wall times, by the names of the catalogue's section "Cost".
+        seconds: That each part of the protocol took, by its name.
+    """
 
     metrics: dict[str, float] = field(default_factory=dict)
+    costs: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -115,9 +128,15 @@ def run_protocol(subject: Subject) -> Evaluation:
                 metrics = _finite(measure(subject))
             progress.advance(task)
             if metrics:
-                evaluation.metrics.update(metrics)
+                for metric, value in metrics.items():
+                    (evaluation.costs if _is_cost(metric) else evaluation.metrics)[metric] = value
                 evaluation.seconds[name] = round(time.perf_counter() - start, 3)
     return evaluation
+
+
+def _is_cost(name: str) -> bool:
+    metric = find(name)
+    return metric is not None and metric.section == "Cost"
 
 
 def _parts(subject: Subject) -> dict[str, Callable[[Subject], dict[str, float]]]:

@@ -17,6 +17,7 @@ mode_kl       KL of the frequencies of these modes from the uniform distribution
 mode_samples  number of samples that modes and mode_kl were computed on
 """
 
+import time
 from dataclasses import asdict
 
 import torch
@@ -24,6 +25,7 @@ from torch import Tensor
 
 from aevq.data import some_rows
 from aevq.metrics.generate import features_of, generate
+from aevq.metrics.labels import label_accuracy
 from aevq.metrics.subject import Reference, Subject
 from aevq.nn.feature_net import NUM_FEATURES, FeatureNet
 from aevq.ops.distance import frechet_distance, kernel_distance, moments
@@ -88,16 +90,32 @@ def sample_metrics(images: Tensor, net: FeatureNet, reference: Reference, mode_s
 
 
 def real(subject: Subject) -> dict[str, float]:
-    """Measure real images in place of samples: the values that a perfect sampler would reach."""
+    """Measure real images in place of samples: the values that a perfect sampler would reach.
+
+    `label_accuracy` is of the images of the split, without a class that was left out of training.
+    """
     metrics, count = distances_to_test(subject.reference.train, subject.reference), subject.num_mode_samples
     rows = some_rows(count, len(subject.x))
     metrics |= mode_metrics(subject.features[rows], subject.feature_net) if count else {}
+    if subject.classifier is not None:
+        seen = subject.labels != subject.data.leave_out
+        metrics["label_accuracy"] = label_accuracy(subject.classifier, subject.x[seen], subject.labels[seen])
     return {f"real/{metric}": value for metric, value in metrics.items()}
 
 
 def samples(subject: Subject, prior: str) -> dict[str, float]:
-    """Measure the samples of one prior."""
+    """Measure the samples of one prior, and the wall time of drawing and decoding them.
+
+    Samples of a conditional prior are of labels that are drawn with the frequencies of the train split.
+    """
     n = max(subject.num_samples, subject.num_mode_samples)
-    images = generate(subject.model, subject.priors[prior], n, subject.settings.seed)
+    conditional = subject.priors[prior].num_classes is not None
+    options = {"labels": subject.sample_labels(n)} if conditional else {}
+    start = time.perf_counter()
+    images = generate(subject.model, subject.priors[prior], n, subject.settings.seed, **options)
+    seconds = time.perf_counter() - start
     metrics = sample_metrics(images, subject.feature_net, subject.reference, subject.num_mode_samples)
+    if conditional and subject.classifier is not None:
+        metrics["label_accuracy"] = label_accuracy(subject.classifier, images, options["labels"])
+    metrics |= {"seconds": seconds, "milliseconds": 1000 * seconds / n}
     return {f"samples/{prior}/{metric}": value for metric, value in metrics.items()}

@@ -5,26 +5,29 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from aevq.config.checks import Configurable
-from aevq.data import ImageDataModule, some_rows
+from aevq.data import ImageDataModule, mix, some_rows
 from aevq.latents import CodeSpec, LatentSet, LatentSpec
 from aevq.metrics.catalogue import Metric
-from aevq.metrics.generate import CHUNK, encode_all, features_of, reconstruct_all
-from aevq.models import LatentModel
+from aevq.metrics.generate import CHUNK, draw_all, encode_all, features_of, reconstruct_all
+from aevq.metrics.labels import fit_pixel_classifier
+from aevq.models import LatentModel, VariationalModel
 from aevq.nn.feature_net import FeatureNet, load_feature_net
 from aevq.nn.memory import by_chunks
 from aevq.ops.distance import Moments, moments
 from aevq.ops.manifold import nearest_distance
-from aevq.priors import Prior, code_length
+from aevq.priors import Prior, code_length, has_density
 from aevq.priors.trained import seeded
 
 if TYPE_CHECKING:
     from aevq.metrics.protocol import EvaluationSettings
+
+DRAWS, LABELS = 1, 2  # random numbers of different use come from different seeds
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,13 @@ class Subject:
         return encode_all(self.model, self.x)
 
     @cached_property
+    def drawn(self) -> Tensor:
+        """A draw z ~ q(z|x) for each image, `(N, *spec.shape)`; of a deterministic model its latents."""
+        if not isinstance(self.model, VariationalModel):
+            return self.z
+        return draw_all(self.model, self.x, mix(self.settings.seed, DRAWS))
+
+    @cached_property
     def x_hat(self) -> Tensor:
         """The reconstructions, `(N, C, H, W)` in [0, 1]."""
         return reconstruct_all(self.model, self.x)
@@ -124,12 +134,43 @@ class Subject:
         return dict(zip(names, columns, strict=True))
 
     @cached_property
+    def densities(self) -> dict[str, Prior]:
+        """The priors that have a density."""
+        with torch.no_grad():
+            return {name: prior for name, prior in self.priors.items() if has_density(prior, self.z[:1])}
+
+    @cached_property
+    def prior_nats(self) -> dict[str, Tensor]:
+        """−log p(z) of each image's latent by each prior with a density, `(N,)`, in nats.
+
+        The latents are means or draws of q(z|x), as the prior was fitted to them.
+        """
+        with torch.no_grad():
+            return {
+                name: code_length(prior, self.drawn if prior.fit_to == "draw" else self.z, self.labels)
+                for name, prior in self.densities.items()
+            }
+
+    @property
     def code_lengths(self) -> dict[str, Tensor]:
-        """−log p(z) of each image's codes by each prior, `(N,)`, in nats; empty if the latents are vectors."""
-        if not isinstance(self.spec, CodeSpec):
-            return {}
-        with torch.inference_mode():
-            return {name: code_length(prior, self.z, self.labels) for name, prior in self.priors.items()}
+        """`prior_nats` where the latents are codes; empty if they are vectors."""
+        return self.prior_nats if isinstance(self.spec, CodeSpec) else {}
+
+    def sample_labels(self, n: int) -> Tensor:
+        """Return `n` classes for conditional samples, int64 `(n,)`, drawn with the frequencies of the train split."""
+        labels, generator = self.data.labels("train"), torch.Generator().manual_seed(mix(self.settings.seed, LABELS))
+        return labels[torch.randint(len(labels), (n,), generator=generator)]
+
+    @cached_property
+    def classifier(self) -> Any | None:
+        """A classifier of pixels that is asked whether samples show their label; None where none is asked.
+
+        It is for samples of conditional priors, and for images of one channel: stacks have too many classes.
+        """
+        conditional = any(prior.num_classes is not None for prior in self.priors.values())
+        if not (self.settings.label_accuracy and conditional and self.x.shape[1] == 1):
+            return None
+        return fit_pixel_classifier(self.data.images("train"), self.data.labels("train"))
 
     @cached_property
     def feature_net(self) -> FeatureNet:

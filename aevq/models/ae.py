@@ -7,6 +7,7 @@ autoencoders", arXiv:1903.12436).
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from typing_extensions import override
 
@@ -45,7 +46,7 @@ class AE(LatentModel):
         return VectorSpec(self.latent_dim)
 
     @override
-    def encode(self, x: Tensor) -> Tensor:
+    def encode(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Return z = f(x): `(B, C, H, W)` → `(B, D)`."""
         return self.encoder(x)
 

@@ -6,7 +6,7 @@ A model computes its loss terms per image, in nats, summed over pixels or latent
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
@@ -24,6 +24,8 @@ from aevq.latents import LatentSpec
 from aevq.models.schedule import WarmupCosine
 from aevq.models.training import ADAMW, MakeOptimizer, MakeSchedule, TrainingSteps
 from aevq.nn.likelihood import Gaussian, Likelihood
+
+LogPrior = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,12 @@ class LatentModel(Configurable, TrainingSteps, ABC):
         """Kind and shape of the latents."""
 
     @abstractmethod
-    def encode(self, x: Tensor) -> Tensor:
-        """Return the latents of images, without randomness: `(B, C, H, W)` in [0, 1] → `(B, *latent_spec.shape)`."""
+    def encode(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return the latents of images: `(B, C, H, W)` in [0, 1] → `(B, *latent_spec.shape)`.
+
+        Without a `generator` there is no randomness: a variational model returns the mean of q(z|x). With one, on the
+        device of `x`, it returns a draw z ~ q(z|x); any other model ignores it and need not have the argument.
+        """
 
     @abstractmethod
     def decode(self, latent: Tensor) -> Tensor:
@@ -125,8 +131,17 @@ class VariationalModel(LatentModel):
     """A model with a posterior q(z|x), so that log p(x) can be bounded."""
 
     @abstractmethod
-    def importance_nll(self, x: Tensor, samples: int, generator: torch.Generator | None = None) -> Tensor:
-        """Return the importance-weighted upper bound of −log p(x): `(B, C, H, W)` → `(B,)`, nats per image."""
+    def importance_nll(
+        self,
+        x: Tensor,
+        samples: int,
+        generator: torch.Generator | None = None,
+        log_prior: LogPrior | None = None,
+    ) -> Tensor:
+        """Return the importance-weighted upper bound of −log p(x): `(B, C, H, W)` → `(B,)`, nats per image.
+
+        `log_prior` is the log p(z) of another prior than the model's own: latents `(N, D)` → `(N,)`, nats.
+        """
 
     @abstractmethod
     def kl_per_dimension(self, x: Tensor) -> Tensor:

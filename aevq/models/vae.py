@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from aevq.config.checks import ImageShape, NonNegativeFloat, NonNegativeInt, PositiveInt
 from aevq.latents import VectorSpec
-from aevq.models.base import LossTerms, VariationalModel
+from aevq.models.base import LogPrior, LossTerms, VariationalModel
 from aevq.nn.backbone import MLP, Backbone
 from aevq.nn.likelihood import Gaussian, Likelihood
 from aevq.nn.memory import by_chunks
@@ -97,9 +97,10 @@ class VAE(VariationalModel):
         return Posterior(mu, log_var)
 
     @override
-    def encode(self, x: Tensor) -> Tensor:
-        """Return the mean of q(z|x): `(B, C, H, W)` → `(B, D)`."""
-        return self.posterior(x).mu
+    def encode(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return the mean of q(z|x), or with a generator a draw z ~ q(z|x): `(B, C, H, W)` → `(B, D)`."""
+        q = self.posterior(x)
+        return q.mu if generator is None else reparameterize(q.mu, q.log_var, generator)
 
     @override
     def decode(self, latent: Tensor) -> Tensor:
@@ -117,12 +118,18 @@ class VAE(VariationalModel):
 
     @torch.no_grad()
     @override
-    def importance_nll(self, x: Tensor, samples: int, generator: torch.Generator | None = None) -> Tensor:
+    def importance_nll(
+        self,
+        x: Tensor,
+        samples: int,
+        generator: torch.Generator | None = None,
+        log_prior: LogPrior | None = None,
+    ) -> Tensor:
         """Return −log 1/S Σ_s p(x|z_s) p(z_s) / q(z_s|x), in expectation an upper bound of −log p(x).
 
         `(B, C, H, W)` → `(B,)`, nats per image, of S = `samples` samples. It is tighter than the negative ELBO and says
-        something about the images only where p(x|z) is a distribution of them, as a Bernoulli of binary ones. Computed
-        in batches over images and samples.
+        something about the images only where p(x|z) is a distribution of them, as a Bernoulli of binary ones. p(z) is
+        N(0, I), or that of `log_prior`: latents `(N, D)` → `(N,)`, nats. Computed in batches over images and samples.
         """
         q = self.posterior(x)
 
@@ -133,7 +140,7 @@ class VAE(VariationalModel):
         at_once = max(1, (MAX_DECODED_ON_CPU if x.device.type == "cpu" else MAX_DECODED) // len(x))
 
         def chunk(indices: Tensor) -> Tensor:
-            return log_weights(q.mu, q.log_var, log_likelihood, len(indices), generator)
+            return log_weights(q.mu, q.log_var, log_likelihood, len(indices), generator, log_prior)
 
         return -importance_bound(by_chunks(chunk, torch.arange(samples), at_once))
 

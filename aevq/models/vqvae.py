@@ -96,7 +96,7 @@ class VQVAE(LatentModel):
         return CodeSpec(self.quantizer.num_codes, *self.grid)
 
     @override
-    def encode(self, x: Tensor) -> Tensor:
+    def encode(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Return the nearest codes: `(B, C, H, W)` → int64 `(B, h, w)`."""
         return self.quantizer(self.vectors(x)).codes
 

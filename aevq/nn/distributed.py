@@ -69,8 +69,14 @@ _sharing = False
 @contextmanager
 def sharing_chunks() -> Iterator[None]:
     """Let `map_rows` share its work among the ranks; every rank has to enter this context and make the same calls."""
+    with _sharing_set_to(True):
+        yield
+
+
+@contextmanager
+def _sharing_set_to(value: bool) -> Iterator[None]:
     global _sharing
-    before, _sharing = _sharing, True
+    before, _sharing = _sharing, value
     try:
         yield
     finally:
@@ -81,7 +87,8 @@ def map_rows(function: Callable[[Tensor], Tensor], x: Tensor, size: int) -> Tens
     """Return `function` of all rows of `x`, in chunks that are halved if the memory is short; see `by_chunks`.
 
     Inside `sharing_chunks` rank r of n computes the chunks r, r + n, …, and all ranks get all results. The chunks are
-    those of a single process, so the results are bit-identical; `function` must not be random.
+    those of a single process, so the results are bit-identical; `function` must not be random. What `function` maps
+    itself is not shared: the ranks call it for different chunks.
 
     Raises:
         UserError: On every rank, if `function` fails on one: otherwise their next results would be mixed up.
@@ -89,7 +96,8 @@ def map_rows(function: Callable[[Tensor], Tensor], x: Tensor, size: int) -> Tens
     chunks, rank, ranks = x.split(size), global_rank() if _sharing else 0, world_size() if _sharing else 1
     own: Any
     try:
-        own = [by_chunks(function, chunk, max(1, len(chunk))) for chunk in chunks[rank::ranks]]
+        with _sharing_set_to(False):
+            own = [by_chunks(function, chunk, max(1, len(chunk))) for chunk in chunks[rank::ranks]]
     except Exception as error:
         if ranks == 1:
             raise

@@ -21,6 +21,11 @@ def reparameterize(mu: Tensor, log_var: Tensor, generator: torch.Generator | Non
     return torch.addcmul(mu, (0.5 * log_var).exp(), epsilon)
 
 
+def log_standard_normal(z: Tensor) -> Tensor:
+    """Return log N(z; 0, I): `(…, D)` → `(…)`, nats."""
+    return -0.5 * (z.square() + math.log(2 * math.pi)).sum(-1)
+
+
 def kl_standard_normal(mu: Tensor, log_var: Tensor) -> Tensor:
     """Return D_KL(N(μ, diag σ²) ‖ N(0, I)) per dimension, ½ (μ² + σ² − 1 − log σ²): `(B, D)`, nats, never negative."""
     return 0.5 * (mu.square() + log_var.exp() - 1 - log_var)
@@ -54,6 +59,7 @@ def log_weights(
     log_likelihood: Callable[[Tensor], Tensor],
     samples: int,
     generator: torch.Generator | None = None,
+    log_prior: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Return log w_s = log p(x|z_s) + log p(z_s) − log q(z_s|x) for S samples z_s ~ q(z|x): `(S, B)`, nats.
 
@@ -63,8 +69,12 @@ def log_weights(
         log_likelihood: Latents `(S, B, D)` → log p(x|z), `(S, B)`, nats.
         samples: S.
         generator: Source of the samples; the global one if None.
+        log_prior: Latents `(N, D)` → log p(z), `(N,)`, nats; None is N(0, I).
     """
     epsilon = torch.empty(samples, *mu.shape, dtype=mu.dtype, device=mu.device).normal_(generator=generator)
     z = torch.addcmul(mu, (0.5 * log_var).exp(), epsilon)
-    # log p(z) − log q(z|x): the constants cancel, and (z − μ)² / σ² is ε².
-    return log_likelihood(z) + 0.5 * (epsilon.square() - z.square() + log_var).sum(-1)
+    # log N(z; 0, I) − log q(z|x): the constants cancel, and (z − μ)² / σ² is ε².
+    log_w = log_likelihood(z) + 0.5 * (epsilon.square() - z.square() + log_var).sum(-1)
+    if log_prior is None:
+        return log_w
+    return log_w + log_prior(z.flatten(0, 1)).view(z.shape[:2]) - log_standard_normal(z)

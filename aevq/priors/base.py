@@ -6,7 +6,7 @@ which kind: vectors (AE, VAE) or grids of codes (VQ-VAE).
 
 import math
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from aevq.latents import CodeSpec, LatentSet, LatentSpec, VectorSpec
 from aevq.nn.distributed import map_rows
 
 CHUNK = 500
+FitTo = Literal["mean", "draw"]
 MOST_SUMMED = 10  # classes; scoring with each of them costs as much as an unconditional prior
 
 
@@ -29,6 +30,9 @@ class Prior(Configurable, nn.Module, ABC):
         kind: The kind of latents it is for, `VectorSpec` or `CodeSpec`.
         fewest_latents: How many latents a fit needs at least.
         num_classes: Classes of a conditional prior; None for an unconditional one.
+        fit_to: Whether it is fitted to the means of q(z|x) or to draws z ~ q(z|x); of a deterministic model they are
+            the same.
+        fit_seconds: Wall time of its fit; None if it was not fitted.
 
     Raises:
         UserError: If `spec` is of the other kind.
@@ -37,6 +41,8 @@ class Prior(Configurable, nn.Module, ABC):
     kind: ClassVar[type[LatentSpec]]
     fewest_latents: int = 1
     num_classes: int | None = None
+    fit_to: FitTo = "mean"
+    fit_seconds: float | None = None
 
     def __init__(self, spec: LatentSpec) -> None:
         super().__init__()
@@ -59,9 +65,23 @@ class Prior(Configurable, nn.Module, ABC):
         raise NotImplementedError(f"{type(self).__name__} has no density")
 
     @property
+    def num_parameters(self) -> int:
+        """Number of its trained weights, or where nothing is trained by gradient of the values that it holds."""
+        return sum(p.numel() for p in self.parameters()) or sum(b.numel() for b in self.buffers())
+
+    @property
     def device(self) -> torch.device:
         """Where its tensors are."""
         return next(iter(self.state_dict().values())).device
+
+
+def has_density(prior: Prior, latents: Tensor) -> bool:
+    """Return whether a prior has a `log_prob`; it is asked for that of some `latents`, `(B, *spec.shape)`."""
+    try:
+        prior.log_prob(latents.to(prior.device))
+    except NotImplementedError:
+        return False
+    return True
 
 
 def code_length(prior: Prior, latents: Tensor, labels: Tensor) -> Tensor:

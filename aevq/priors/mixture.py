@@ -13,7 +13,7 @@ from typing_extensions import override
 from aevq.config.checks import ArgumentError, NonNegativeFloat, PositiveInt, Seed
 from aevq.data import some_rows
 from aevq.latents import LatentSet, LatentSpec, VectorSpec
-from aevq.priors.base import Prior
+from aevq.priors.base import FitTo, Prior
 
 
 class Mixture(Prior):
@@ -27,6 +27,7 @@ class Mixture(Prior):
         max_iter: EM iterations at most.
         regularization: Added to the variances, in squared units of the latent.
         seed: Seed of the k-means start.
+        fit_to: Means of q(z|x), or draws from it; see `Prior`.
     """
 
     kind = VectorSpec
@@ -42,8 +43,10 @@ class Mixture(Prior):
         max_iter: PositiveInt = 50,
         regularization: NonNegativeFloat = 1e-4,
         seed: Seed = 0,
+        fit_to: FitTo = "mean",
     ) -> None:
         super().__init__(spec)
+        self.fit_to = fit_to
         if max_fit < num_components:
             raise ArgumentError("max_fit", f"should be at least num_components, {num_components}, got {max_fit}")
         self.fewest_latents = num_components

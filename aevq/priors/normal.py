@@ -9,7 +9,7 @@ from torch.distributions import MultivariateNormal
 from typing_extensions import override
 
 from aevq.latents import LatentSet, LatentSpec, VectorSpec
-from aevq.priors.base import Prior
+from aevq.priors.base import FitTo, Prior
 
 JITTER = 1e-6  # added to the variances: an unused latent dimension has none
 
@@ -55,7 +55,12 @@ class FittedNormal(_Normal):
 
     Args:
         spec: The latents that it draws, vectors.
+        fit_to: Means of q(z|x), or draws from it; see `Prior`.
     """
+
+    def __init__(self, spec: LatentSpec, fit_to: FitTo = "mean") -> None:
+        super().__init__(spec)
+        self.fit_to = fit_to
 
     @override
     def fit(self, latents: LatentSet) -> None:

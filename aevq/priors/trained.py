@@ -59,11 +59,13 @@ class TrainedPrior(Prior, pl.LightningModule):
         loss_name: The unit of the loss; metrics are `prior/<name>/train_<loss_name>` and `val_<loss_name>`.
         name: Its name in these metrics.
         conditional: Whether `losses` is given the classes.
+        model_steps: Optimizer steps that the model was trained for, set by the caller of `fit`.
     """
 
     loss_name: ClassVar[str] = "nats"
     name: str
     conditional: bool = False
+    model_steps: int = DEFAULT_STEPS
 
     def __init__(
         self,
@@ -83,7 +85,7 @@ class TrainedPrior(Prior, pl.LightningModule):
         self.batch_size, self.max_steps = batch_size, max_steps
         self.val_every_steps, self.patience, self.seed = val_every_steps, patience, seed
         self.ema_decay = ema_decay
-        self.steps = max_steps or DEFAULT_STEPS
+        self.steps = max_steps or self.model_steps
         self.train_means = RunningMeans()
 
     def log_likelihood(self, latents: Tensor, labels: Tensor | None) -> Tensor:
@@ -103,7 +105,6 @@ class TrainedPrior(Prior, pl.LightningModule):
         latents: LatentSet,
         make_trainer: Callable[..., pl.Trainer] | None = None,
         resume_from: Path | None = None,
-        model_steps: int | None = None,
     ) -> None:
         """Train on the train latents and keep the weights that are best on the validation latents.
 
@@ -114,7 +115,6 @@ class TrainedPrior(Prior, pl.LightningModule):
             make_trainer: Called with `max_steps`, `val_check_interval` and `callbacks`; None trains quietly on the CPU
                 and keeps no checkpoint.
             resume_from: A `last.ckpt` to resume from.
-            model_steps: Optimizer steps that the model was trained for; used if `max_steps` is None.
 
         Raises:
             UserError: If the latents are not of this prior's spec.
@@ -123,10 +123,10 @@ class TrainedPrior(Prior, pl.LightningModule):
             expect(split.shape[1:] == self.spec.shape, "latents", f"shape {self.spec.shape}", tuple(split.shape[1:]))
         if make_trainer is None:
             with TemporaryDirectory() as folder:
-                self.fit(latents, partial(_quiet_trainer, default_root_dir=folder), resume_from, model_steps)
+                self.fit(latents, partial(_quiet_trainer, default_root_dir=folder), resume_from)
             return
         self.prepare(latents)
-        self.steps = self.max_steps or model_steps or DEFAULT_STEPS
+        self.steps = self.max_steps or self.model_steps
         device, monitor = self.device, f"prior/{self.name}/val_{self.loss_name}"
         checkpoint = ModelCheckpoint(monitor=monitor, filename="best", save_last=True, enable_version_counter=False)
         callbacks: list[pl.Callback] = [checkpoint, EarlyStopping(monitor, patience=self.patience)]

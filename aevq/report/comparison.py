@@ -17,6 +17,7 @@ HEADLINE = (
     *(*of_section("Reconstruction", headline=True), BEST_SAMPLES, BEST_RATE),
     *map(entry, ("likelihood/nll", "probe/latent/linear", "codebook/perplexity", "latent/active_units")),
 )
+PRIOR_COSTS = tuple(map(entry, ("prior/<prior>/parameters", "prior/<prior>/seconds", "samples/<prior>/milliseconds")))
 COSTS = tuple(map(entry, ("parameters", "train/images_per_second", "train/steps")))
 
 
@@ -75,15 +76,16 @@ class Comparison:
         return self._group_table((*COSTS, *filter(None, map(find, stages))))
 
     @cached_property
+    def prior_costs(self) -> Table:
+        """Size of each prior, and the time that fitting and sampling take; one row per group and prior."""
+        return make_table(("group", "prior"), PRIOR_COSTS, self._prior_rows(PRIOR_COSTS))
+
+    @cached_property
     def samples(self) -> Table:
         """Metrics of samples, one row per group and prior; below, real data in place of samples."""
         known = (*of_section("Samples"), *self._extra)
         columns = {metric.short: metric for metric in known if metric.name.startswith("samples/<prior>/")}
-        rows = [
-            Row((group.label, prior), tuple(_cell(group, f"samples/{prior}/{name}") for name in columns), i)
-            for i, group in enumerate(self.groups)
-            for prior in group.priors
-        ]
+        rows = self._prior_rows(tuple(columns.values()))
         metrics = [run.metrics for run in self.runs]
         real = [estimate([m[name] for m in metrics if name in m]) for name in (f"real/{short}" for short in columns)]
         references = [Row(("real data", ""), cells(real))] if any(real) else []
@@ -93,6 +95,13 @@ class Comparison:
     def _extra(self) -> list[Metric]:
         """Catalogue entries of metrics from outside the package."""
         return list(dict.fromkeys(metric for run in self.runs for metric in run.extra_metrics))
+
+    def _prior_rows(self, metrics: Sequence[Metric]) -> list[Row]:
+        return [
+            Row((group.label, prior), tuple(_cell(group, metric.name_for(prior=prior)) for metric in metrics), i)
+            for i, group in enumerate(self.groups)
+            for prior in group.priors
+        ]
 
     def _group_table(self, metrics: Sequence[Metric]) -> Table:
         rows = [

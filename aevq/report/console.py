@@ -9,9 +9,9 @@ from rich.table import Table
 
 from aevq.config.checks import validate
 from aevq.metrics.catalogue import Metric, find, number
-from aevq.runs.result import Result
+from aevq.runs.result import Result, prior_costs
 
-SAMPLES, REAL, PER_DIMENSION = "samples/", "real/", "latent/kl/"
+SAMPLES, REAL, PRIOR, PER_DIMENSION = "samples/", "real/", "prior/", "latent/kl/"
 
 
 def print_summary(result: Result, path: Path, split: str) -> None:
@@ -27,30 +27,38 @@ def print_summary(result: Result, path: Path, split: str) -> None:
     extra = validate("extra_metrics", result.extra_metrics, list[Metric])
     console = Console(highlight=False)
     console.print(f"\n[bold]{result.name}", soft_wrap=True)
-    console.print(metrics_table(result.metrics, title, extra), costs)
+    metrics = result.metrics | prior_costs(result.priors) | result.costs
+    console.print(metrics_table(metrics, title, extra), costs)
     places = f"images   {short_path(path / 'images')}\nmetrics  {short_path(path / 'result.json')}"
     console.print(places, soft_wrap=True)
 
 
 def metrics_table(metrics: Mapping[str, float], title: str, extra: Iterable[Metric] = ()) -> Group:
-    """Return the metrics by name, those of samples as a matrix with one column per prior and one for real images.
+    """Return the metrics by name, those of priors and their samples as matrices with one column per prior.
 
     `extra` are catalogue entries of metrics from outside the package.
     """
     single = _table(title, "value", "unit")
     for name, value in metrics.items():
-        if not name.startswith((SAMPLES, REAL, PER_DIMENSION)):  # a KL for each dimension is for plots
+        if not name.startswith((PRIOR, SAMPLES, REAL, PER_DIMENSION)):  # a KL for each dimension is for plots
             single.add_row(name, number(value), _unit(name, extra))
+    of_priors = {tuple(name.split("/", 2)[1:]): value for name, value in metrics.items() if name.startswith(PRIOR)}
     samples = {tuple(name.split("/", 2)[1:]): value for name, value in metrics.items() if name.startswith(SAMPLES)}
-    if not samples:
-        return Group(single)
-    samples |= {("real", name.removeprefix(REAL)): value for name, value in metrics.items() if name.startswith(REAL)}
-    priors = list(dict.fromkeys(prior for prior, _ in samples))
-    matrix = _table("samples", *priors)
-    for metric in dict.fromkeys(metric for _, metric in samples):
-        values = (samples.get((prior, metric)) for prior in priors)
-        matrix.add_row(metric, *("" if value is None else number(value) for value in values))
-    return Group(single, matrix)
+    if samples:
+        real = {name.removeprefix(REAL): value for name, value in metrics.items() if name.startswith(REAL)}
+        samples |= {("real", metric): value for metric, value in real.items()}
+    matrices = {"priors": of_priors, "samples": samples}
+    return Group(single, *(_matrix(name, values) for name, values in matrices.items() if values))
+
+
+def _matrix(title: str, values: Mapping[tuple[str, ...], float]) -> Table:
+    """Return a table of values by `(prior, metric)`, with one column per prior."""
+    priors = list(dict.fromkeys(prior for prior, _ in values))
+    matrix = _table(title, *priors)
+    for metric in dict.fromkeys(metric for _, metric in values):
+        row = (values.get((prior, metric)) for prior in priors)
+        matrix.add_row(metric, *("" if value is None else number(value) for value in row))
+    return matrix
 
 
 def short_path(path: Path) -> Path:

@@ -29,6 +29,7 @@ MEASURED = {
     "samples": "samples per prior",
     "mode_samples": "samples for modes",
     "importance_samples": "importance samples of the NLL",
+    "prior_importance_samples": "importance samples of the NLL by fitted priors",
     "likelihood_images": "images for the NLL",
 }
 Flat = dict[str, Any]
@@ -74,13 +75,13 @@ class Group:
 
 def group_runs(runs: Sequence[Record]) -> list[Group]:
     """Return the groups, in the order of their first runs; of several runs with one seed the latest counts."""
-    conflicts = [name for name in MEASURED if name != "data" and _conflict(runs, name)]
+    conflicts = [name for name in _measured(runs) if name != "data" and _conflict(runs, name)]
     members: dict[str, list[Record]] = {}
     configs: dict[str, Flat] = {}
     for run in runs:
         # What defines a run apart from its seed, with the differences in how it was measured.
         flat = {"prior": list(run.config.get("prior") or {}), "data": run.measurement.data}
-        flat |= dict(_flat(run.config)) | {f"measured.{name}": getattr(run.measurement, name) for name in conflicts}
+        flat |= dict(_flat(run.config)) | {f"measured.{name}": _value(run, name) for name in conflicts}
         configs[key := repr(sorted(flat.items()))] = flat
         members.setdefault(key, []).append(run)
     keys = dict.fromkeys(key for config in configs.values() for key in config)
@@ -118,16 +119,28 @@ def check_comparable(runs: Sequence[Record], allow_mixed: bool) -> list[str]:
     Raises:
         UserError: If there is a reason and `allow_mixed` is false; it names the runs.
     """
-    reasons = [reason for name in MEASURED if (reason := _conflict(runs, name))]
+    reasons = [reason for name in _measured(runs) if (reason := _conflict(runs, name))]
     if reasons and not allow_mixed:
         raise UserError(f"compare: {'; '.join(reasons)}. --allow-mixed compares them anyway")
     return reasons
 
 
+def _measured(runs: Sequence[Record]) -> list[str]:
+    """Return what has to agree: how the runs were measured, and the priors that only an evaluation fitted, by name."""
+    return [*MEASURED, *dict.fromkeys(f"prior.{name}" for run in runs for name in run.evaluated_priors)]
+
+
+def _value(run: Record, name: str) -> Any:
+    if name in MEASURED:
+        return getattr(run.measurement, name)
+    config = run.evaluated_priors.get(name.removeprefix("prior."))
+    return None if config is None else " ".join(f"{key}={value_text(value)}" for key, value in sorted(_flat(config)))
+
+
 def _conflict(runs: Sequence[Record], name: str) -> str | None:
     by_value: dict[Any, list[str]] = {}
     for run in runs:
-        value = getattr(run.measurement, name)
+        value = _value(run, name)
         if value is not None or name == "metrics_version":  # a run without samples is in no table of samples
             by_value.setdefault(value, []).append(run.path.name)
     if len(by_value) < 2:
@@ -137,7 +150,7 @@ def _conflict(runs: Sequence[Record], name: str) -> str | None:
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         text = "unknown" if value is None else str(value)
         parts.append(f"{text[:12] + '…' if len(text) > 40 else text} ({', '.join(names[:3])}{more})")
-    return f"the runs differ in {MEASURED[name]}: {', '.join(parts)}"
+    return f"the runs differ in {MEASURED.get(name, f'the options of {name}')}: {', '.join(parts)}"
 
 
 def labels(models: Sequence[str], configs: Sequence[Flat]) -> list[str]:

@@ -4,6 +4,7 @@ The metrics of evaluation.json replace those of result.json with the same names.
 """
 
 import logging
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,11 +17,12 @@ from aevq.errors import UserError
 from aevq.metrics.catalogue import Metric, of_section
 from aevq.runs.folder import CONFIG_FILE, RESULT_FILE, SWEEP_FILE, is_run, read_config, read_json
 from aevq.runs.metrics_file import read_metrics
-from aevq.runs.result import Result, read_result
+from aevq.runs.result import PriorSummary, Result, prior_costs, read_result
 from aevq.runs.sweep_record import SweepJob, read_sweep
 
 FINISHED = "finished"
 SAMPLED = ("samples/", "real/")  # metrics that depend on the number of samples
+BOUNDS = re.compile("likelihood/(.*_)?(nll|importance_samples|images)")
 SMALLEST, LARGEST = 1e-100, 1e100  # no metric is beyond these; the square of one that is would leave the float range
 
 log = logging.getLogger("aevq")
@@ -38,7 +40,8 @@ class Measurement:
     samples: int | None  # per prior; None if none were measured
     mode_samples: int | None  # that modes were counted on; None if none were counted
     importance_samples: int | None  # S of the bound of the NLL; None if there is no such bound
-    likelihood_images: int | None  # that this bound is the mean of
+    prior_importance_samples: int | None  # the same of the bounds under fitted priors
+    likelihood_images: int | None  # that these bounds are the mean of
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Record:
     metrics: dict[str, float]  # with parameters and costs
     measurement: Measurement
     extra_metrics: list[Metric]  # catalogue entries of its metrics from outside the package
+    evaluated_priors: dict[str, dict[str, Any]] = field(default_factory=dict)  # configurations of priors not its own
 
     def image(self, name: str) -> Path | None:
         """Return the path of `images/<name>.png`; None if it does not exist or a link leads out of the folder."""
@@ -79,6 +83,12 @@ class Collection:
     commands: list[str] = field(default_factory=list)  # command lines of the sweeps
 
 
+class EvaluatedPrior(PriorSummary):
+    """A prior that an evaluation has fitted or found, with its configuration."""
+
+    config: dict[str, Any]
+
+
 @settings
 class EvaluationFile:
     """The content of evaluation.json that later commands read."""
@@ -90,6 +100,9 @@ class EvaluationFile:
     metrics: dict[str, float]
     seconds: dict[str, float] = field(default_factory=dict)  # wall time of each part, by name
     extra_metrics: list[Metric] = field(default_factory=list)  # catalogue entries, of metrics from outside the package
+    priors: dict[str, EvaluatedPrior] = field(default_factory=dict)  # by name
+    costs: dict[str, float] = field(default_factory=dict)  # of sampling, by the names of the catalogue
+    device: str = ""  # that measured
 
 
 def collect(folders: Iterable[Path]) -> Collection:
@@ -167,16 +180,25 @@ def read_record(path: Path) -> Record:
         samples=(evaluation.settings if evaluation else asked).get("samples") if sampled else None,
         mode_samples=count("samples/*/mode_samples"),
         importance_samples=count("likelihood/importance_samples"),
+        prior_importance_samples=count("likelihood/prior_importance_samples"),
         likelihood_images=count("likelihood/images"),
     )
     metrics["parameters"] = float(result.model["parameters"])
     metrics |= {f"train/{name}": float(value) for name, value in result.train.items()}
     metrics |= {f"seconds/{stage}": float(value) for stage, value in result.seconds.items()}
+    metrics |= prior_costs(result.priors) | result.costs
+    if evaluation:
+        metrics |= prior_costs(evaluation.priors) | evaluation.costs
     if beyond := [name for name, value in metrics.items() if not _plausible(value)]:
         log.warning("%s: left out %s, not between %g and %g", path, ", ".join(beyond), SMALLEST, LARGEST)
         metrics = {name: value for name, value in metrics.items() if name not in beyond}
     extra = validate(f"{path}: extra_metrics", result.extra_metrics, list[Metric])
-    return Record(path, result, config, metrics, measurement, extra + (evaluation.extra_metrics if evaluation else []))
+    extra += evaluation.extra_metrics if evaluation else []
+    own = config.get("prior") or {}
+    others = {
+        name: prior["config"] for name, prior in (evaluation.priors if evaluation else {}).items() if name not in own
+    }
+    return Record(path, result, config, metrics, measurement, extra, others)
 
 
 def _plausible(value: float) -> bool:
@@ -192,7 +214,15 @@ def _merged(result: Result, asked: Mapping[str, Any], evaluation: EvaluationFile
         return dict(evaluation.metrics)
     alike = all(evaluation.settings.get(key) == asked.get(key) for key in ("samples", "mode_samples"))
     own = {name: value for name, value in result.metrics.items() if alike or not name.startswith(SAMPLED)}
-    return own | evaluation.metrics
+    return joined(own, evaluation.metrics)
+
+
+def joined(before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:
+    """Return the metrics of two evaluations, the later ones first; bounds on other images or samples are left out."""
+    stated = ("likelihood/images", "likelihood/prior_importance_samples")
+    changed = any(name in before and name in now and before[name] != now[name] for name in stated)
+    kept = {name: value for name, value in before.items() if not (changed and BOUNDS.fullmatch(name))}
+    return kept | dict(now)
 
 
 def read_evaluation(path: Path) -> EvaluationFile | None:

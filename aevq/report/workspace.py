@@ -10,16 +10,16 @@ import json
 from pkgutil import resolve_name
 from typing import Any
 
-import pytorch_lightning as pl
 import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
 from wandb_workspaces import expr
 
 from aevq.latents import CodeSpec, VectorSpec
 from aevq.metrics.catalogue import SECTIONS, Metric, Section, entry, find, of_section
+from aevq.priors import TrainedPrior
 from aevq.priors.available import priors_for
 
-Priors = dict[str, list[str]]  # names of priors, by the first word of the metrics that are measured of them
+Priors = dict[str, list[str]]  # names of priors, by the beginning of the names of metrics that are measured of them
 
 STEP = "trainer/global_step"
 OPEN = ("Reconstruction", "Samples", "Images")
@@ -63,13 +63,19 @@ def specification(board: ws.Workspace) -> str:
 def _priors() -> Priors:
     vectors, codes = priors_for(VectorSpec(1)), priors_for(CodeSpec(2, 1, 1))
     classes = {name: resolve_name(node["_target_"]) for name, node in (vectors | codes).items()}
-    trained = [name for name, found in classes.items() if issubclass(found, pl.LightningModule)]
-    return {"samples": list(classes), "rate": list(codes), "likelihood": list(codes), "prior": trained}
+    trained = {name: found for name, found in classes.items() if issubclass(found, TrainedPrior)}
+    losses = {
+        f"prior/<prior>/{split}_{unit}": [name for name, found in trained.items() if found.loss_name == unit]
+        for split in ("train", "val")
+        for unit in ("nats", "loss")
+    }
+    bits = {"prior/<prior>/val_bits": [name for name in trained if name in codes]}
+    return {"samples": list(classes), "rate": list(codes), "likelihood": list(codes)} | losses | bits
 
 
 def _filled(metric: Metric, priors: Priors) -> list[Metric]:
     """Return a metric for each prior that it is measured of."""
-    names = priors[metric.name.partition("/")[0]] if metric.words else [""]
+    names = priors.get(metric.name, priors.get(metric.name.partition("/")[0], [])) if metric.words else [""]
     return [found for prior in names if (found := metric.match(metric.name_for(prior=prior)))]
 
 

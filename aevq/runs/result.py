@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, field
 from importlib.metadata import PackageNotFoundError, version
@@ -23,6 +24,8 @@ from aevq.runs.folder import read_json, write_json
 
 if TYPE_CHECKING:
     import torch
+
+    from aevq.priors import Prior
 
 SCHEMA_VERSION: Final = 1
 CODE = ("aevq", "conf", "hydra_plugins", "pyproject.toml")
@@ -46,6 +49,15 @@ class DataSummary(TypedDict):
     left_out: NotRequired[int]
 
 
+class PriorSummary(TypedDict):
+    """A fitted prior: full class name, what of q(z|x) it was fitted to, its size, and the wall time of the fit."""
+
+    target: str
+    fit_to: str
+    parameters: int
+    seconds: float | None
+
+
 @dataclass(config=STRICT)
 class Result:
     """The content of `result.json`."""
@@ -66,6 +78,8 @@ class Result:
     device: str = ""  # what it was trained on
     train: dict[str, int | float] = field(default_factory=dict)  # seconds, steps, epochs, images per second
     seconds: dict[str, float] = field(default_factory=dict)  # wall time of each stage, by name
+    priors: dict[str, PriorSummary] = field(default_factory=dict)  # by name
+    costs: dict[str, float] = field(default_factory=dict)  # of sampling, by the names of the catalogue
     objective: dict[str, str | float] | None = None  # name and value of the metric that a sweep minimises
     metrics: dict[str, float] = field(default_factory=dict)
     # Catalogue entries (`aevq.metrics.catalogue.Metric`) of metrics from outside the package.
@@ -87,6 +101,24 @@ def write_result(result: Result, path: Path) -> None:
 def read_result(path: Path) -> Result:
     """Return the result in a file; a UserError if it is missing, torn, or not one of this schema version."""
     return read_json(path, Result)
+
+
+def prior_summary(prior: Prior) -> PriorSummary:
+    """Return what a result states of a fitted prior."""
+    kind = type(prior)
+    return {
+        "target": f"{kind.__module__}.{kind.__qualname__}",
+        "fit_to": prior.fit_to,
+        "parameters": prior.num_parameters,
+        "seconds": None if prior.fit_seconds is None else round(prior.fit_seconds, 3),
+    }
+
+
+def prior_costs(priors: Mapping[str, PriorSummary]) -> dict[str, float]:
+    """Return size and seconds of each prior as metrics, `prior/<name>/parameters` and `prior/<name>/seconds`."""
+    sizes = {f"prior/{name}/parameters": float(each["parameters"]) for name, each in priors.items()}
+    times = {f"prior/{name}/seconds": s for name, each in priors.items() if (s := each["seconds"]) is not None}
+    return sizes | times
 
 
 def versions() -> dict[str, str]:

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from aevq.config.instantiate import instantiate
 from aevq.data import ImageDataModule
-from aevq.errors import UserError, did_you_mean
+from aevq.errors import UserError, did_you_mean, expect_int
 from aevq.metrics.generate import encode_all, generate, interpolate, reconstruct_all
 from aevq.models import LatentModel
-from aevq.priors import Prior, is_fitted, load_prior
+from aevq.priors import Prior, SampleOptions, is_fitted, load_prior
 from aevq.runs.folder import CONFIG_FILE, RESULT_FILE, claimed, find_run, is_run, read_config
 from aevq.runs.result import Result, read_result
 
@@ -94,6 +94,10 @@ class Run:
         """Return the names of the fitted priors, in alphabetical order."""
         return sorted(path.stem for path in self.priors.glob("*.safetensors"))
 
+    def prior_file(self, name: str) -> Path:
+        """Return where a fitted prior of this name is kept."""
+        return self.priors / f"{name}.safetensors"
+
     def default_prior(self) -> str:
         """Return the name of the last prior in the run's configuration that was fitted; a UserError if none was."""
         known = self.prior_names()
@@ -106,7 +110,7 @@ class Run:
         known, name = self.prior_names(), name or self.default_prior()
         if name not in known:
             raise UserError(f"prior: run {self.path.name} has no prior {name!r}; {did_you_mean(name, known)}")
-        path = self.priors / f"{name}.safetensors"
+        path = self.prior_file(name)
         prior = load_prior(path, self.trust)
         if not is_fitted(path, prior, self.weights_sha256):
             raise UserError(f"{path}: fitted to other weights; resume={self.path.name} fits the prior again")
@@ -132,9 +136,42 @@ class Run:
         """
         return interpolate(self.model, a, b, steps)
 
-    def sample(self, n: int, prior: str | None = None, seed: int = 0) -> Tensor:
-        """Sample `n` new images, `(n, C, H, W)` in [0, 1], by a fitted prior; the same seed gives the same images."""
-        return generate(self.model, self.prior(prior), n, seed)
+    def sample(
+        self,
+        n: int,
+        prior: str | None = None,
+        seed: int = 0,
+        label: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        guidance: float | None = None,
+    ) -> Tensor:
+        """Sample `n` new images, `(n, C, H, W)` in [0, 1], by a fitted prior; the same seed gives the same images.
+
+        Args:
+            n: Number of images.
+            prior: Name of the prior, by default `default_prior()`.
+            seed: Seed of the random numbers.
+            label: Class of the images, for a conditional prior; None draws one for each image.
+            temperature: Below 1 the images are more typical and less diverse; None samples from p(z), as 1 does.
+            top_p: Draw each value from the most probable ones, whose probabilities add up to this; None: from all.
+            guidance: Strength of classifier-free guidance, for a conditional prior; None is 0.
+
+        Raises:
+            UserError: If the run has no such prior, the prior lacks an option, or `label` was left out of the training.
+        """
+        return self.sample_with(SampleOptions(label, temperature, top_p, guidance), n, prior, seed)
+
+    def sample_with(self, options: SampleOptions, n: int, prior: str | None = None, seed: int = 0) -> Tensor:
+        """Sample as `sample` does, with its options in one object."""
+        expect_int("n", n, 1)
+        name = prior or self.default_prior()
+        fitted = self.prior(name)
+        arguments = options.arguments(fitted, name, n)
+        left_out = self.result.data.get("left_out")
+        if options.label is not None and options.label == left_out:
+            raise UserError(f"label: class {left_out} was left out of the training of this run (data.leave_out)")
+        return generate(self.model, fitted, n, seed, **arguments)
 
 
 def load(run: str | Path = "latest", runs: str | Path = "runs", trust: Iterable[str] = ()) -> Run:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,16 +11,19 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from typing_extensions import override
 
 from aevq.config.checks import to_config
 from aevq.config.rank import rank
 from aevq.errors import UserError
 from aevq.files import load_plain
 from aevq.latents import LatentSet
+from aevq.metrics.generate import EncodedSplits
 from aevq.models import LatentModel
 from aevq.nn.distributed import gather_objects
 from aevq.ops.finite import Diverged
 from aevq.priors import Prior, TrainedPrior, is_fitted, load_prior, save_prior
+from aevq.priors.trained import DEFAULT_STEPS
 from aevq.runs.run import Run
 from aevq.training.checkpoint import Checkpoint, StopOnRequest
 from aevq.training.parts import Parts
@@ -72,31 +76,43 @@ def fit_model(trainer: pl.Trainer, parts: Parts, run: Run) -> None:
         print(untyped.profiler.summary())
     model.load_state_dict(load_plain(best)["state_dict"])
     model.eval()
-    _move(parts, trainer.strategy.root_device)  # Lightning has moved the model to the CPU
+    _move(model, parts.priors, trainer.strategy.root_device)  # Lightning has moved the model to the CPU
 
 
 def free_device(parts: Parts) -> None:
     """Move the model and its priors to the CPU, and give the memory of their device back."""
-    _move(parts, torch.device("cpu"))
-    if torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
+    _move(parts.model, parts.priors, torch.device("cpu"))
 
 
-def _move(parts: Parts, device: torch.device) -> None:
-    modules: list[torch.nn.Module] = [parts.model, *parts.priors.values()]
+@contextmanager
+def on_best_device(model: LatentModel, priors: dict[str, Prior], trainers: Trainers) -> Iterator[None]:
+    """Have a model and its priors inside on the device that Trainers use, and afterwards on the CPU."""
+    _move(model, priors, trainers.make("", []).strategy.root_device)
+    try:
+        yield
+    finally:
+        _move(model, priors, torch.device("cpu"))
+
+
+def _move(model: LatentModel, priors: dict[str, Prior], device: torch.device) -> None:
+    modules: list[torch.nn.Module] = [model, *priors.values()]
     for module in modules:
         module.to(device)
+    if device.type == "cpu" and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def fit_priors(
     priors: dict[str, Prior],
-    latents: LatentSet,
+    latents: EncodedSplits,
     run: Run,
     trainers: Trainers,
     trust: Iterable[str] = (),
-    model_steps: int | None = None,
+    model_steps: int = DEFAULT_STEPS,
 ) -> None:
-    """Fit each prior and save it; load those that were fitted to the same weights before.
+    """Fit each prior to means or draws, as its `fit_to` says, and save it with the seconds that took.
+
+    Those that were fitted to the same weights before are loaded.
 
     Of several processes all train a `TrainedPrior`; any other prior is fitted by the first and read by the rest.
     The files of the priors may name classes of the packages in `trust` besides those of aevq. A prior that does not say
@@ -104,25 +120,51 @@ def fit_priors(
     """
     weights = run.weights_sha256  # of a resumed training they differ, and the priors are fitted again
     for name, prior in priors.items():
-        path = run.priors / f"{name}.safetensors"
+        path = run.prior_file(name)
         to_fit = not gather_objects(is_fitted(path, prior, weights))[0]
         fits = to_fit and (rank() == 0 or isinstance(prior, TrainedPrior))
         if fits:
             log.info("fitting the prior %s", name)
+            of_prior = latents.of(prior.fit_to)
+            elapsed = _Elapsed()
             if isinstance(prior, TrainedPrior):
                 prior.name = name
-                _train_prior(prior, latents, run, trainers, weights, model_steps)
+                prior.model_steps = model_steps
+                _train_prior(prior, of_prior, run, trainers, weights, elapsed)
             else:
-                prior.fit(latents)
+                prior.fit(of_prior)
+            prior.fit_seconds = elapsed.seconds
+            log.info("%s: %s parameters, fitted in %.1f s", name, f"{prior.num_parameters:,}", prior.fit_seconds)
         if to_fit and rank() == 0:
             save_prior(prior, path, weights)
         gather_objects(None)  # from here on the file exists
         if not fits:
-            prior.load_state_dict(load_prior(path, trust).state_dict())
+            loaded = load_prior(path, trust)
+            prior.load_state_dict(loaded.state_dict())
+            prior.fit_seconds = loaded.fit_seconds
+
+
+class _Elapsed(pl.Callback):
+    """Wall time of a fit since now, and that of an interrupted one before, which its checkpoint holds."""
+
+    def __init__(self) -> None:
+        self._before, self._start = 0.0, time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        return self._before + time.perf_counter() - self._start
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.seconds}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._before = state_dict["seconds"]
 
 
 def _train_prior(
-    prior: TrainedPrior, latents: LatentSet, run: Run, trainers: Trainers, weights: str, model_steps: int | None
+    prior: TrainedPrior, latents: LatentSet, run: Run, trainers: Trainers, weights: str, elapsed: _Elapsed
 ) -> None:
     """Train one prior; resume from its own checkpoint if that is of the same weights of the model."""
     folder = run.priors / prior.name
@@ -134,12 +176,12 @@ def _train_prior(
 
     def make_trainer(callbacks: list[pl.Callback], **changes: Any) -> pl.Trainer:
         limits = {"max_epochs": -1, "check_val_every_n_epoch": None, "default_root_dir": str(folder)}
-        trainer = trainers.make(f"prior {prior.name}", callbacks, made_for, **limits | changes)
+        trainer = trainers.make(f"prior {prior.name}", [*callbacks, elapsed], made_for, **limits | changes)
         _save_into(folder, trainer)
         return trainer
 
     with trainers.stop.deferred(), _naming_the_last_good(last):
-        prior.fit(latents, make_trainer, last if same else None, model_steps)
+        prior.fit(latents, make_trainer, last if same else None)
 
 
 def _save_into(folder: Path, trainer: pl.Trainer) -> None:

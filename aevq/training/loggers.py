@@ -12,7 +12,7 @@ from aevq.config.checks import Configurable
 from aevq.errors import UserError
 from aevq.files import atomic_write
 from aevq.runs.metrics_file import HEADER, METRICS_FILE, read_metrics, to_text
-from aevq.runs.result import Result
+from aevq.runs.result import Result, prior_costs
 
 
 class RunLogger(Configurable, Logger, ABC):
@@ -110,4 +110,4 @@ class TensorBoard(RunLogger, TensorBoardLogger):
 def costs(result: Result) -> dict[str, float]:
     """Return the costs of a run as metrics `cost/<name>`."""
     train = {f"cost/{name}": result.train[name] for name in ("seconds", "images_per_second") if name in result.train}
-    return {"cost/parameters": result.model["parameters"], **train}
+    return {"cost/parameters": result.model["parameters"], **train, **prior_costs(result.priors), **result.costs}

@@ -139,9 +139,14 @@ def check_objective(parts: Parts) -> None:
     needs = {
         "codebook/|rate/(?!kl_bits)|likelihood/.*_nll_bound": (codes, "a model with a codebook"),
         "pca/": (not codes, "a model whose latents are vectors"),
-        "latent/|loss/kl|rate/kl_bits|likelihood/(nll|elbo|im)": (variational, "a variational model"),
+        "latent/|loss/kl|rate/kl_bits|likelihood/(?!.*_nll_bound)": (variational, "a variational model"),
         "likelihood/": (binary, "binary images: model/likelihood=bernoulli data.binarize=dynamic"),
         "likelihood/(nll$|im)": (settings.importance_samples > 0, "evaluation.importance_samples above 0"),
+        "likelihood/(.+_nll$|prior_im)": (
+            settings.prior_importance_samples > 0,
+            "evaluation.prior_importance_samples above 0",
+        ),
+        ".*/label_accuracy": (settings.label_accuracy, "evaluation.label_accuracy=true"),
         "samples/|real/|reconstruction/fd": (settings.samples > 0, "evaluation.samples above 0"),
         "probe/": (settings.probes, "evaluation.probes=true"),
         "anomaly/": (left_out, "data.leave_out, and evaluation.split=test"),
@@ -149,7 +154,7 @@ def check_objective(parts: Parts) -> None:
     for pattern, (met, needed) in needs.items():
         if re.match(pattern, name) and not met:
             raise UserError(f"objective: {name} needs {needed}")
-    of_prior = re.fullmatch("samples/(.*)/.*|rate/(.*)_bits|likelihood/(.*)_nll_bound", name)
+    of_prior = re.fullmatch("(?:samples|prior)/(.*)/.*|rate/(.*)_bits|likelihood/(.*)_(?:nll_bound|nll|elbo)", name)
     for prior in filter(None, of_prior.groups() if of_prior else ()):
         if prior not in ("kl", "grid", *parts.priors):
             raise UserError(f"objective: {name} needs the prior {prior!r}; {did_you_mean(prior, parts.priors)}")
@@ -191,10 +196,15 @@ def _check_together(parts: Parts) -> None:
     expect(images > 0, "data.val_size", f"less than {images + data.val_size}, the train images", data.val_size)
     expect(data.batch_size <= images, "data.batch_size", f"at most {images} (train images)", data.batch_size)
     for name, prior in parts.priors.items():
-        if prior.fewest_latents > images:
-            raise UserError(f"prior.{name}: needs at least {prior.fewest_latents} train images, got {images}")
-        wanted = f"{data.num_classes}, the classes of {data.name}"
-        expect(prior.num_classes in (None, data.num_classes), f"prior.{name}.num_classes", wanted, prior.num_classes)
+        check_prior(name, prior, data)
+
+
+def check_prior(name: str, prior: Prior, data: ImageDataModule) -> None:
+    """Raise a `UserError` if the data have too few images for a prior, or other classes."""
+    if prior.fewest_latents > data.train_size:
+        raise UserError(f"prior.{name}: needs at least {prior.fewest_latents} train images, got {data.train_size}")
+    wanted = f"{data.num_classes}, the classes of {data.name}"
+    expect(prior.num_classes in (None, data.num_classes), f"prior.{name}.num_classes", wanted, prior.num_classes)
 
 
 def _check_images(model: LatentModel, data: ImageDataModule) -> None:

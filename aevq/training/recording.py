@@ -24,9 +24,18 @@ from aevq.config.rank import rank
 from aevq.config.secrets import redact
 from aevq.errors import Stopped, UserError, did_you_mean
 from aevq.files import atomic_write, point_latest
-from aevq.metrics.protocol import metrics_version
+from aevq.metrics.protocol import Evaluation, metrics_version
 from aevq.runs.folder import CONFIG_FILE, RESULT_FILE, create_folder, is_run, make_folder
-from aevq.runs.result import DataSummary, Result, command_line, device_name, git_state, versions, write_result
+from aevq.runs.result import (
+    DataSummary,
+    Result,
+    command_line,
+    device_name,
+    git_state,
+    prior_summary,
+    versions,
+    write_result,
+)
 from aevq.runs.resume import copy_run
 from aevq.runs.run import Run
 from aevq.runs.status import JOB_INDEX, JOB_SUFFIX, RUN_FOLDER, SWEEP_FOLDER, report_status
@@ -193,9 +202,11 @@ def record_training(result: Result, trainer: pl.Trainer, parts: Parts) -> None:
             result.train |= {"seconds": callback.seconds, "images_per_second": callback.images_per_second}
 
 
-def record_metrics(result: Result, metrics: dict[str, float], run: Run, parts: Parts) -> None:
-    """Record the metrics, what they were measured of, and the one that a sweep minimises."""
-    objective = parts.config["objective"]
+def record_metrics(result: Result, evaluation: Evaluation, run: Run, parts: Parts) -> None:
+    """Record the metrics and costs, what they were measured of, and the metric that a sweep minimises."""
+    objective, metrics = parts.config["objective"], evaluation.metrics
+    result.priors = {name: prior_summary(prior) for name, prior in parts.priors.items()}
+    result.costs = evaluation.costs
     result.extra_metrics = [asdict(metric) for metric in parts.evaluation.extra_metrics]
     result.metrics, result.metrics_version, result.weights = metrics, metrics_version(), run.weights_sha256
     result.objective = {"name": objective, "value": metrics[objective]} if objective in metrics else None
@@ -233,7 +244,8 @@ def _resumed_result(parts: Parts, run: Run) -> Result:
     _check_data(parts, result)
     result.resumed += 1
     result.resumes.append(_provenance())
-    result.metrics, result.objective, result.weights = {}, None, None  # those of before; they will be measured again
+    # Those of before; they will be measured again.
+    result.metrics, result.costs, result.priors, result.objective, result.weights = {}, {}, {}, None, None
     return result
 
 

@@ -85,13 +85,15 @@ def make_images(folder, seed):
     Image.fromarray(noise).convert("RGB").save(folder / "images" / "latent_space.png")
 
 
-def evaluate_by_hand(folder, metrics, version="1-abc", **settings):
+def evaluate_by_hand(folder, metrics, version="1-abc", priors=None, costs=None, **settings):
     content = {
         "schema_version": 1,
         "metrics_version": version,
         "weights": "0" * 64,
         "settings": {"split": "test", "samples": 20, "mode_samples": 40} | settings,
         "metrics": metrics,
+        "priors": priors or {},
+        "costs": costs or {},
     }
     (folder / "evaluation.json").write_text(json.dumps(content))
 

@@ -26,7 +26,7 @@ from helpers.small_data import toys
 
 DIGITS = {"batch_size": 100, "eval_batch_size": 500}
 digits5k = partial(MNISTDataModule, "mnist5k", **DIGITS)
-SMALL = {"samples": 60, "importance_samples": 3, "likelihood_images": 20}
+SMALL = {"samples": 60, "importance_samples": 3, "prior_importance_samples": 2, "likelihood_images": 20}
 SETTINGS = EvaluationSettings(split="val", memorisation=False, probes=False, **SMALL)
 
 
@@ -194,7 +194,8 @@ def test_bad_settings_are_named(name):
 def test_the_settings_of_a_run_are_those_of_the_protocol_but_for_what_takes_long():
     with initialize_config_dir(str(config_root()), version_base="1.3"):
         node = OmegaConf.to_container(compose("train").evaluation)
-    less = {"importance_samples": 0, "memorisation": False, "probes": False}
+    less = {"importance_samples": 0, "prior_importance_samples": 0}
+    less |= {"memorisation": False, "probes": False, "label_accuracy": False}
     assert node == to_config(EvaluationSettings()) | less
 
 

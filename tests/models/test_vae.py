@@ -2,8 +2,10 @@ import pytest
 import torch
 
 from aevq.errors import UserError
+from aevq.latents import LatentSet
 from aevq.models import VAE
-from aevq.nn import MLP, Gaussian
+from aevq.nn import MLP, Bernoulli, Gaussian
+from aevq.priors import FittedNormal
 
 
 def vae(**changes):
@@ -51,3 +53,34 @@ def test_the_importance_weighted_nll_tightens_the_elbo_and_does_not_depend_on_th
     monkeypatch.setattr("aevq.models.vae.MAX_DECODED_ON_CPU", 70)
     again = model.importance_nll(x, 400, torch.Generator().manual_seed(0)).mean()
     torch.testing.assert_close(again, bounds[2], atol=0.5, rtol=0)
+
+
+def test_encoding_with_a_generator_draws_from_the_posterior(digits):
+    model, x = vae().eval().double(), digits[:2].double()
+    q = model.posterior(x)
+    drawn = model.encode(x.repeat(20_000, 1, 1, 1), torch.Generator().manual_seed(0)).detach().view(20_000, 2, 4)
+    sigma = (0.5 * q.log_var).exp()
+    assert ((drawn.mean(0) - q.mu).abs() < 5 * sigma / 20_000**0.5).all()
+    torch.testing.assert_close(drawn.std(0), sigma, rtol=0.03, atol=0)
+    again, other = (model.encode(x, torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    assert again.equal(model.encode(x, torch.Generator().manual_seed(0)))
+    assert not again.equal(other)
+
+
+def test_under_a_fitted_normal_the_bound_tends_to_the_integral_over_the_latent():
+    """−log p(x) = −log ∫ p(x|z) N(z; m, s²) dz, by a sum over a fine grid of a single latent dimension."""
+    model = VAE((1, 2, 2), 1, MLP([8]), likelihood=Bernoulli()).eval().double()
+    x = torch.rand(6, 1, 2, 2).round().double()
+    prior, labels = FittedNormal(model.latent_spec), torch.zeros(500).long()
+    z = 0.7 + 0.6 * torch.randn(500, 1)
+    prior.fit(LatentSet(z, labels, z, labels))
+    prior.double()
+    with torch.no_grad():
+        grid = torch.linspace(-3, 7, 4001, dtype=torch.float64)[:, None]
+        outputs = model.decoder(grid)
+        nll = torch.stack([model.likelihood.nll(x[i : i + 1].expand(len(grid), 1, 2, 2), outputs) for i in range(6)])
+        exact = -(prior.log_prob(grid) - nll).logsumexp(1) - torch.tensor(10 / 4000).log()
+        bound = model.importance_nll(x, 20_000, torch.Generator().manual_seed(0), prior.log_prob)
+        own = model.importance_nll(x, 20_000, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(bound, exact, atol=0.02, rtol=0)
+    assert (own - exact).abs().max() > 0.05

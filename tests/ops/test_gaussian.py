@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from aevq.ops.gaussian import free_bits, importance_bound, kl_standard_normal, log_weights, reparameterize
+from aevq.ops.gaussian import (
+    free_bits,
+    importance_bound,
+    kl_standard_normal,
+    log_standard_normal,
+    log_weights,
+    reparameterize,
+)
 
 
 def moments(batch=3, dim=5):
@@ -90,3 +97,25 @@ def test_with_a_wrong_posterior_it_is_a_lower_bound_that_tightens():
     assert (bounds[1] < bounds[2]).all()
     assert (bounds[2] < EXACT + 0.01).all()
     torch.testing.assert_close(bounds[2], EXACT, atol=0.05, rtol=0)
+
+
+def test_the_density_of_the_standard_normal_is_torchs():
+    z = torch.randn(4, 5, 3, dtype=torch.float64)
+    torch.testing.assert_close(log_standard_normal(z), Normal(0.0, 1.0).log_prob(z).sum(-1))
+
+
+def test_another_prior_takes_the_place_of_the_standard_normal():
+    mu, log_var = (torch.randn(5, 3, dtype=torch.float64) for _ in range(2))
+    seen = []
+
+    def log_prior(z):
+        seen.append(z)
+        return Normal(1.0, 2.0).log_prob(z).sum(-1)
+
+    log_w = log_weights(mu, log_var, lambda z: z.sum(-1), 4, log_prior=log_prior)
+    (z,) = seen
+    assert z.shape == (20, 3)
+    z = z.view(4, 5, 3)
+    q = Normal(mu, (0.5 * log_var).exp())
+    expected = z.sum(-1) + Normal(1.0, 2.0).log_prob(z).sum(-1) - q.log_prob(z).sum(-1)
+    torch.testing.assert_close(log_w, expected)

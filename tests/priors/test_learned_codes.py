@@ -383,5 +383,6 @@ def test_validates_and_keeps_the_moving_average(tmp_path):
 def test_trains_for_as_many_steps_as_the_model_unless_told():
     for max_steps, expected in ((None, 7), (3, 3)):
         model = prior(STRIPES, max_steps=max_steps)
-        model.fit(stripe_set(), model_steps=7)
+        model.model_steps = 7
+        model.fit(stripe_set())
         assert model.trainer.global_step == expected

@@ -14,6 +14,7 @@ from aevq.priors import (
     StandardNormal,
     Uniform,
     code_length,
+    fitted_config,
     is_fitted,
     load_prior,
     save_prior,
@@ -173,3 +174,39 @@ def test_the_code_length_sums_over_a_few_classes_and_encodes_one_of_many_first()
     assert code_length(few, z, y % 3).allclose(-few.log_prob(z), atol=1e-5)
     assert code_length(many, z, y).allclose(math.log(12) - many.log_prob(z, y))
     assert (code_length(many, z, y) > -many.log_prob(z)).all()
+
+
+def test_a_loaded_prior_knows_how_long_its_fit_took(tmp_path):
+    path, prior = tmp_path / "mixture.safetensors", Mixture(VECTORS, 3)
+    save_prior(prior, path, "weights")
+    assert load_prior(path).fit_seconds is None
+    prior.fit_seconds = 12.25
+    save_prior(prior, path, "weights")
+    assert load_prior(path).fit_seconds == 12.25
+    assert is_fitted(path, Mixture(VECTORS, 3), "weights")
+
+
+def test_a_file_says_how_its_prior_was_built(tmp_path):
+    path = tmp_path / "mixture.safetensors"
+    save_prior(Mixture(VECTORS, 3, fit_to="draw"), path, "weights")
+    config = {"_target_": "aevq.priors.mixture.Mixture", "num_components": 3, "fit_to": "draw"}
+    assert fitted_config(path, "weights") == config
+    assert fitted_config(path, "other weights") is None
+    path.write_bytes(b"damaged")
+    assert fitted_config(path, "weights") is None
+    assert fitted_config(tmp_path / "missing", "weights") is None
+
+
+def test_the_size_of_a_prior_is_that_of_its_weights_or_of_what_it_holds():
+    assert Mixture(VECTORS, 2).num_parameters == 2 + 2 * 3 + 2 * 3 * 3
+    prior = PixelCNN(CODES, 4, 1)
+    assert prior.num_parameters == sum(p.numel() for p in prior.parameters())
+
+
+def test_a_prior_is_fitted_to_means_unless_it_is_told_otherwise():
+    assert Mixture(VECTORS).fit_to == StandardNormal(VECTORS).fit_to == Uniform(CODES).fit_to == "mean"
+    assert FittedNormal(VECTORS, fit_to="draw").fit_to == "draw"
+    with pytest.raises(
+        UserError, match=r"^Mixture\.fit_to: should be 'mean' or 'draw', got 'draws'; did you mean 'draw'"
+    ):
+        Mixture(VECTORS, fit_to="draws")

@@ -12,6 +12,7 @@ BOUND = {
     "samples/standard_normal/fd": 1.0,
     "likelihood/nll": 215.0,
     "likelihood/importance_samples": 1.0,
+    "likelihood/prior_importance_samples": 100.0,
     "likelihood/images": 50.0,
 }
 
@@ -61,6 +62,10 @@ def test_logging_plots_and_folders_make_no_group(tmp_path):
         (
             {"metrics": BOUND | {"likelihood/importance_samples": 500.0}},
             "importance samples of the NLL: 1 (a), 500 (b)",
+        ),
+        (
+            {"metrics": BOUND | {"likelihood/prior_importance_samples": 500.0}},
+            "importance samples of the NLL by fitted priors: 100 (a), 500 (b)",
         ),
         ({"metrics": BOUND | {"likelihood/images": 500.0}}, "images for the NLL: 50 (a), 500 (b)"),
     ],
@@ -158,3 +163,17 @@ def test_a_grid_needs_both_keys_and_a_key_that_follows_is_left_out():
 def test_keys_that_end_alike_keep_as_much_as_it_takes():
     configs = [{"a.lr": x, "b.lr": y} for x in (1, 2) for y in (1, 2)]
     assert labels(["AE"] * 4, configs)[0] == "AE a.lr=1 b.lr=1"
+
+
+def test_priors_of_one_name_and_different_options_are_never_averaged(tmp_path):
+    folders = [make_run(tmp_path / name, seed=seed) for seed, name in enumerate("abc", 1)]
+    for seed, (folder, layers) in enumerate(zip(folders, (2, 2, 4), strict=True)):
+        config = {"_target_": "aevq.priors.Flow", "layers": layers, "seed": seed}
+        wide = {"target": "aevq.priors.Flow", "fit_to": "mean", "parameters": 5, "seconds": 1.5, "config": config}
+        evaluate_by_hand(folder, {"samples/wide/fd": 1.0}, priors={"wide": wide})
+    runs = records(*folders)
+    assert check_comparable(runs[:2], allow_mixed=False) == []
+    assert len(group_runs(runs[:2])) == 1
+    with pytest.raises(UserError, match=r"differ in the options of prior\.wide: .* \(a, b\), .* \(c\)"):
+        check_comparable(runs, allow_mixed=False)
+    assert len(group_runs(runs)) == 2

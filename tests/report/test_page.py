@@ -192,3 +192,14 @@ def test_metrics_of_validation_images_are_not_called_those_of_test_images(tmp_pa
     comparison = compare_folders([tmp_path])
     assert "measured on the 500 validation images" in comparison.summary
     assert "test images" not in comparison.summary
+
+
+def test_size_and_times_of_each_prior_are_in_a_table(tmp_path):
+    evaluate_by_hand(
+        make_run(tmp_path / "vae", "VAE", 1, SAMPLED),
+        {"samples/wide/fd": 2.0},
+        priors={"wide": {"target": "", "fit_to": "mean", "parameters": 1234, "seconds": 7.25, "config": {}}},
+        costs={"samples/wide/milliseconds": 0.5},
+    )
+    (row,) = (row for row in Page(page_of(tmp_path)).rows if row[0].strip() == "VAE" and "1,234" in "".join(row))
+    assert [cell.strip() for cell in row[1:]] == ["wide", "1,234", "7.25", "0.5"]

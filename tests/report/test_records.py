@@ -1,10 +1,12 @@
+import json
+
 import pytest
 
 from aevq.errors import UserError
 from aevq.report.comparison import compare_folders, write_report
-from aevq.report.records import collect, comparison_rows
-from aevq.runs.result import Result
-from helpers.run_folders import make_run, sweep_of
+from aevq.report.records import collect, comparison_rows, joined, read_record
+from aevq.runs.result import Result, read_result, write_result
+from helpers.run_folders import evaluate_by_hand, make_run, sweep_of
 
 
 def rows(metrics, priors, train=None):
@@ -103,3 +105,49 @@ def test_a_damaged_sweep_is_named(content, tmp_path):
     (tmp_path / "sweep.json").write_text(content)
     with pytest.raises(UserError, match=r"sweep\.json"):
         collect([tmp_path])
+
+
+def test_sizes_and_times_of_priors_are_metrics_of_a_record(tmp_path):
+    folder = make_run(tmp_path / "a")
+    result = read_result(folder / "result.json")
+    own = {"target": "aevq.priors.Mixture", "fit_to": "mean", "parameters": 7, "seconds": 2.5}
+    result.priors, result.costs = {"mixture": own}, {"samples/mixture/seconds": 0.5}
+    write_result(result, folder / "result.json")
+    evaluated = own | {"parameters": 9, "seconds": None, "config": {}}
+    evaluate_by_hand(folder, {}, priors={"wide": evaluated}, costs={"samples/wide/seconds": 0.75})
+    metrics = read_record(folder).metrics
+    assert {name: value for name, value in metrics.items() if name.startswith(("prior/", "samples/"))} == {
+        "prior/mixture/parameters": 7.0,
+        "prior/mixture/seconds": 2.5,
+        "samples/mixture/seconds": 0.5,
+        "prior/wide/parameters": 9.0,
+        "samples/wide/seconds": 0.75,
+    }
+
+
+def test_a_result_that_states_no_priors_is_still_read(tmp_path):
+    folder = make_run(tmp_path / "a")
+    content = json.loads((folder / "result.json").read_text())
+    del content["priors"], content["costs"]
+    (folder / "result.json").write_text(json.dumps(content))
+    assert read_record(folder).result.priors == {}
+
+
+BOUND = {"likelihood/nll": 90.0, "likelihood/importance_samples": 50.0, "likelihood/images": 20.0}
+BY_PRIOR = {"likelihood/a_nll": 89.0, "likelihood/prior_importance_samples": 10.0, "likelihood/images": 20.0}
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        ({}, {"likelihood/a_nll", "likelihood/nll", "samples/a/fd"}),
+        ({"likelihood/images": 30.0}, {"samples/a/fd"}),
+        ({"likelihood/prior_importance_samples": 30.0}, {"samples/a/fd"}),
+    ],
+)
+def test_bounds_of_two_evaluations_stand_together_only_if_they_were_measured_alike(change, kept):
+    before = BOUND | BY_PRIOR | {"samples/a/fd": 1.0}
+    now = {"likelihood/b_nll": 88.0} | {name: BY_PRIOR[name] for name in list(BY_PRIOR)[1:]} | change
+    metrics = joined(before, now)
+    assert now.items() <= metrics.items()
+    assert {name for name in metrics.keys() - now.keys() if not name.endswith("importance_samples")} == kept

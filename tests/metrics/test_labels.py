@@ -1,0 +1,83 @@
+"""Samples of conditional priors: which labels they are of, and whether they show them."""
+
+import pytest
+import torch
+
+from aevq.data import MNISTDataModule
+from aevq.metrics.labels import fit_pixel_classifier, label_accuracy
+from aevq.metrics.protocol import EvaluationSettings, run_protocol
+from aevq.metrics.subject import Subject
+from aevq.models import AE
+from aevq.nn import MLP
+from aevq.priors import StandardNormal
+
+SETTINGS = EvaluationSettings(split="test", samples=200, memorisation=False, probes=False)
+
+
+class Digits(StandardNormal):
+    """A conditional prior that keeps the labels that it is asked for."""
+
+    num_classes = 10
+
+    def sample(self, n, generator=None, labels=None):
+        self.asked = labels
+        return super().sample(n, generator)
+
+
+def subject_of(data, settings=SETTINGS, model=None):
+    data.prepare()
+    model = model or AE(latent_dim=4, network=MLP([8])).eval()
+    priors = {"digits": Digits(model.latent_spec), "standard_normal": StandardNormal(model.latent_spec)}
+    return Subject(model, priors, data, None, settings)
+
+
+@pytest.fixture(scope="module")
+def classified():
+    """A subject whose train split lacks class 3, and its metrics."""
+    subject = subject_of(MNISTDataModule("mnist5k", leave_out=3))
+    return subject, run_protocol(subject)
+
+
+def test_a_class_that_was_left_out_is_neither_drawn_nor_averaged_in(classified):
+    subject, evaluation = classified
+    asked = subject.priors["digits"].asked
+    assert sorted(asked.unique().tolist()) == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+    assert len(asked) == 200
+    seen = subject.labels != 3
+    expected = label_accuracy(subject.classifier, subject.x[seen], subject.labels[seen])
+    assert evaluation.metrics["real/label_accuracy"] == expected
+    assert expected > label_accuracy(subject.classifier, subject.x, subject.labels)
+
+
+def test_labels_have_the_frequencies_of_the_train_split():
+    subject = subject_of(MNISTDataModule("mnist5k", leave_out=1))
+    drawn, train = subject.sample_labels(50_000), subject.data.labels("train")
+    torch.testing.assert_close(drawn.bincount() / 50_000, train.bincount() / len(train), atol=0.01, rtol=0)
+
+
+def test_only_conditional_priors_have_a_label_accuracy(classified):
+    metrics = classified[1].metrics
+    assert 0 <= metrics["samples/digits/label_accuracy"] <= 1
+    assert "samples/standard_normal/label_accuracy" not in metrics
+    off = EvaluationSettings(split="test", samples=20, memorisation=False, probes=False, label_accuracy=False)
+    assert not [
+        name for name in run_protocol(subject_of(MNISTDataModule("mnist5k"), off)).metrics if "label_ac" in name
+    ]
+
+
+def test_drawing_samples_is_timed_and_times_are_no_metrics(classified):
+    evaluation = classified[1]
+    assert not [name for name in evaluation.metrics if name.endswith(("seconds", "milliseconds"))]
+    for prior in ("digits", "standard_normal"):
+        seconds = evaluation.costs[f"samples/{prior}/seconds"]
+        assert seconds > 0
+        assert evaluation.costs[f"samples/{prior}/milliseconds"] == pytest.approx(1000 * seconds / 200)
+
+
+def test_images_that_are_those_of_their_labels_are_recognised():
+    data = MNISTDataModule("mnist5k")
+    data.prepare()
+    classifier = fit_pixel_classifier(data.images("train"), data.labels("train"))
+    x, labels = data.images("test"), data.labels("test")
+    assert label_accuracy(classifier, x, labels) > 0.93  # of 4,000 train images; of MNIST's it is above 0.98
+    assert label_accuracy(classifier, x, (labels + 1) % 10) < 0.05
