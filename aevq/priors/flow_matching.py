@@ -37,7 +37,9 @@ class FlowMatching(StandardizedPrior):
         sampling_steps: Steps of Heun's method, two evaluations of the network each.
         density: Whether `log_prob` is available. It costs as much as D samples for each latent.
         learning_rate: Learning rate of AdamW after the warm-up.
-        **training: Batch size, steps, seed …; see `TrainedPrior`.
+        batch_size: Latents of a step in each process.
+        ema_decay: Decay of the moving average of the weights.
+        **training: Weight decay, steps, seed …; see `TrainedPrior`.
     """
 
     loss_name: ClassVar[str] = "loss"
@@ -45,15 +47,18 @@ class FlowMatching(StandardizedPrior):
     def __init__(
         self,
         spec: LatentSpec,
-        width: PositiveInt = 512,
+        width: PositiveInt = 256,
         layers: PositiveInt = 3,
         dropout: Probability = 0.0,
-        sampling_steps: PositiveInt = 32,
+        sampling_steps: PositiveInt = 16,
         density: bool = False,
-        learning_rate: PositiveFloat = 1e-3,
+        learning_rate: PositiveFloat = 2e-3,
+        batch_size: PositiveInt = 256,
+        ema_decay: Probability = 0.999,
         **training: Any,
     ) -> None:
-        super().__init__(spec, learning_rate=learning_rate, **training)
+        training |= {"learning_rate": learning_rate, "batch_size": batch_size, "ema_decay": ema_decay}
+        super().__init__(spec, **training)
         self.sampling_steps, self.density = sampling_steps, density
         (dim,) = spec.shape
         with seeded(self.seed):
