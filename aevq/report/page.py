@@ -1,4 +1,4 @@
-"""The report as one HTML file that loads nothing; parts without content are left out, and all texts are escaped."""
+"""The files of a report: one HTML page that loads nothing, where all texts are escaped, a CSV and a Markdown file."""
 
 import io
 from base64 import b64encode
@@ -10,10 +10,13 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
+from aevq.errors import UserError
+from aevq.files import atomic_write
 from aevq.report.charts import COLOURS, MARKERS, rate_chart, sampling_chart, training_charts
-from aevq.report.comparison import Comparison
+from aevq.report.comparison import Comparison, summary_markdown
 from aevq.report.groups import Group, value_text
 from aevq.report.records import Record
+from aevq.report.tables import csv_text
 
 WIDEST = 1400  # pixels of an image on the page
 PALETTE = 128  # colours of a plot on the page
@@ -32,8 +35,29 @@ class PageImage:
     prior: str = ""  # that the images were sampled from
 
 
+def write_report(comparison: Comparison, folder: Path) -> Path:
+    """Write `index.html`, `comparison.csv` and `comparison.md`, and return the path of the first.
+
+    Raises:
+        UserError: If they cannot be written.
+    """
+    estimates = ((group.label, name, value) for group in comparison.groups for name, value in group.metrics.items())
+    files = {
+        "comparison.csv": csv_text(estimates),
+        "comparison.md": summary_markdown(comparison),
+        "index.html": render(comparison),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            atomic_write(folder / name, content)
+    except OSError as error:
+        raise UserError(f"out: cannot write {folder} ({error.strerror})") from error
+    return folder / "index.html"
+
+
 def render(comparison: Comparison) -> str:
-    """Return the page."""
+    """Return the page; parts without content are left out."""
     loader = PackageLoader("aevq.report", "templates")
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True

@@ -1,7 +1,8 @@
 import pytest
 
 from aevq.errors import UserError
-from aevq.report.comparison import compare_folders, write_report
+from aevq.report.comparison import compare_folders
+from aevq.report.page import write_report
 from aevq.report.records import collect, comparison_rows
 from aevq.runs.result import Result
 from helpers.run_folders import make_run, sweep_of
