@@ -37,13 +37,13 @@ test-all: install ## run the tests and the slow ones
 faults: install ## break things: what is promised, what is seen; faults, bad inputs and hostile files counted (ten minutes)
 	$(BIN)/python -m pytest -m "fault or bad_input or hostile" --count-faults $(ARGS)
 
-check: install ## format, lint, types, floors
+check: install ## format, lint, types, layers of imports
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: install ## format the code and mend what can be mended
+format: install ## format the code and fix what ruff can fix
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 

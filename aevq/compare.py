@@ -9,7 +9,7 @@ from rich.console import Console
 from aevq.config.command_line import options_command
 from aevq.config.terminal import harmless
 from aevq.errors import UserError
-from aevq.report.comparison import compare_folders, write_report
+from aevq.report.comparison import compare_folders
 from aevq.report.console import short_path
 from aevq.report.tables import terminal_table
 from aevq.runs.folder import find_folder, is_run
@@ -50,6 +50,8 @@ def compare(
     paths = [find_folder(str(folder), Path(runs)) for folder in folders]
     in_sweep = len(paths) == 1 and not is_run(paths[0])
     comparison = compare_folders(paths, allow_mixed)
+    from aevq.report.page import write_report  # loads matplotlib and jinja2, which only a report needs
+
     index = write_report(comparison, Path(out) if out else (paths[0] if in_sweep else Path()) / "report")
     console = Console(highlight=False, markup=False)
     if comparison.headline:

@@ -55,7 +55,7 @@ def test_trained_runs_are_compared_and_every_metric_is_that_of_their_files(comma
         assert float(row["std"]) == np.std([first, second], ddof=1)
         assert row["n"] == "2"
     html = Path("report/index.html").read_text()
-    assert html.count('class="bare"') >= 3
+    assert html.count('class="pixels"') >= 3
 
 
 def test_a_sweeps_report_lies_in_its_folder(sweep, command):

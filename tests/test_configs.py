@@ -283,7 +283,8 @@ def swept(name: str) -> list[str]:
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name in names("experiment") for value in swept(name)])
 def test_every_value_that_an_experiment_sweeps_is_valid(name, value):
-    build_parts(plain(f"experiment={name}", value))
+    config = plain(f"experiment={name}", value)
+    assert build_parts(config).config == config
 
 
 @pytest.mark.parametrize("name", names("debug"))

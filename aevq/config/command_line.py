@@ -194,7 +194,7 @@ def _without_dashes(argument: str) -> str:
 
 @contextmanager
 def one_line_errors(show_traceback: bool) -> Iterator[None]:
-    """Print an error that a user can mend as one line and exit non-zero; a bug keeps its traceback."""
+    """Print an error that a user can correct as one line and exit non-zero; a bug keeps its traceback."""
     accept_any_encoding()
     ignore_stray_ranks()
     parsers: Any = argparse.ArgumentParser

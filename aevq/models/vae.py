@@ -5,7 +5,7 @@ The encoder gives q(z|x) = N(μ, diag σ²), and the loss is the negative ELBO
     −log p(x|z) + β·D_KL(q(z|x) ‖ N(0, I)),      z = μ + σ·ε,  ε ~ N(0, I).
 
 The KL is **added**: it is the cost of encoding z, in nats. It pulls the latents towards N(0, I), so z ~ N(0, I) decodes
-to digits; the price is blur.
+to digits; the cost is blur.
 
 Source: Kingma & Welling 2013, arXiv:1312.6114, equation 10; β: Higgins et al. 2017; warm-up: Bowman et al. 2016,
 arXiv:1511.06349; free bits: Kingma et al. 2016, arXiv:1606.04934.

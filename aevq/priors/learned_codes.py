@@ -10,13 +10,11 @@ is an upper bound of the code length of a prior that does not.
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any
 
 import torch
 from annotated_types import Gt, Le
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import override
 
@@ -27,7 +25,7 @@ from aevq.latents import CodeSpec, LatentSet, LatentSpec
 from aevq.nn.distributed import map_rows
 from aevq.ops.categorical import Draw, inverse_cdf
 from aevq.ops.quantize import kmeans
-from aevq.priors.trained import TrainedPrior
+from aevq.priors.trained import TrainedPrior, evaluating
 
 CHUNK = 256  # grids sampled or scored at once: bounds the memory, changes no result
 CLUSTERED = 20_000  # train grids that the k-means uses
@@ -151,7 +149,7 @@ class LearnedCodes(TrainedPrior):
     @override
     def log_prob(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return log p(z), with the classes summed over, or log p(z|y): int64 `(B, h, w)`, `(B,)` → `(B,)`, nats."""
-        with _evaluating(self):
+        with evaluating(self):
             codes = latents.split(CHUNK)
             classes = [None] * len(codes) if labels is None else labels.to(self.device).split(CHUNK)
             return torch.cat([self._log_marginal(z, y) for z, y in zip(codes, classes, strict=True)])
@@ -233,17 +231,5 @@ class LearnedCodes(TrainedPrior):
             conditions = torch.cat([self.conditions(y, clusters[rows]) for y in classes])
             return self.draw(draw, conditions)
 
-        with _evaluating(self):
+        with evaluating(self):
             return map_rows(drawn, torch.arange(n, device=self.device), CHUNK).to(self.device)
-
-
-@contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Switch to eval mode without gradients, and back afterwards."""
-    was_training = module.training
-    module.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        module.train(was_training)

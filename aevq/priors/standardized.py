@@ -17,7 +17,7 @@ from aevq.errors import expect_int
 from aevq.latents import LatentSet, LatentSpec, VectorSpec
 from aevq.nn.distributed import map_rows
 from aevq.priors.normal import JITTER
-from aevq.priors.trained import TrainedPrior
+from aevq.priors.trained import TrainedPrior, evaluating
 
 CHUNK = 500  # latents sampled or scored at once: bounds the memory, changes no result
 
@@ -68,10 +68,5 @@ class StandardizedPrior(TrainedPrior):
 
     def evaluate(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
         """Return `function` of all rows, in chunks, in eval mode and without gradients, on this module's device."""
-        was_training = self.training
-        self.eval()
-        try:
-            with torch.no_grad():
-                return map_rows(function, rows, CHUNK).to(self.device)
-        finally:
-            self.train(was_training)
+        with evaluating(self):
+            return map_rows(function, rows, CHUNK).to(self.device)

@@ -227,3 +227,15 @@ def seeded(seed: int) -> Iterator[None]:
     with isolate_rng():
         torch.manual_seed(seed)
         yield
+
+
+@contextmanager
+def evaluating(module: torch.nn.Module) -> Iterator[None]:
+    """Switch to eval mode without gradients, and back afterwards."""
+    was_training = module.training
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        module.train(was_training)

@@ -1,17 +1,15 @@
-"""A comparison of finished runs: its tables, its summary in words, and the files that it is written to."""
+"""A comparison of finished runs: its tables and its summary in words."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from aevq.errors import UserError
-from aevq.files import atomic_write
 from aevq.metrics.catalogue import BEST_RATE, BEST_SAMPLES, Metric, entry, find, of_section
 from aevq.report.groups import Group, check_comparable, group_runs
 from aevq.report.records import Collection, Record, collect
 from aevq.report.statistics import estimate
-from aevq.report.tables import Cell, Row, Table, cells, csv_text, make_table, markdown, plain
+from aevq.report.tables import Cell, Row, Table, cells, make_table, markdown, plain
 
 HEADLINE = (
     *(*of_section("Reconstruction", headline=True), BEST_SAMPLES, BEST_RATE),
@@ -122,30 +120,8 @@ def compare_folders(folders: Iterable[Path], allow_mixed: bool = False) -> Compa
     return Comparison(collection, group_runs(collection.finished), warnings)
 
 
-def write_report(comparison: Comparison, folder: Path) -> Path:
-    """Write `index.html`, `comparison.csv` and `comparison.md`, and return the path of the first.
-
-    Raises:
-        UserError: If they cannot be written.
-    """
-    from aevq.report.page import render  # matplotlib and jinja2, which only a report needs
-
-    estimates = ((group.label, name, value) for group in comparison.groups for name, value in group.metrics.items())
-    files = {
-        "comparison.csv": csv_text(estimates),
-        "comparison.md": _markdown(comparison),
-        "index.html": render(comparison),
-    }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            atomic_write(folder / name, content)
-    except OSError as error:
-        raise UserError(f"out: cannot write {folder} ({error.strerror})") from error
-    return folder / "index.html"
-
-
-def _markdown(comparison: Comparison) -> str:
+def summary_markdown(comparison: Comparison) -> str:
+    """Return the summary, the warnings and the two main tables in Markdown."""
     parts = [f"# {plain(comparison.title)}", plain(comparison.summary)]
     parts += [f"> **Warning:** {plain(warning)}" for warning in comparison.warnings]
     parts += [markdown(table) for table in (comparison.headline, comparison.samples) if table]

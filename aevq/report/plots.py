@@ -1,4 +1,4 @@
-"""The plots and image strips of a run folder, PNG files drawn from a model and its priors."""
+"""The plots and image grids of a run folder, PNG files drawn from a model and its priors."""
 
 import io
 from pathlib import Path
@@ -48,7 +48,7 @@ def draw_run(
         rows = {"original": x[pairs], "reconstruction": reconstruct_all(model, x[pairs])}
         save_rows(rows, f"{name}: test images and their reconstructions", folder / "reconstructions.png")
         for row_name, images in rows.items():
-            save_strip(images, len(images), folder / "strips" / f"{row_name}s.png")
+            save_plain_grid(images, len(images), folder / "strips" / f"{row_name}s.png")
     for prior_name, prior in priors.items():
         with optional(f"samples_{prior_name}.png"):
             draw_samples(generate(model, prior, settings.samples, settings.seed), prior_name, name, folder)
@@ -77,9 +77,9 @@ def draw_run(
 
 
 def draw_samples(images: Tensor, prior: str, title: str, folder: Path) -> None:
-    """Write samples `(N, C, H, W)` in [0, 1] of one prior, as a grid with a title and as a strip."""
+    """Write samples `(N, C, H, W)` in [0, 1] of one prior, as a grid with a title and as a plain one."""
     save_grid(images, COLUMNS, f"{title}: samples, {prior}", folder / f"samples_{prior}.png")
-    save_strip(images, COLUMNS, folder / "strips" / f"samples_{prior}.png")
+    save_plain_grid(images, COLUMNS, folder / "strips" / f"samples_{prior}.png")
 
 
 def save_grid(images: Tensor, columns: int, title: str, path: Path) -> None:
@@ -106,7 +106,7 @@ def save_rows(rows: dict[str, Tensor], title: str, path: Path) -> None:
     _save(figure, path)
 
 
-def save_strip(images: Tensor, columns: int, path: Path) -> None:
+def save_plain_grid(images: Tensor, columns: int, path: Path) -> None:
     """Write images `(N, C, H, W)` in [0, 1] side by side, pixel by pixel, without title or padding.
 
     The PNG has `columns·W` by `⌈N / columns⌉·H` pixels, black where the last row is short, and is grey for C = 1.

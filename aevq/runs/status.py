@@ -1,4 +1,4 @@
-"""What a launcher and the processes of a job tell each other.
+"""What a launcher and the processes of a job report to each other.
 
 The launcher of a sweep (`aevq.sweeps`) sets these environment variables for each job; a run without them was typed:
 

@@ -176,7 +176,7 @@ def _check_record(sweep: Sweep, flags: list[str]) -> None:
 
 
 def _update(sweep: Sweep, job: SweepJob) -> None:
-    """Update the entry of a job whose launcher was killed; the job itself was told to save and exit."""
+    """Update the entry of a job whose launcher was killed; the job itself got a signal to save and exit."""
     if job.status != "running":
         return
     job.status = "interrupted"

@@ -4,12 +4,15 @@
 """
 
 import sys
+import time
 from typing import Any
 
 import pytorch_lightning as pl
 from lightning_fabric.strategies.launchers import subprocess_script
 
 from aevq.training.stop import death_of
+
+SECONDS_TO_RECORD = 5  # in which rank 0 can notice the broken connection and record the dead rank, before it is killed
 
 
 def set_stop(trainer: pl.Trainer, stop: bool) -> None:
@@ -41,6 +44,7 @@ def disable_signal_handlers(trainer: pl.Trainer) -> None:
 
 class _NamingObserver(subprocess_script._ChildProcessObserver):
     def _terminate_all(self) -> None:
+        time.sleep(SECONDS_TO_RECORD)  # this thread ends with the process if rank 0 ends by itself
         for rank, process in enumerate(self._child_processes, start=1):
             if code := process.returncode:
                 print(f"error: {death_of(rank, code)}; the run has stopped and can be resumed", file=sys.stderr)

@@ -33,7 +33,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.signum: int | None = None  # the signal; None as long as none has come
-        self.accepted = False  # whether the training was told to stop because of it
+        self.accepted = False  # whether the training stops because of it
         self.saved = False  # whether the training has stopped and saved its state
         self.launchers: list[Any] = []  # of Lightning; one of them may have started the processes of further ranks
         self._parent, self._deferring = os.getppid(), False

@@ -50,6 +50,7 @@ class Wandb(RunLogger, WandbLogger):
         super().__init__(project=project)
         self.project, self.mode, self.group, self.tags, self.notes = project, mode, group, tags, notes
         self._run: Any = None
+        self._of_priors: set[str] = set()  # metrics whose axis is defined
 
     @property
     @override
@@ -115,8 +116,9 @@ class Wandb(RunLogger, WandbLogger):
         axis, names = STEP, [name for name in metrics if name.startswith("prior/")]
         if names:
             axis = f"{names[0].rpartition('/')[0]}/step"
-            for name in names:
+            for name in set(names) - self._of_priors:
                 self.experiment.define_metric(name, step_metric=axis)
+            self._of_priors.update(names)
             metrics = {name: metrics[name] for name in names}  # without Lightning's `epoch`
         self.experiment.log(dict(metrics) if step is None else {**metrics, axis: step})
 

@@ -140,7 +140,7 @@ def measure(part: str, options: Options) -> None:
     results = _read(options.out)
     results[part] = {
         "when": f"{datetime.now():%Y-%m-%d}",
-        "command": " ".join(["python", *sys.argv]),
+        "command": " ".join(["python -m experiments.benchmarks.bench", *sys.argv[1:]]),
         "commit": (git_state() or {}).get("commit"),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
         "versions": versions() | {name: version(name) for name, module in PEERS.items() if find_spec(module)},

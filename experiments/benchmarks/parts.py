@@ -75,9 +75,9 @@ def _seconds_per_step(step: Callable[[], None], steps: int = 10) -> float:
 
 def sampling_row(side: int, grids: int, repeats: int, target: float | None = None) -> Row:
     """Compare aevq's sampler of a PixelCNN, which has a cache, with running the network anew for each position."""
-    net, uniforms = _pixelcnn(torch.float32), _uniforms(grids, side)
-    samplers = {"aevq": lambda net, uniforms: sample_codes(net, Draw(uniforms)), NAIVE: naive_codes}
-    measures = {name: partial(seconds_of, partial(sample, net, uniforms), grids) for name, sample in samplers.items()}
+    arguments = _pixelcnn(torch.float32), _uniforms(grids, side)
+    samplers = {"aevq": lambda network, uniforms: sample_codes(network, Draw(uniforms)), NAIVE: naive_codes}
+    measures = {name: partial(seconds_of, partial(sample, *arguments), grids) for name, sample in samplers.items()}
     targets = {NAIVE: target} if target else {}
     return compare("sampling", f"{grids} grids of {side}×{side}", alternate(measures, repeats), "grid", targets)[0]
 
@@ -87,16 +87,17 @@ def equal_grids(side: int, grids: int, dtype: torch.dtype) -> float:
 
     Both invert the same conditionals at the same random numbers; in float32, rounding may cause differences.
     """
-    net, uniforms = _pixelcnn(dtype), _uniforms(grids, side)
-    return (sample_codes(net, Draw(uniforms)) == naive_codes(net, uniforms)).flatten(1).all(1).double().mean().item()
+    network, uniforms = _pixelcnn(dtype), _uniforms(grids, side)
+    equal = sample_codes(network, Draw(uniforms)) == naive_codes(network, uniforms)
+    return equal.flatten(1).all(1).double().mean().item()
 
 
-def naive_codes(net: GatedPixelCNN, uniforms: Tensor) -> Tensor:
+def naive_codes(network: GatedPixelCNN, uniforms: Tensor) -> Tensor:
     """Sample grids by one pass of the network for each position: `(n, h, w)` random numbers → int64 codes."""
     codes = torch.zeros(uniforms.shape, dtype=torch.int64)
     for i in range(uniforms.shape[1]):
         for j in range(uniforms.shape[2]):
-            codes[:, i, j] = inverse_cdf(net(codes)[:, :, i, j], uniforms[:, i, j])
+            codes[:, i, j] = inverse_cdf(network(codes)[:, :, i, j], uniforms[:, i, j])
     return codes
 
 

@@ -29,12 +29,12 @@ warnings.filterwarnings("ignore", module="pythae")
 class _Encoder(BaseEncoder):
     """One of our encoders with pythae's outputs."""
 
-    def __init__(self, net: nn.Module, variational: bool) -> None:
+    def __init__(self, module: nn.Module, variational: bool) -> None:
         super().__init__()
-        self.net, self.variational = net, variational
+        self.module, self.variational = module, variational
 
     def forward(self, x: Tensor) -> ModelOutput:
-        z = self.net(x)
+        z = self.module(x)
         if not self.variational:
             return ModelOutput(embedding=z)
         mu, log_var = z.chunk(2, dim=1)
@@ -42,12 +42,12 @@ class _Encoder(BaseEncoder):
 
 
 class _Decoder(BaseDecoder):
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, module: nn.Module) -> None:
         super().__init__()
-        self.net = net
+        self.module = module
 
     def forward(self, z: Tensor) -> ModelOutput:
-        return ModelOutput(reconstruction=self.net(z).sigmoid())
+        return ModelOutput(reconstruction=self.module(z).sigmoid())
 
 
 def pythae_model(ours: LatentModel) -> BaseAE:

@@ -135,7 +135,7 @@ PLACES = {
     "evaluate, measuring": (evaluate_main, LITTLE, "aevq.evaluate.run_protocol"),
     "evaluate, writing": (evaluate_main, LITTLE, "aevq.evaluate.write_json"),
     "compare, reading": (compare_main, ["runs"], "aevq.compare.compare_folders"),
-    "compare, writing": (compare_main, ["runs"], "aevq.report.comparison.atomic_write"),
+    "compare, writing": (compare_main, ["runs"], "aevq.report.page.atomic_write"),
     "train, building": (train_main, ["resume=latest", LONGER], "aevq.training.parts.build_parts"),
     "train, copying": (train_main, ["resume=latest", LONGER], "aevq.training.recording.copy_run"),
     "train, starting": (train_main, ["resume=latest", LONGER], "aevq.training.recording.atomic_write"),

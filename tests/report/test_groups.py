@@ -2,9 +2,11 @@ import json
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
+from aevq.config.command_line import compose
 from aevq.errors import UserError
-from aevq.report.groups import check_comparable, group_runs, labels
+from aevq.report.groups import IGNORED_KEYS, check_comparable, group_runs, labels
 from aevq.report.records import read_record
 from helpers.run_folders import evaluate_by_hand, make_run
 
@@ -47,8 +49,13 @@ def test_a_metric_is_averaged_over_the_runs_that_have_it(tmp_path):
 
 def test_logging_plots_and_folders_make_no_group(tmp_path):
     first = make_run(tmp_path / "a", seed=1, config=["tags=[x]", "data.root=/here", "pictures.samples=8"])
-    second = make_run(tmp_path / "b", seed=2, config=["notes=hello", "logger.csv=null"])
+    second = make_run(tmp_path / "b", seed=2, config=["notes=hello", "logger.csv=null", "data.download=false"])
     assert len(group_runs(records(first, second))) == 1
+
+
+def test_the_keys_that_make_no_group_exist():
+    config = compose("data=mnist")
+    assert [key for key in sorted(IGNORED_KEYS) if OmegaConf.select(config, key, default=...) is ...] == []
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from aevq.report.comparison import compare_folders
-from aevq.report.page import load_picture, render
+from aevq.report.page import load_image, render
 from helpers.run_folders import evaluate_by_hand, make_run, sweep_of
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -108,11 +108,11 @@ def test_mixed_data_carry_a_warning(three_models):
     assert "These metrics are not comparable" in page_of(three_models, allow_mixed=True)
 
 
-def test_originals_are_shown_once_and_strips_stay_as_they_are(three_models):
+def test_originals_are_shown_once_and_plain_grids_stay_as_they_are(three_models):
     html = page_of(three_models)
-    strips = [attributes for tag, attributes in Page(html).tags if tag == "img" and attributes["class"] == "bare"]
-    assert [strip["alt"] for strip in strips].count("originals") == 1
-    assert {strip["width"] for strip in strips if strip["alt"] == "originals"} == {"560"}
+    grids = [attributes for tag, attributes in Page(html).tags if tag == "img" and attributes["class"] == "pixels"]
+    assert [grid["alt"] for grid in grids].count("originals") == 1
+    assert {grid["width"] for grid in grids if grid["alt"] == "originals"} == {"560"}
 
 
 def test_cells_show_the_mean_and_real_data_come_last(three_models):
@@ -168,20 +168,20 @@ def test_a_damaged_png_is_left_out_or_still_shown_and_never_an_error(tmp_path):
     path, shown = tmp_path / "a.png", []
     for content in damaged_pngs():
         path.write_bytes(content)
-        shown.append(load_picture(path, "a", 0) is not None)
+        shown.append(load_image(path, "a", 0) is not None)
     assert shown[:4] == [False] * 4
 
 
-def test_strips_are_embedded_unchanged_and_plots_get_smaller(tmp_path):
+def test_plain_grids_are_embedded_unchanged_and_plots_get_smaller(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 255, (300, 300, 3), np.uint8)
     for folder in ("strips", "images"):
         (tmp_path / folder).mkdir()
         Image.fromarray(pixels).save(tmp_path / folder / "a.png")
-    strip, plot = (load_picture(tmp_path / folder / "a.png", "a", 0) for folder in ("strips", "images"))
+    grid, plot = (load_image(tmp_path / folder / "a.png", "a", 0) for folder in ("strips", "images"))
     raw = (tmp_path / "strips" / "a.png").read_bytes()
-    assert b64decode(strip.source.partition(",")[2]) == raw
-    assert strip.strip
-    assert not plot.strip
+    assert b64decode(grid.source.partition(",")[2]) == raw
+    assert plot.is_plot
+    assert not grid.is_plot
     smaller = b64decode(plot.source.partition(",")[2])
     assert len(smaller) < len(raw)
     assert Image.open(io.BytesIO(smaller)).size == (300, 300)

@@ -15,9 +15,9 @@ from aevq.report.plots import (
     save_codebook_usage,
     save_grid,
     save_manifold,
+    save_plain_grid,
     save_rows,
     save_scatter,
-    save_strip,
 )
 from helpers.small_data import toys
 
@@ -43,7 +43,7 @@ def test_a_grid_shows_its_images_and_equal_plots_are_equal_files(tmp_path, digit
 
 def test_a_strip_is_the_images_pixel_for_pixel(tmp_path, digits):
     path = tmp_path / "strips" / "samples.png"
-    save_strip(digits[:20], 8, path)
+    save_plain_grid(digits[:20], 8, path)
     image = Image.open(path)
     assert (image.mode, image.size) == ("L", (8 * 28, 3 * 28))
     pixels = torch.from_numpy(np.asarray(image) / 255).float()
@@ -54,7 +54,7 @@ def test_a_strip_is_the_images_pixel_for_pixel(tmp_path, digits):
 def test_a_strip_of_stacked_digits_keeps_its_colours(tmp_path, digits):
     stacks = digits[:60].view(20, 3, 28, 28)
     path = tmp_path / "strips" / "samples.png"
-    save_strip(stacks, 8, path)
+    save_plain_grid(stacks, 8, path)
     image = Image.open(path)
     assert (image.mode, image.size) == ("RGB", (8 * 28, 3 * 28))
     pixels = torch.from_numpy(np.asarray(image) / 255).float().movedim(-1, 0)

@@ -3,7 +3,8 @@ import json
 import pytest
 
 from aevq.errors import UserError
-from aevq.report.comparison import compare_folders, write_report
+from aevq.report.comparison import compare_folders
+from aevq.report.page import write_report
 from aevq.report.records import collect, comparison_rows, joined, read_record
 from aevq.runs.result import Result, read_result, write_result
 from helpers.run_folders import evaluate_by_hand, make_run, sweep_of

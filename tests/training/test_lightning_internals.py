@@ -1,13 +1,16 @@
 """Lightning's own handling of signals is disabled, and only one file depends on private parts of Lightning."""
 
 import ast
+import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 from pytorch_lightning import Trainer
 
 import aevq
+from aevq.training import lightning_internals
 from aevq.training.lightning_internals import disable_signal_handlers
 
 PACKAGE = Path(aevq.__file__).parent
@@ -25,6 +28,17 @@ def test_no_signal_handler_is_registered_and_no_flag_broadcast(trainer):
     trainer._signal_connector.register_signal_handlers()
     assert signal.getsignal(signal.SIGTERM) is before
     assert "_broadcast_sigterm_tensor" in vars(trainer.fit_loop.epoch_loop), "it replaces the method of the class"
+
+
+def test_rank_0_has_time_to_record_the_dead_rank_before_lightning_kills_it(monkeypatch, capsys):
+    rank_1 = subprocess.Popen(["sh", "-c", "kill -9 $$"])
+    rank_1.wait()
+    events = []
+    monkeypatch.setattr(lightning_internals.time, "sleep", events.append)
+    monkeypatch.setattr(os, "kill", lambda *sent: events.append(sent))
+    assert lightning_internals._NamingObserver(main_pid=7, child_processes=[rank_1])._run()
+    assert events == [lightning_internals.SECONDS_TO_RECORD, (7, signal.SIGKILL)]
+    assert capsys.readouterr().err == "error: rank 1 died (SIGKILL); the run has stopped and can be resumed\n"
 
 
 def private_attributes(path: Path) -> set[str]:

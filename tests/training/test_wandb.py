@@ -26,11 +26,12 @@ class FakeRun:
     def __init__(self, **arguments):
         self.arguments, self.config = arguments, self
         self.dir = str(arguments["dir"] / "wandb" / "files")
-        self.axes, self.rows = {}, []
+        self.axes, self.defined, self.rows = {}, [], []
         self.log = self.rows.append
 
     def define_metric(self, name, step_metric=None, **_):
         self.axes[name] = step_metric
+        self.defined.append(name)
 
     def update(self, *_, **__):
         """Accept it."""
@@ -116,6 +117,7 @@ def test_each_stage_counts_its_own_steps(started):
     axes = logger.experiment.axes
     assert axes["*"] == "trainer/global_step"
     assert {axes[name] for name in nats} == {"prior/pixelcnn/step"}
+    assert sorted(logger.experiment.defined) == sorted(axes), "each axis is defined once"
 
 
 def test_an_offline_run_holds_the_metrics_and_is_continued_under_its_own_id(no_key, tmp_path, capfd, caplog):
