@@ -161,6 +161,7 @@ def train_prior(precision: str, folder: Path) -> dict[str, Any]:
     parts = make_parts(precision, max_epochs=-1)
     schedule = {"learning_rate": 1e-2, "max_steps": STEPS, "val_every_steps": 6, "patience": 9}
     prior = PixelCNN(CodeSpec(16, 7, 7), channels=8, layers=2, **schedule, batch_size=BATCH // RANKS)
+    prior.to(torch.float64 if precision == "64-true" else torch.float32)  # with its moving average
     observer, made = Observer(), []
 
     def make_trainer(callbacks, **changes):
