@@ -17,6 +17,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from aevq.config.checks import PositiveInt
+from aevq.data import some_rows
 from aevq.latents import LatentSet, LatentSpec, VectorSpec
 from aevq.nn.distributed import map_rows
 from aevq.priors.base import Prior
@@ -32,7 +33,7 @@ class KernelDensity(Prior):
     Args:
         spec: The latents that it draws, vectors.
         bandwidths: How many bandwidths are tried, from 0.02 to 1 standard deviation.
-        max_fit: The bandwidth is chosen on at most this many validation latents, the first ones.
+        max_fit: The bandwidth is chosen on at most this many validation latents.
     """
 
     kind = VectorSpec
@@ -49,7 +50,7 @@ class KernelDensity(Prior):
     def fit(self, latents: LatentSet) -> None:
         """Keep the train latents, and choose the bandwidth by the likelihood of the validation latents."""
         self.latents = latents.train.to(self.latents)
-        val = latents.val[: self.max_fit].to(self.latents)
+        val = latents.val[some_rows(self.max_fit, len(latents.val))].to(self.latents)
         variance = latents.train.double().var(0, correction=0)
         log_p: dict[float, float] = {}
         for h in torch.logspace(math.log10(LOWEST), math.log10(HIGHEST), self.bandwidths).tolist():

@@ -126,8 +126,10 @@ OTHER_SLICES = {
     "data/splits.py": {"order[:val_size]", "shuffled_rows(total)[:n]"},  # random orders
     "metrics/samples.py": {"every[:len(reference.test)]", "every[:mode_samples]"},  # samples of a prior
     "models/vqvae.py": {"torch.stack(gather_objects(torch.cat(images)), 1).flatten(0, 1)[:count]"},  # shuffled batches
+    "nn/pixelcnn_sampler.py": {"codes[:len(draw.uniforms)]"},  # of two equal halves
     "ops/distance.py": {f"torch.randperm(len({v}), generator=generator)[:size]" for v in "ab"},
     "ops/quantize.py": {"points.repeat(-(-num_centres // len(points)), 1)[:num_centres]"},  # all points, repeated
+    "priors/flow.py": {"[mask for half in halves for mask in (half, ~half)][:layers]"},
     "report/groups.py": {"named[:i + 1]"},
     "report/plots.py": {"torch.nonzero(labels == y).flatten()[:copies]", "indices[:fewest]"},  # class by class
     "training/callbacks.py": {

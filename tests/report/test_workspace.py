@@ -20,13 +20,19 @@ GOLDEN = Path(__file__).parent / "golden" / "dashboard.json"
 BINARY = ["model/likelihood=bernoulli", "data.binarize=threshold"]
 VAE_LIKELIHOOD = ["evaluation.importance_samples=2", "evaluation.likelihood_images=5"]
 VECTORS = [
-    "prior=[standard_normal,fitted_normal,mixture,mixture100]",
-    *("prior.mixture100.num_components=3", "prior.mixture100.max_iter=5"),
+    "prior=[standard_normal,fitted_normal,mixture,mixture100,kernel_density,flow,flow_matching]",
+    *("prior.mixture100.num_components=3", "prior.mixture100.max_iter=5", "prior_max_steps=2"),
+    *("prior.flow.layers=2", "prior.flow.hidden=[8]", "prior.flow_matching.width=8", "prior.kernel_density.max_fit=50"),
+]
+CODES = [
+    "prior=[uniform,marginals,pixelcnn,transformer,masked]",
+    *[override for override in SMALL["vqvae"] if override != "prior=pixelcnn"],
+    *(f"prior.{name}.{size}" for name in ("transformer", "masked") for size in ("width=8", "layers=1", "max_steps=2")),
 ]
 EVERY_PRIOR = {
     "ae": [*VECTORS, *SMALL["ae"], "evaluation.probes=true"],
     "vae": [*SMALL["vae"], *BINARY, *VAE_LIKELIHOOD],
-    "vqvae": [each.replace("prior=pixelcnn", "prior=[uniform,marginals,pixelcnn]") for each in SMALL["vqvae"]] + BINARY,
+    "vqvae": [*CODES, *BINARY],
 }
 SWEEP = {"vae": "2026-01-01_12-00-00", "vqvae": "2026-01-01_12-00-00"}  # the AE is run by itself
 LIMITS = ["evaluation.samples=20", "pictures.samples=8", "logger=many", "tags=[mine]"]
@@ -106,11 +112,13 @@ def test_panel_ids_differ():
 
 def test_curves_are_drawn_over_the_steps_of_their_stage(runs):
     curves = [p for s in board().sections for p in s.panels if p.__class__.__name__ == "LinePlot"]
-    metrics = [record["metric"] for record in runs["vqvae"].records if record["type"] == "metric"]
+    records = [record for run in runs.values() for record in run.records]
+    metrics = [record["metric"] for record in records if record["type"] == "metric"]
     axes = {m.get("name") or m["glob_name"]: m.get("step_metric") for m in metrics}
     assert axes["*"] == "trainer/global_step"
     assert all(curve.x == axes.get(curve.y[0], axes["*"]) for curve in curves)
-    assert {curve.x for curve in curves} == {"trainer/global_step", "prior/pixelcnn/step"}
+    trained = ("pixelcnn", "transformer", "masked", "flow", "flow_matching")
+    assert {curve.x for curve in curves} == {"trainer/global_step", *(f"prior/{name}/step" for name in trained)}
 
 
 def test_steps_rise_and_a_validation_has_one_step(runs):

@@ -103,12 +103,12 @@ def test_a_bad_validation_keeps_the_last_good_checkpoint(command, monkeypatch, o
 
 @pytest.mark.fault("NaN in the loss of the PixelCNN: stops at that step, names it and the last good checkpoint")
 def test_a_prior_stops_at_the_step_of_a_bad_loss(command, monkeypatch, observed):
-    nats = PixelCNN._nats
+    losses = PixelCNN._losses
 
     def broken(self, batch):
-        return nats(self, batch) * (math.nan if self.training and self.global_step == 3 else 1)
+        return losses(self, batch) * (math.nan if self.training and self.global_step == 3 else 1)
 
-    monkeypatch.setattr(PixelCNN, "_nats", broken)
+    monkeypatch.setattr(PixelCNN, "_losses", broken)
     code, _, err = command(main, *SMALL_VQVAE, LOG_RARELY, "prior.pixelcnn.max_steps=6")
     assert code == 1
     assert "error: training diverged at step 4: prior/pixelcnn/train_nats is nan; the last good checkpoint is" in err

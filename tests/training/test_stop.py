@@ -37,7 +37,7 @@ def signalled(monkeypatch):
     """Lets a training send a signal to its own process within a step."""
 
     def send(cls, signum, step):
-        name = {VQVAE: "loss_terms", PixelCNN: "_nats"}[cls]
+        name = {VQVAE: "loss_terms", PixelCNN: "_losses"}[cls]
         original = getattr(cls, name)
 
         def within_a_step(self, batch):
