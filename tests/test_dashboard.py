@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from aevq.dashboard import main
-from helpers.commands import run_command
+from helpers.killed_processes import run
 
 ANSWERS = {
     "viewer": {"id": "1", "username": "u", "entity": "team", "flags": "{}", "teams": {"edges": []}},
@@ -103,13 +103,13 @@ def test_without_the_package_the_extra_is_named(command, monkeypatch):
 def push(server, tmp_path, *arguments):
     # In its own process: W&B keeps the first server that it connects to.
     environment = {"WANDB_API_KEY": "x" * 40, "WANDB_BASE_URL": f"http://127.0.0.1:{server.server_port}"}
-    return run_command("dashboard", tmp_path, "push=true", *arguments, **environment, WANDB_SILENT="true")
+    return run("dashboard", tmp_path, "push=true", *arguments, **environment, WANDB_SILENT="true")
 
 
 def test_a_push_publishes_the_specification_and_prints_the_url(server, tmp_path):
     done = push(server, tmp_path, "project=digits")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == f"http://127.0.0.1:{server.server_port}/team/digits?nw=abc"
+    assert done.code == 0, done.err
+    assert done.out.strip() == f"http://127.0.0.1:{server.server_port}/team/digits?nw=abc"
     (view,) = server.views
     assert (view["entityName"], view["projectName"], view["displayName"]) == ("team", "digits", "aevq")
     assert json.loads(view["spec"])["section"]["panelBankConfig"]["sections"][0]["name"] == "Reconstruction"
@@ -119,6 +119,6 @@ def test_a_push_publishes_the_specification_and_prints_the_url(server, tmp_path)
 def test_a_push_that_wandb_refuses_is_one_line(server, tmp_path, monkeypatch):
     monkeypatch.setitem(ANSWERS, "viewer", None)
     done = push(server, tmp_path)
-    assert done.returncode == 1
-    assert done.stderr.strip().splitlines()[-1].startswith("error: push: W&B refused")
-    assert "Traceback" not in done.stderr
+    assert done.code == 1
+    assert done.err.strip().splitlines()[-1].startswith("error: push: W&B refused")
+    assert "Traceback" not in done.err

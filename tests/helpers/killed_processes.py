@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,9 +44,20 @@ def train(folder: Path, *arguments: str, trouble: Trouble | None = None, encodin
     return run("train", folder, *arguments, trouble=trouble, encoding=encoding)
 
 
-def run(command: str, folder: Path, *arguments: str, trouble: Trouble | None = None, encoding: str = "utf-8") -> Ended:
-    """Run `python -m aevq.<command>` in a folder, in a process of its own."""
-    process = FORKS.Process(target=_run, args=(command, str(folder), arguments, trouble, encoding))
+def run(
+    command: str,
+    folder: Path,
+    *arguments: str,
+    trouble: Trouble | None = None,
+    encoding: str = "utf-8",
+    path: Sequence[str] = (),
+    **environment: str,
+) -> Ended:
+    """Run `python -m aevq.<command>` in a folder, in a process of its own.
+
+    `path` are further folders to import from, `environment` further variables.
+    """
+    process = FORKS.Process(target=_run, args=(command, str(folder), arguments, trouble, encoding, path, environment))
     process.start()
     process.join(SECONDS)
     if process.exitcode is None:
@@ -64,8 +76,18 @@ def claim_for_ever(folder: str, ready: Any) -> None:
         signal.pause()
 
 
-def _run(command: str, folder: str, arguments: tuple[str, ...], trouble: Trouble | None, encoding: str) -> None:
+def _run(
+    command: str,
+    folder: str,
+    arguments: tuple[str, ...],
+    trouble: Trouble | None,
+    encoding: str,
+    path: Sequence[str],
+    environment: dict[str, str],
+) -> None:
     os.chdir(folder)
+    sys.path[:0] = path
+    os.environ.update(environment)
     sys.stdout, sys.stderr = (_stream(name, encoding) for name in ("out.txt", "err.txt"))
     import torch
 

@@ -15,6 +15,7 @@ from aevq.runs.folder import claimed, find_sweep, read_config
 from aevq.runs.result import read_result
 from aevq.runs.sweep_record import Sweep, SweepJob, read_sweep
 from aevq.sweeps import resume_sweep
+from helpers import killed_processes
 from helpers.commands import run_command
 from helpers.small_runs import QUICK, SMALL
 
@@ -128,9 +129,9 @@ def test_each_job_finds_yaml_files_in_other_places(tmp_path):
 
     sweep.jobs[0].status = "failed"
     sweep.save()
-    refused = train(tmp_path, "-m", "resume_sweep=latest")
-    assert refused.returncode == 1
-    assert refused.stderr.strip().endswith(f"to use the same, add: {' '.join(given)}")
+    refused = killed_processes.train(tmp_path, "-m", "resume_sweep=latest")
+    assert refused.code == 1
+    assert refused.err.strip().endswith(f"to use the same, add: {' '.join(given)}")
     again = train(tmp_path, "-m", "resume_sweep=latest", *given)
     assert again.returncode == 0, again.stderr
     assert the_sweep(tmp_path).status == "finished"
