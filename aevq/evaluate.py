@@ -138,7 +138,8 @@ def _priors(run: Run, options: Options) -> dict[str, Prior]:
 
 def _known_priors(run: Run, options: Options) -> dict[str, Any]:
     """Return the configuration of every prior for the run's latents; of those that it has, as they were fitted."""
-    fitted = {name: fitted_config(run.prior_file(name), run.weights_sha256) for name in run.prior_names()}
+    weights = run.weights_sha256
+    fitted = {name: fitted_config(run.prior_file(name), weights) for name in run.prior_names()}
     own: Any = OmegaConf.to_container(run.config.prior)
     kept = {name: config for name, config in fitted.items() if config is not None}
     return priors_for(run.model.latent_spec, options.searchpath, run.config) | kept | own

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from annotated_types import Ge, Le, Lt, MinLen
+from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import (
     AfterValidator,
     ConfigDict,
@@ -53,6 +53,7 @@ def _odd(value: int) -> int:
 OddInt = Annotated[PositiveInt, AfterValidator(_odd)]
 Seed = Annotated[int, Ge(0), Lt(2**32)]
 Fraction = Annotated[float, Ge(0), Le(1)]
+PositiveFraction = Annotated[float, Gt(0), Le(1)]
 Probability = Annotated[float, Ge(0), Lt(1)]
 Text = Annotated[str, MinLen(1)]
 # Of a file or folder, and no path; file systems allow 255 bytes, with what aevq adds.

@@ -17,12 +17,12 @@ from aevq.metrics.catalogue import Metric
 from aevq.metrics.generate import CHUNK, draw_all, encode_all, features_of, reconstruct_all
 from aevq.metrics.labels import fit_pixel_classifier
 from aevq.models import LatentModel, VariationalModel
+from aevq.nn.contexts import seeded
 from aevq.nn.feature_net import FeatureNet, load_feature_net
 from aevq.nn.memory import by_chunks
 from aevq.ops.distance import Moments, moments
 from aevq.ops.manifold import nearest_distance
 from aevq.priors import Prior, code_length, has_density
-from aevq.priors.trained import seeded
 
 if TYPE_CHECKING:
     from aevq.metrics.protocol import EvaluationSettings

@@ -22,8 +22,8 @@ from zuko.transforms import MonotonicRQSTransform
 
 from aevq.config.checks import PositiveFloat, PositiveInt, PositiveInts
 from aevq.latents import LatentSpec
+from aevq.nn.contexts import seeded
 from aevq.priors.standardized import StandardizedPrior
-from aevq.priors.trained import seeded
 
 
 class Flow(StandardizedPrior):

@@ -20,8 +20,8 @@ from typing_extensions import override
 
 from aevq.config.checks import PositiveFloat, PositiveInt, Probability
 from aevq.latents import LatentSpec
+from aevq.nn.contexts import seeded
 from aevq.priors.standardized import StandardizedPrior
-from aevq.priors.trained import seeded
 
 FREQUENCIES = 16  # of the features of t
 

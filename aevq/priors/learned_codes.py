@@ -10,22 +10,30 @@ is an upper bound of the code length of a prior that does not.
 
 import math
 from abc import abstractmethod
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from annotated_types import Gt, Le
 from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import override
 
-from aevq.config.checks import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Probability, validate
+from aevq.config.checks import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveFraction,
+    PositiveInt,
+    Probability,
+    validate,
+)
 from aevq.data import some_rows
 from aevq.errors import expect, expect_int
 from aevq.latents import CodeSpec, LatentSet, LatentSpec
+from aevq.nn.contexts import evaluating
 from aevq.nn.distributed import map_rows
 from aevq.ops.categorical import Draw, inverse_cdf
 from aevq.ops.quantize import kmeans
-from aevq.priors.trained import TrainedPrior, evaluating
+from aevq.priors.trained import TrainedPrior
 
 CHUNK = 256  # grids sampled or scored at once: bounds the memory, changes no result
 CLUSTERED = 20_000  # train grids that the k-means uses
@@ -171,7 +179,7 @@ class LearnedCodes(TrainedPrior):
         generator: torch.Generator | None = None,
         labels: Tensor | None = None,
         temperature: PositiveFloat = 1.0,
-        top_p: Annotated[float, Gt(0), Le(1)] = 1.0,
+        top_p: PositiveFraction = 1.0,
         guidance: NonNegativeFloat = 0.0,
     ) -> Tensor:
         """Draw `n` grids, int64 `(n, h, w)` in `[0, K)`, on this module's device.
@@ -191,18 +199,7 @@ class LearnedCodes(TrainedPrior):
             UserError: If an argument is out of range, or does not fit the prior.
         """
         expect_int("n", n, 1)
-        validate("temperature", temperature, PositiveFloat)
-        validate("top_p", top_p, Annotated[float, Gt(0), Le(1)])
-        validate("guidance", guidance, NonNegativeFloat)
-        if guidance:
-            wanted = "0 (it needs a class-conditional prior with class_dropout)"
-            expect(self.num_classes is not None and self.class_dropout > 0, "guidance", wanted, guidance)
-        if labels is not None:
-            expect(self.num_classes is not None, "labels", "None (the prior is unconditional)", "some")
-            expect(len(labels) == n, "labels", f"{n} classes", len(labels))
-            known = self.class_probabilities.nonzero().squeeze(1).tolist()
-            strange = next((y for y in labels.tolist() if y not in known), None)
-            expect(strange is None, "labels", f"classes of the train split, {known}", strange)
+        self._check_options(n, labels, temperature, top_p, guidance)
 
         def uniforms(*shape: int) -> Tensor:
             u = torch.rand(
@@ -233,3 +230,17 @@ class LearnedCodes(TrainedPrior):
 
         with evaluating(self):
             return map_rows(drawn, torch.arange(n, device=self.device), CHUNK).to(self.device)
+
+    def _check_options(self, n: int, labels: Tensor | None, temperature: float, top_p: float, guidance: float) -> None:
+        validate("temperature", temperature, PositiveFloat)
+        validate("top_p", top_p, PositiveFraction)
+        validate("guidance", guidance, NonNegativeFloat)
+        if guidance:
+            wanted = "0 (it needs a class-conditional prior with class_dropout)"
+            expect(self.num_classes is not None and self.class_dropout > 0, "guidance", wanted, guidance)
+        if labels is not None:
+            expect(self.num_classes is not None, "labels", "None (the prior is unconditional)", "some")
+            expect(len(labels) == n, "labels", f"{n} classes", len(labels))
+            known = self.class_probabilities.nonzero().squeeze(1).tolist()
+            strange = next((y for y in labels.tolist() if y not in known), None)
+            expect(strange is None, "labels", f"classes of the train split, {known}", strange)

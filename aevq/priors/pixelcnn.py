@@ -11,11 +11,11 @@ from typing_extensions import override
 
 from aevq.config.checks import OddInt, PositiveFloat, PositiveInt, Probability
 from aevq.latents import LatentSpec
+from aevq.nn.contexts import seeded
 from aevq.nn.pixelcnn import GatedPixelCNN
 from aevq.nn.pixelcnn_sampler import sample_codes
 from aevq.ops.categorical import Draw
 from aevq.priors.learned_codes import LearnedCodes
-from aevq.priors.trained import seeded
 
 
 class PixelCNN(LearnedCodes):

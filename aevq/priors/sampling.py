@@ -6,12 +6,11 @@ name, and a label if it is conditional.
 
 import inspect
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from annotated_types import Gt, Le
 
-from aevq.config.checks import NonNegativeFloat, NonNegativeInt, PositiveFloat, settings
+from aevq.config.checks import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveFraction, settings
 from aevq.errors import UserError, expect
 from aevq.priors.base import Prior
 
@@ -29,7 +28,7 @@ class SampleOptions:
 
     label: NonNegativeInt | None = None
     temperature: PositiveFloat | None = None
-    top_p: Annotated[float, Gt(0), Le(1)] | None = None
+    top_p: PositiveFraction | None = None
     guidance: NonNegativeFloat | None = None
 
     @property

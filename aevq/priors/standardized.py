@@ -15,9 +15,10 @@ from typing_extensions import override
 
 from aevq.errors import expect_int
 from aevq.latents import LatentSet, LatentSpec, VectorSpec
+from aevq.nn.contexts import evaluating
 from aevq.nn.distributed import map_rows
 from aevq.priors.normal import JITTER
-from aevq.priors.trained import TrainedPrior, evaluating
+from aevq.priors.trained import TrainedPrior
 
 CHUNK = 500  # latents sampled or scored at once: bounds the memory, changes no result
 

@@ -6,27 +6,25 @@ loggers and progress bar are those of the first stage.
 """
 
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
-from annotated_types import Ge, Lt
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, WeightAveraging
-from pytorch_lightning.utilities.seed import isolate_rng
 from torch import Tensor
 from torch.optim import Optimizer
 from typing_extensions import override
 
-from aevq.config.checks import NonNegativeFloat, PositiveFloat, PositiveInt, Seed
+from aevq.config.checks import NonNegativeFloat, PositiveFloat, PositiveInt, Probability, Seed
 from aevq.data import DeviceLoader, mix
 from aevq.errors import expect
 from aevq.files import load_plain
 from aevq.latents import CodeSpec, LatentSet, LatentSpec
+from aevq.nn.contexts import seeded
 from aevq.nn.gradients import clip_gradients, scales_gradients
 from aevq.nn.running_means import RunningMeans
 from aevq.ops.likelihood import nats_to_bits
@@ -76,7 +74,7 @@ class TrainedPrior(Prior, pl.LightningModule):
         max_steps: PositiveInt | None = None,
         val_every_steps: PositiveInt = 1290,
         patience: PositiveInt = 10,
-        ema_decay: Annotated[float, Ge(0), Lt(1)] = 0.99,
+        ema_decay: Probability = 0.99,
         seed: Seed = 0,
     ) -> None:
         super().__init__(spec)
@@ -220,23 +218,3 @@ def _moving_average(averages: list[Tensor], current: list[Tensor], count: Tensor
 def _quiet_trainer(**arguments: Any) -> pl.Trainer:
     silent: dict[str, Any] = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     return pl.Trainer(accelerator="cpu", devices=1, num_sanity_val_steps=0, **silent, **arguments)
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Draw global random numbers from `seed` inside, and outside as if nothing had happened."""
-    with isolate_rng():
-        torch.manual_seed(seed)
-        yield
-
-
-@contextmanager
-def evaluating(module: torch.nn.Module) -> Iterator[None]:
-    """Switch to eval mode without gradients, and back afterwards."""
-    was_training = module.training
-    module.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        module.train(was_training)

@@ -14,10 +14,10 @@ from typing_extensions import override
 
 from aevq.config.checks import ArgumentError, PositiveFloat, PositiveInt, Probability
 from aevq.latents import LatentSpec
+from aevq.nn.contexts import seeded
 from aevq.nn.transformer import GridTransformer
 from aevq.ops.categorical import Draw
 from aevq.priors.learned_codes import LearnedCodes
-from aevq.priors.trained import seeded
 
 
 class Transformer(LearnedCodes):

@@ -42,8 +42,10 @@ def metrics_table(metrics: Mapping[str, float], title: str, extra: Iterable[Metr
     for name, value in metrics.items():
         if not name.startswith((PRIOR, SAMPLES, REAL, PER_DIMENSION)):  # a KL for each dimension is for plots
             single.add_row(name, number(value), _unit(name, extra))
-    of_priors = {tuple(name.split("/", 2)[1:]): value for name, value in metrics.items() if name.startswith(PRIOR)}
-    samples = {tuple(name.split("/", 2)[1:]): value for name, value in metrics.items() if name.startswith(SAMPLES)}
+    of_priors, samples = (
+        {tuple(name.split("/", 2)[1:]): value for name, value in metrics.items() if name.startswith(prefix)}
+        for prefix in (PRIOR, SAMPLES)
+    )
     if samples:
         real = {name.removeprefix(REAL): value for name, value in metrics.items() if name.startswith(REAL)}
         samples |= {("real", metric): value for metric, value in real.items()}

@@ -22,6 +22,7 @@ from aevq.latents import CodeSpec
 from aevq.metrics.catalogue import METRICS
 from aevq.metrics.protocol import EvaluationSettings
 from aevq.models import LatentModel, VariationalModel
+from aevq.nn.contexts import evaluating
 from aevq.nn.likelihood import Bernoulli
 from aevq.priors import Prior
 from aevq.report.plots import PlotSettings
@@ -209,18 +210,15 @@ def check_prior(name: str, prior: Prior, data: ImageDataModule) -> None:
 
 def _check_images(model: LatentModel, data: ImageDataModule) -> None:
     """Check that the model accepts the data's images, with two black ones."""
-    shape, training = tuple(data.image_shape), model.training
-    model.eval()
+    shape = tuple(data.image_shape)
     try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
+        with torch.random.fork_rng(devices=[]), evaluating(model):
             model.loss_terms(torch.zeros(2, *shape))
     except UserError:
         raise
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"model: cannot take images of {data.name}, {list(shape)} ({reason})") from error
-    finally:
-        model.train(training)
 
 
 def _check_devices(trainer: Mapping[str, Any]) -> None:

@@ -2,10 +2,9 @@
 
 import inspect
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import pytorch_lightning as pl
-from annotated_types import Gt, Le
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pytorch_lightning.callbacks import Callback, ProgressBar
 from pytorch_lightning.loggers.logger import DummyLogger
@@ -14,7 +13,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch.nn.parallel import DistributedDataParallel
 from typing_extensions import override
 
-from aevq.config.checks import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, argument_error
+from aevq.config.checks import Fraction, NonNegativeFloat, NonNegativeInt, PositiveFraction, PositiveInt, argument_error
 from aevq.data import ImageDataModule
 from aevq.errors import UserError, did_you_mean, expect
 from aevq.training.callbacks import StepProgress
@@ -27,7 +26,7 @@ TARGET = "pytorch_lightning.Trainer"
 SET_BY_AEVQ = ("logger", "callbacks", "plugins", "default_root_dir", "enable_checkpointing", "model_registry")
 
 Limit = PositiveInt | Literal[-1]  # -1: none
-Part = PositiveInt | Annotated[float, Gt(0), Le(1)]  # so many, or this share
+Part = PositiveInt | PositiveFraction  # so many, or this share
 
 
 class TrainerArguments(BaseModel):

@@ -13,6 +13,7 @@ from aevq.priors.codes import Marginals
 from aevq.priors.masked import Masked
 from aevq.priors.pixelcnn import PixelCNN
 from aevq.priors.transformer import Transformer
+from helpers.prior_training import assert_resumed_equals_uninterrupted, trainer_in
 
 SMALL = {"layers": 2, "learning_rate": 1e-2, "weight_decay": 0.0, "batch_size": 32, "max_steps": 120}
 SMALL |= {"val_every_steps": 40, "num_clusters": 0}
@@ -53,12 +54,6 @@ def stripe_set(n=640):
 
 
 STRIPES = CodeSpec(4, 4, 4)
-
-
-def trainer_in(folder, **arguments):
-    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
-    quiet |= {"accelerator": "cpu", "devices": 1, "num_sanity_val_steps": 0, "default_root_dir": folder}
-    return pl.Trainer(**quiet | arguments)
 
 
 # Density and sampling
@@ -310,23 +305,7 @@ def test_resumed_equals_uninterrupted(kind, ema_decay, tmp_path):
     latents = stripe_set()
     changes = {"max_steps": 45, "val_every_steps": 10, "dropout": 0.2, "num_clusters": 3, "conditional": True}
     changes |= {"num_classes": 2, "ema_decay": ema_decay, "kind": kind}
-
-    class Stop(pl.Callback):
-        def on_train_batch_start(self, trainer, *_):
-            if trainer.global_step == 25:
-                raise InterruptedError
-
-    def stopping(callbacks, **arguments):
-        return trainer_in(tmp_path / "b", callbacks=[*callbacks, Stop()], **arguments)
-
-    whole = prior(STRIPES, **changes)
-    whole.fit(latents, partial(trainer_in, tmp_path / "a"))
-    with pytest.raises(InterruptedError):
-        prior(STRIPES, **changes).fit(latents, stopping)
-    resumed = prior(STRIPES, **changes)
-    resumed.fit(latents, partial(trainer_in, tmp_path / "b"), resume_from=tmp_path / "b" / "last.ckpt")
-    for name, weight in whole.state_dict().items():
-        assert torch.equal(weight, resumed.state_dict()[name]), name
+    assert_resumed_equals_uninterrupted(partial(prior, STRIPES, **changes), latents, tmp_path)
 
 
 def test_checkpoints(tmp_path):

@@ -1,16 +1,11 @@
 """A class-conditional prior whose train latents lack a class: that class is neither drawn nor averaged in."""
 
-from importlib.util import find_spec
-
 import pytest
 import torch
 
 from aevq.latents import CodeSpec, LatentSet
 from aevq.priors import PixelCNN
 
-pytestmark = pytest.mark.skipif(
-    find_spec("aevq.priors.learned_codes") is None, reason="until then classes are drawn uniformly"
-)
 SPEC, CLASSES = CodeSpec(3, 2, 2), 4
 
 

@@ -4,7 +4,6 @@ import math
 from functools import partial
 
 import pytest
-import pytorch_lightning as pl
 import torch
 from sklearn.neighbors import KernelDensity as ReferenceDensity
 from torch.autograd.functional import jacobian
@@ -14,6 +13,7 @@ from aevq.errors import UserError
 from aevq.latents import LatentSet, VectorSpec
 from aevq.priors import FittedNormal, Flow, FlowMatching, KernelDensity, load_prior, save_prior, standardized
 from aevq.priors.flow_matching import heun
+from helpers.prior_training import assert_resumed_equals_uninterrupted
 
 QUICK = {"batch_size": 64, "max_steps": 30, "val_every_steps": 10}
 FLOW = QUICK | {"layers": 4, "hidden": (32, 32)}
@@ -243,32 +243,10 @@ def test_validation_always_has_the_same_noise():
     assert not torch.equal(prior.losses(z, None), prior.losses(z, None))
 
 
-def trainer_in(folder, **arguments):
-    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
-    quiet |= {"accelerator": "cpu", "devices": 1, "num_sanity_val_steps": 0, "default_root_dir": folder}
-    return pl.Trainer(**quiet | arguments)
-
-
 @pytest.mark.parametrize("make", [flow, partial(matching, dropout=0.2)], ids=["flow", "matching"])
 def test_resumed_equals_uninterrupted(make, tmp_path):
     latents = latent_set(ring(640), ring(128))
-
-    class Stop(pl.Callback):
-        def on_train_batch_start(self, trainer, *_):
-            if trainer.global_step == 25:
-                raise InterruptedError
-
-    def stopping(callbacks, **arguments):
-        return trainer_in(tmp_path / "b", callbacks=[*callbacks, Stop()], **arguments)
-
-    whole = make()
-    whole.fit(latents, partial(trainer_in, tmp_path / "a"))
-    with pytest.raises(InterruptedError):
-        make().fit(latents, stopping)
-    resumed = make()
-    resumed.fit(latents, partial(trainer_in, tmp_path / "b"), resume_from=tmp_path / "b" / "last.ckpt")
-    for name, weight in whole.state_dict().items():
-        assert torch.equal(weight, resumed.state_dict()[name]), name
+    assert_resumed_equals_uninterrupted(make, latents, tmp_path)
 
 
 @pytest.mark.parametrize("dim", [1, 3])
