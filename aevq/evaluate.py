@@ -17,7 +17,7 @@ from aevq.errors import UserError, did_you_mean, optional
 from aevq.metrics.generate import encode_splits, generate
 from aevq.metrics.protocol import Evaluation, EvaluationSettings, metrics_version, run_protocol
 from aevq.metrics.subject import Measure, Subject
-from aevq.priors import Prior, fitted_config, is_fitted
+from aevq.priors import Prior, TrainedPrior, fitted_config, is_fitted
 from aevq.priors.available import priors_for
 from aevq.report.console import metrics_table, short_path
 from aevq.report.plots import draw_samples
@@ -51,7 +51,8 @@ class Options(EvaluationSettings):
 
     Attributes:
         run: latest, or a run's name or path.
-        priors: Which; by default every prior for such latents. A prior that is not fitted yet is fitted and kept.
+        priors: Which; by default those that the run has, and each further one for such latents that is fitted without a
+            training. A prior that is not fitted yet is fitted and kept.
         prior: Options of priors that are not fitted yet, and priors of your own, which are measured with `priors`.
         quick: Only what a run measures at its end: its own priors, no bound, no nearest images, no classifiers.
         runs: Folder of the runs.
@@ -124,15 +125,19 @@ def _priors(run: Run, options: Options) -> dict[str, Prior]:
             raise UserError(f"prior.{name}: {problem}; {did_you_mean(name, known)}")
         known[name] = OmegaConf.to_container(OmegaConf.merge(known.get(name, {}), given))
     listed = options.priors if options.priors is not None else [n for n in known if n in own or not options.quick]
-    priors = {}
+    priors, weights = {}, run.weights_sha256
     for name in dict.fromkeys([*listed, *options.prior]):
         if name not in known:
             raise UserError(f"priors: {name!r} is not a prior for such latents; {did_you_mean(name, known)}")
         spec = run.model.latent_spec
-        priors[name] = instantiate(known[name], f"prior.{name}", Prior, trust=run.trust, spec=spec)
-        check_prior(name, priors[name], run.data)
+        prior = instantiate(known[name], f"prior.{name}", Prior, trust=run.trust, spec=spec)
+        asked = options.priors is not None or name in options.prior
+        if isinstance(prior, TrainedPrior) and not asked and not is_fitted(run.prior_file(name), prior, weights):
+            continue  # a training is not started unasked
+        check_prior(name, prior, run.data)
         if name in options.prior:
-            _check_unchanged(name, priors[name], options.prior[name], run)
+            _check_unchanged(name, prior, options.prior[name], run)
+        priors[name] = prior
     return priors
 
 

@@ -168,18 +168,26 @@ small_mixture:
 """
 
 
-def test_every_prior_for_the_latents_is_found_and_those_of_ones_own_folder(run, command, tmp_path):
+def test_every_prior_that_needs_no_training_is_fitted_and_those_of_ones_own_folder(run, command, tmp_path):
     (tmp_path / "mine" / "prior").mkdir(parents=True)
     (tmp_path / "mine" / "prior" / "small_mixture.yaml").write_text(MINE)
     code, _, err = command(evaluate_main, *LITTLE, "searchpath=[mine]")
     assert code == 0, err
-    found = {name.split("/")[1] for name in evaluation(run)["metrics"] if name.startswith("samples/")}
-    trained = {"flow", "flow_matching"}
-    assert (
-        found
-        == {"standard_normal", "fitted_normal", "mixture", "mixture100", "kernel_density", "small_mixture"} | trained
-    )
-    assert set(run.prior_names()) == found
+    expected = {"standard_normal", "fitted_normal", "mixture", "mixture100", "kernel_density", "small_mixture"}
+    assert sampled(run) == set(run.prior_names()) == expected
+
+
+def test_a_training_is_started_only_for_a_prior_that_is_asked_for_and_its_result_is_kept(run, command):
+    assert command(evaluate_main, "priors=[flow]", *LITTLE)[0] == 0
+    assert sampled(run) == {"flow"}
+    (run.path / "evaluation.json").unlink()
+    assert command(evaluate_main, *LITTLE)[0] == 0
+    assert "flow" in sampled(run)
+    assert "flow_matching" not in sampled(run)
+
+
+def sampled(run):
+    return {name.split("/")[1] for name in evaluation(run)["metrics"] if name.startswith("samples/")}
 
 
 MIXTURE = ["prior.mixture.num_components=3", "prior.mixture.max_iter=5"]

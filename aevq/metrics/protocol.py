@@ -15,7 +15,15 @@ from pydantic import AfterValidator
 from rich.console import Console
 from rich.progress import Progress
 
-from aevq.config.checks import NonNegativeInt, PositiveInt, Seed, settings
+from aevq.config.checks import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveFraction,
+    PositiveInt,
+    Seed,
+    settings,
+)
 from aevq.errors import UserError, optional
 from aevq.metrics.catalogue import Metric, find
 from aevq.metrics.latents import active_units, anomaly, codebook, probes
@@ -25,6 +33,7 @@ from aevq.metrics.samples import real, samples
 from aevq.metrics.subject import Measure, Subject
 from aevq.nn.distributed import global_rank
 from aevq.nn.feature_net import feature_net_sha256
+from aevq.priors.sampling import offered_options
 
 log = logging.getLogger("aevq")
 
@@ -79,6 +88,9 @@ class EvaluationSettings:
         probes: Whether to train classifiers on the latents.
         label_accuracy: Whether to train a classifier on pixels and ask it if conditional samples show their label.
         seed: Of samples and noise.
+        temperature: Temperatures at which every prior that offers one is sampled once more, for example [0.8,0.9].
+        top_p: Likewise.
+        guidance: Likewise, of conditional priors.
         mode_samples: Samples of stacked digits to count modes on, at most as many as the split has images; 0: none.
         extra: Metrics from outside the package, by any name: see `aevq.metrics.subject.Measure`.
     """
@@ -92,8 +104,16 @@ class EvaluationSettings:
     probes: bool = True
     label_accuracy: bool = True
     seed: Seed = 0
+    temperature: list[PositiveFloat] = field(default_factory=list)
+    top_p: list[PositiveFraction] = field(default_factory=list)
+    guidance: list[NonNegativeFloat] = field(default_factory=list)
     mode_samples: NonNegativeInt = 26_000
     extra: Annotated[dict[str, Measure], AfterValidator(_new_metrics)] = field(default_factory=dict)
+
+    @property
+    def sample_options(self) -> dict[str, list[float]]:
+        """The values with which priors are sampled once more, by the name of the option."""
+        return {"temperature": self.temperature, "top_p": self.top_p, "guidance": self.guidance}
 
     @property
     def extra_metrics(self) -> tuple[Metric, ...]:
@@ -147,6 +167,10 @@ def _parts(subject: Subject) -> dict[str, Callable[[Subject], dict[str, float]]]
     if subject.in_features:
         parts["real"] = real
         parts |= {f"samples {name}": partial(samples, prior=name) for name in subject.priors}
+        offered = {option for prior in subject.priors.values() for option in offered_options(prior)}
+        for option, values in settings.sample_options.items():
+            if values and option not in offered:
+                log.warning("%s: no prior of %s offers it", option, ", ".join(subject.priors))
     if settings.probes and subject.latents is not None:
         parts["probes"] = partial(probes, latents=subject.latents)
     return parts | {name: partial(_measure, name, measure) for name, measure in settings.extra.items()}

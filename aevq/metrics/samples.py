@@ -8,6 +8,10 @@ confidence     mean probability of the predicted class
 nearest_train  median distance of a sample to its nearest train image, over the same for test images; a value well
                below 1 means memorisation
 
+Samples of a conditional prior are also compared class by class with the test images of their class:
+`fd_of_<class>`, and `class_fd`, the mean over the classes. There are about a thousand images of a class, so these
+distances are larger than that of all classes together; `real/class_fd` is that of as many train images.
+
 The feature net was trained on single digits of MNIST, so of other images nothing is measured. Each channel of stacked
 digits goes through it separately: the features of the channels are concatenated, 128 each, classes and confidence are
 those of all channels, and there are also
@@ -31,6 +35,7 @@ from aevq.nn.feature_net import NUM_FEATURES, FeatureNet
 from aevq.ops.distance import frechet_distance, kernel_distance, moments
 from aevq.ops.manifold import manifold_scores, nearest_distance
 from aevq.ops.modes import CLASSES, kl_to_uniform, mode_of, modes_covered
+from aevq.priors.sampling import offered_options, variant_name
 
 NEIGHBOUR = 5
 KERNEL_SUBSET, KERNEL_SUBSETS = 1000, 50
@@ -40,6 +45,16 @@ def distances_to_test(features: Tensor, reference: Reference) -> dict[str, float
     """Return `fd` and `kd` of features `(N, C·128)` to those of the test images."""
     kd = kernel_distance(features, reference.test, KERNEL_SUBSET, KERNEL_SUBSETS, seed=0)
     return {"fd": frechet_distance(moments(features), reference.test_moments), "kd": kd}
+
+
+def class_distances(features: Tensor, labels: Tensor, reference: Reference, test_labels: Tensor) -> dict[str, float]:
+    """Return `fd_of_<class>` of features `(N, C·128)` with classes `(N,)`, and their mean, `class_fd`."""
+    distances = {}
+    for y in labels.unique().tolist():
+        ours, theirs = features[labels == y], reference.test[test_labels == y]
+        if min(len(ours), len(theirs)) > 1:
+            distances[f"fd_of_{y}"] = frechet_distance(moments(ours), moments(theirs))
+    return distances | ({"class_fd": sum(distances.values()) / len(distances)} if distances else {})
 
 
 @torch.inference_mode()
@@ -61,7 +76,9 @@ def _probabilities(features: Tensor, net: FeatureNet) -> Tensor:
 
 
 @torch.inference_mode()
-def sample_metrics(images: Tensor, net: FeatureNet, reference: Reference, mode_samples: int = 0) -> dict[str, float]:
+def sample_metrics(
+    images: Tensor, net: FeatureNet, reference: Reference, mode_samples: int = 0, labels: Tensor | None = None
+) -> dict[str, float]:
     """Return the metrics of samples.
 
     Args:
@@ -70,6 +87,7 @@ def sample_metrics(images: Tensor, net: FeatureNet, reference: Reference, mode_s
         net: The feature net.
         reference: The real images; `nearest_train` is measured only if it has all train images.
         mode_samples: Samples that the modes are counted on; 0 leaves them out.
+        labels: Classes that the samples were drawn for, `(M,)`; None if they were drawn for none.
     """
     every = features_of(net, images)
     features = every[: len(reference.test)]
@@ -84,6 +102,8 @@ def sample_metrics(images: Tensor, net: FeatureNet, reference: Reference, mode_s
     if reference.all_train is not None:
         nearest = float(nearest_distance(features, reference.all_train).median())
         metrics["nearest_train"] = nearest / reference.test_to_train
+    if labels is not None and reference.test_labels is not None:
+        metrics |= class_distances(features, labels[: len(features)], reference, reference.test_labels)
     if mode_samples:
         metrics |= mode_metrics(every[:mode_samples], net)
     return metrics
@@ -94,7 +114,10 @@ def real(subject: Subject) -> dict[str, float]:
 
     `label_accuracy` is of the images of the split, without a class that was left out of training.
     """
-    metrics, count = distances_to_test(subject.reference.train, subject.reference), subject.num_mode_samples
+    reference, count = subject.reference, subject.num_mode_samples
+    metrics = distances_to_test(reference.train, reference)
+    if reference.train_labels is not None and reference.test_labels is not None:
+        metrics |= class_distances(reference.train, reference.train_labels, reference, reference.test_labels)
     rows = some_rows(count, len(subject.x))
     metrics |= mode_metrics(subject.features[rows], subject.feature_net) if count else {}
     if subject.classifier is not None:
@@ -106,16 +129,27 @@ def real(subject: Subject) -> dict[str, float]:
 def samples(subject: Subject, prior: str) -> dict[str, float]:
     """Measure the samples of one prior, and the wall time of drawing and decoding them.
 
-    Samples of a conditional prior are of labels that are drawn with the frequencies of the train split.
+    Samples of a conditional prior are of labels that are drawn with the frequencies of the train split. Samples with a
+    temperature, with guidance or of the most probable codes are named after that: `samples/<prior>@temperature=0.9/fd`.
     """
+    metrics = _samples(subject, prior, {})
+    offered = offered_options(subject.priors[prior])
+    for option, values in subject.settings.sample_options.items():
+        for value in values if option in offered else ():
+            metrics |= _samples(subject, prior, {option: value})
+    return metrics
+
+
+def _samples(subject: Subject, prior: str, options: dict[str, float]) -> dict[str, float]:
     n = max(subject.num_samples, subject.num_mode_samples)
-    conditional = subject.priors[prior].num_classes is not None
-    options = {"labels": subject.sample_labels(n)} if conditional else {}
+    labels = subject.sample_labels(n) if subject.priors[prior].num_classes is not None else None
+    given = {} if labels is None else {"labels": labels}
     start = time.perf_counter()
-    images = generate(subject.model, subject.priors[prior], n, subject.settings.seed, **options)
+    images = generate(subject.model, subject.priors[prior], n, subject.settings.seed, **given, **options)
     seconds = time.perf_counter() - start
-    metrics = sample_metrics(images, subject.feature_net, subject.reference, subject.num_mode_samples)
-    if conditional and subject.classifier is not None:
-        metrics["label_accuracy"] = label_accuracy(subject.classifier, images, options["labels"])
+    metrics = sample_metrics(images, subject.feature_net, subject.reference, subject.num_mode_samples, labels)
+    if labels is not None and subject.classifier is not None:
+        metrics["label_accuracy"] = label_accuracy(subject.classifier, images, labels)
     metrics |= {"seconds": seconds, "milliseconds": 1000 * seconds / n}
-    return {f"samples/{prior}/{metric}": value for metric, value in metrics.items()}
+    name = variant_name(prior, options)
+    return {f"samples/{name}/{metric}": value for metric, value in metrics.items()}

@@ -38,11 +38,15 @@ class Reference:
         test: Features of the test images, `(N, C·128)`.
         train: Features of as many train images.
         all_train: Features of every train image, `(T, C·128)`; None if memorisation is not measured.
+        test_labels: Classes of the test images, int64 `(N,)`; None if samples have no classes to compare.
+        train_labels: Classes of `train`, likewise.
     """
 
     test: Tensor
     train: Tensor
     all_train: Tensor | None
+    test_labels: Tensor | None = None
+    train_labels: Tensor | None = None
 
     @cached_property
     def test_moments(self) -> Moments:
@@ -161,14 +165,18 @@ class Subject:
         labels, generator = self.data.labels("train"), torch.Generator().manual_seed(mix(self.settings.seed, LABELS))
         return labels[torch.randint(len(labels), (n,), generator=generator)]
 
+    @property
+    def conditional(self) -> bool:
+        """Whether a prior is conditional, and the images have one channel: stacks have too many classes."""
+        return self.x.shape[1] == 1 and any(prior.num_classes is not None for prior in self.priors.values())
+
     @cached_property
     def classifier(self) -> Any | None:
         """A classifier of pixels that is asked whether samples show their label; None where none is asked.
 
-        It is for samples of conditional priors, and for images of one channel: stacks have too many classes.
+        It is for samples of conditional priors.
         """
-        conditional = any(prior.num_classes is not None for prior in self.priors.values())
-        if not (self.settings.label_accuracy and conditional and self.x.shape[1] == 1):
+        if not (self.settings.label_accuracy and self.conditional):
             return None
         return fit_pixel_classifier(self.data.images("train"), self.data.labels("train"))
 
@@ -185,12 +193,13 @@ class Subject:
     @cached_property
     def reference(self) -> Reference:
         """Features of the real images that samples are compared with."""
-        test, train = self.features[some_rows(self.settings.samples, len(self.x))], self.data.images("train")
-        rows = some_rows(len(test), len(train))
+        chosen, train = some_rows(self.settings.samples, len(self.x)), self.data.images("train")
+        rows = some_rows(len(chosen), len(train))
+        labels = (self.labels[chosen], self.data.labels("train")[rows]) if self.conditional else (None, None)
         if not self.settings.memorisation:
-            return Reference(test, features_of(self.feature_net, train[rows]), None)
+            return Reference(self.features[chosen], features_of(self.feature_net, train[rows]), None, *labels)
         all_train = features_of(self.feature_net, train)
-        return Reference(test, all_train[rows], all_train)
+        return Reference(self.features[chosen], all_train[rows], all_train, *labels)
 
 
 class Measure(Configurable, ABC):

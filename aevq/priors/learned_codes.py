@@ -68,7 +68,7 @@ class LearnedCodes(TrainedPrior):
         num_classes: PositiveInt = 10,
         class_dropout: Probability = 0.1,
         num_clusters: NonNegativeInt = 50,
-        batch_size: PositiveInt = 48,
+        batch_size: PositiveInt = 36,
         **training: Any,
     ) -> None:
         super().__init__(spec, batch_size=batch_size, **training)

@@ -5,6 +5,7 @@ name, and a label if it is conditional.
 """
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -13,6 +14,8 @@ import torch
 from aevq.config.checks import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveFraction, settings
 from aevq.errors import UserError, expect
 from aevq.priors.base import Prior
+
+VARIANT = "@"  # between the name of a prior and the options of its samples
 
 
 @settings
@@ -62,6 +65,16 @@ def offered_options(prior: Prior) -> list[str]:
     if not conditional:
         return [name for name in options if name != "guidance"]
     return [*(["label"] if "labels" in parameters else []), *options]
+
+
+def variant_name(prior: str, options: Mapping[str, float]) -> str:
+    """Return what the samples of a prior with some options are called in the names of metrics.
+
+    >>> variant_name("transformer", {"temperature": 0.9})
+    'transformer@temperature=0.9'
+    """
+    given = ",".join(f"{option}={value:g}" for option, value in options.items())
+    return f"{prior}{VARIANT}{given}" if given else prior
 
 
 def _alternative(option: str, offered: list[str]) -> str:

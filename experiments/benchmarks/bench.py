@@ -16,7 +16,7 @@ import platform
 import sys
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -125,24 +125,28 @@ def measure(part: str, options: Options) -> None:
     """Measure one part: print its rows as they come, and write them when it is done."""
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold]{part}[/], {options.repeats} pairs, {torch.get_num_threads()} threads")
-    earlier = {(row.what, row.other): row for row in _rows(_read(RESULTS).get(part, {"rows": []}))}
+    on_gpu = part == "training" and options.accelerator == "gpu"
+    name = "training on a GPU" if on_gpu else part
+    earlier = {(row.what, row.other): row for row in _rows(_read(RESULTS).get(name, {"rows": []}))}
     rows: list[Row] = []
     metrics: dict[str, float] = {}
     for found in PARTS[part](options):
         if isinstance(found, Row):
-            rows.append(found)
+            rows.append(found := replace(found, part=name))
             ratio = f"[bold]{found.ratio:.3g}[/] times as fast as {found.other} ({found.low:.3g} … {found.high:.3g})"
             before = None if options.quick else earlier.get((found.what, found.other))
             console.print(f"  {found.what}: {ratio}{found.compared_with(before) if before else ''}")
         else:
+            found = {f"{key}, on a GPU": value for key, value in found.items()} if on_gpu else found
             metrics |= found
             console.print("\n".join(f"  {name}: {value:.3g}" for name, value in found.items()))
     results = _read(options.out)
-    results[part] = {
+    results[name] = {
         "when": f"{datetime.now():%Y-%m-%d}",
         "command": " ".join(["python -m experiments.benchmarks.bench", *sys.argv[1:]]),
         "commit": (git_state() or {}).get("commit"),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
+        "machine": (f"{torch.cuda.get_device_name()}, " if on_gpu else "")
+        + f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
         "versions": versions() | {name: version(name) for name, module in PEERS.items() if find_spec(module)},
         "rows": [asdict(row) for row in rows],
         "metrics": metrics,

@@ -82,7 +82,7 @@ PYTHAE_VQ = (
 )
 CASES = (
     # So small that a step is mostly the overhead of the loop.
-    Case("VAE, MLP 784-8-2", ("model=vae", "model.network.hidden=[8]", "model.latent_dim=2"), 1000, {}),
+    Case("VAE, MLP 784-8-2", ("model=vae", "model.network.hidden=[8]", "model.latent_dim=2"), 300, {}),
     Case("AE, MLP 784-400-400-20", ("model=ae", *MLP), 300, {PYTHAE: 1.25}),
     Case("VAE, MLP 784-400-400-20", ("model=vae", *MLP), 300, {BARE: 0.95, TORCHVISION: 2.0, PYTHAE: 1.25}),
     Case("VAE, conv 32-64", ("model=vae_conv",), 100, {BARE: 0.98, PYTHAE: 1.25}),

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from aevq.metrics.catalogue import Metric, entry, find
+from aevq.priors.sampling import VARIANT
 from aevq.report.statistics import Estimate
 from aevq.report.tables import Row, cells, make_table, markdown
 from experiments.common.results import Results
@@ -42,10 +43,24 @@ def table(results: Results, head: str, columns: Sequence[Column], rows: Mapping[
 
 
 def sampled_priors(results: Results, label: str) -> list[str]:
-    """Return the priors that a group was sampled from, the one with the largest Fréchet distance first."""
+    """Return the priors that a group was sampled from, without options, the largest Fréchet distance first."""
     names = [name for name in results.of(label)[0].metrics if entry("samples/<prior>/fd").match(name)]
-    found = {name.split("/")[1]: value.mean for name in names if (value := results.get(label, name))}
+    plain = [name for name in names if VARIANT not in name]
+    found = {name.split("/")[1]: value.mean for name in plain if (value := results.get(label, name))}
     return sorted(found, key=found.__getitem__, reverse=True)
+
+
+def priors_table(results: Results, head: str, columns: Sequence[str], rows: Mapping[str, tuple[str, str]]) -> str:
+    """Return a table with one row for each prior.
+
+    `columns` are names of metrics with `<prior>` in them, `rows` maps titles to the label of a group and a prior of it.
+    """
+    metrics = [entry(name) for name in columns]
+    found = [
+        Row((title,), cells(results.get(label, metric.name_for(prior=prior)) for metric in metrics))
+        for title, (label, prior) in rows.items()
+    ]
+    return markdown(make_table((head,), metrics, found))
 
 
 def samples_table(
@@ -55,7 +70,7 @@ def samples_table(
 
     `columns` are the last parts of the metrics' names, `rows` maps titles to the labels of groups.
     """
-    metrics = [entry(f"samples/<prior>/{name}") for name in columns]
+    metrics = [find(each) or entry(each) for each in (f"samples/<prior>/{name}" for name in columns)]
     found = [
         Row((title, prior), cells(results.get(label, f"samples/{prior}/{name}") for name in columns))
         for title, label in rows.items()

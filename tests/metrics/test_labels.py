@@ -15,13 +15,13 @@ SETTINGS = EvaluationSettings(split="test", samples=200, memorisation=False, pro
 
 
 class Digits(StandardNormal):
-    """A conditional prior that keeps the labels that it is asked for."""
+    """A conditional prior that keeps the labels that it is asked for; z shrinks with the temperature."""
 
     num_classes = 10
 
-    def sample(self, n, generator=None, labels=None):
+    def sample(self, n, generator=None, labels=None, temperature=1.0):
         self.asked = labels
-        return super().sample(n, generator)
+        return super().sample(n, generator) * temperature
 
 
 def subject_of(data, settings=SETTINGS, model=None):
@@ -63,6 +63,31 @@ def test_only_conditional_priors_have_a_label_accuracy(classified):
     assert not [
         name for name in run_protocol(subject_of(MNISTDataModule("mnist5k"), off)).metrics if "label_ac" in name
     ]
+
+
+def test_samples_of_a_class_are_compared_with_images_of_that_class(classified):
+    metrics, classes = classified[1].metrics, [0, 1, 2, 4, 5, 6, 7, 8, 9]
+    for subject in ("samples/digits", "real"):
+        distances = {name: value for name, value in metrics.items() if name.startswith(f"{subject}/fd_of_")}
+        assert sorted(distances) == [f"{subject}/fd_of_{y}" for y in classes]
+        assert metrics[f"{subject}/class_fd"] == pytest.approx(sum(distances.values()) / 9)
+    assert metrics["real/class_fd"] < metrics["samples/digits/class_fd"]
+    assert "samples/standard_normal/class_fd" not in metrics
+
+
+def test_samples_with_an_option_are_named_after_it_and_those_without_stay_the_same(classified):
+    settings = EvaluationSettings(samples=200, memorisation=False, probes=False, temperature=[0.5, 1.0])
+    metrics = run_protocol(subject_of(classified[0].data, settings, classified[0].model)).metrics
+    plain = classified[1].metrics
+    assert metrics["samples/digits/fd"] == metrics["samples/digits@temperature=1/fd"] == plain["samples/digits/fd"]
+    assert metrics["samples/digits@temperature=0.5/fd"] != plain["samples/digits/fd"]
+    assert not [name for name in metrics if name.startswith("samples/standard_normal@")]  # offers no temperature
+
+
+def test_an_option_that_no_prior_offers_is_warned_of(classified, caplog):
+    settings = EvaluationSettings(samples=200, memorisation=False, probes=False, label_accuracy=False, guidance=[1.0])
+    run_protocol(subject_of(classified[0].data, settings, classified[0].model))
+    assert "guidance: no prior of digits, standard_normal offers it" in caplog.text
 
 
 def test_drawing_samples_is_timed_and_times_are_no_metrics(classified):
