@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from aevq.priors.sampling import variant_name
+from aevq.report.statistics import Estimate
 from experiments.common.plots import Panel, Point, Series, draw
 from experiments.common.results import Results
 from experiments.common.study import Study
@@ -17,23 +18,19 @@ CLUSTERS = {0: "clusters_0", 10: "clusters_10", 50: "transformer", 200: "cluster
 
 
 def tables(results: Results) -> dict[str, str]:
-    """Return the tables of the priors of vectors, of those of codes, of temperatures, and of clusters."""
-    codes = _groups(results)["VQ-VAE"]
-    vectors = {
-        f"{model}, {prior}": (label, prior)
-        for model, label in _groups(results).items()
-        for prior in sampled_priors(results, label)
-        if model != "VQ-VAE"
-    }
+    """Return the tables of the priors for each model, of temperatures, and of clusters."""
+    groups = _groups(results)
+    codes = groups["VQ-VAE"]
+
+    def every_prior(label: str, rate: str) -> str:
+        rows = {prior: (label, prior) for prior in sampled_priors(results, label)}
+        return priors_table(results, "10,000 samples", (*SAMPLES, rate, *COSTS), rows)
+
     temperatures = {f"{prior}, T = {t}": (codes, _at(prior, t)) for prior in LEARNED for t in reversed(TEMPERATURES)}
     return {
-        "vectors": priors_table(results, "10,000 samples", (*SAMPLES, "prior/<prior>/nats", *COSTS), vectors),
-        "codes": priors_table(
-            results,
-            "10,000 samples",
-            (*SAMPLES, "rate/<prior>_bits", *COSTS),
-            {prior: (codes, prior) for prior in sampled_priors(results, codes)},
-        ),
+        "ae": every_prior(groups["AE"], "prior/<prior>/nats"),
+        "vae": every_prior(groups["VAE"], "prior/<prior>/nats"),
+        "codes": every_prior(codes, "rate/<prior>_bits"),
         "temperatures": priors_table(results, "10,000 samples", SAMPLES, temperatures),
         "clusters": priors_table(
             results,
@@ -63,23 +60,20 @@ def plots(results: Results, folder: Path) -> None:
     """Draw the Fréchet distance against the seconds of fitting, the temperature and the number of clusters."""
     groups = _groups(results)
 
-    def point(x: float | None, label: str, prior: str) -> Point:
-        seconds, fd = (results.get(label, name.replace("<prior>", prior)) for name in (SECONDS, FD))
-        assert seconds is not None, prior
-        assert fd is not None, prior
-        return Point(seconds, fd, prior) if x is None else Point(x, fd)
+    def metric(name: str, label: str, prior: str) -> Estimate:
+        found = results.get(label, name.replace("<prior>", prior))
+        assert found is not None, f"{label}: {name} of {prior}"
+        return found
 
-    def is_fitted(label: str, prior: str) -> bool:
-        seconds = results.get(label, SECONDS.replace("<prior>", prior))
-        return seconds is not None and seconds.mean > 0.1  # uniform and N(0, I) have nothing to fit
+    def fitted(label: str) -> list[Point]:
+        priors = {prior: metric(SECONDS, label, prior) for prior in sampled_priors(results, label)}
+        # uniform and N(0, I) have nothing to fit
+        return [Point(seconds, metric(FD, label, p), p) for p, seconds in priors.items() if seconds.mean > 0.1]
 
-    fitted = {
-        model: [point(None, label, prior) for prior in sampled_priors(results, label) if is_fitted(label, prior)]
-        for model, label in groups.items()
-    }
-    by_temperature = {p: [point(t, groups["VQ-VAE"], _at(p, t)) for t in TEMPERATURES] for p in LEARNED}
-    by_clusters = [point(float(k), _clusters(results, k), prior) for k, prior in CLUSTERS.items()]
-    series = [Series(model, points, joined=False) for model, points in fitted.items()]
+    codes = groups["VQ-VAE"]
+    by_temperature = {p: [Point(t, metric(FD, codes, _at(p, t))) for t in TEMPERATURES] for p in LEARNED}
+    by_clusters = [Point(float(k), metric(FD, _clusters(results, k), prior)) for k, prior in CLUSTERS.items()]
+    series = [Series(model, fitted(label), joined=False) for model, label in groups.items()]
     draw(folder / "seconds.png", Panel("seconds of fitting", "FD of samples", series, log="xy"))
     draw(
         folder / "options.png",

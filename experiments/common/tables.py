@@ -55,7 +55,8 @@ def priors_table(results: Results, head: str, columns: Sequence[str], rows: Mapp
 
     `columns` are names of metrics with `<prior>` in them, `rows` maps titles to the label of a group and a prior of it.
     """
-    metrics = [entry(name) for name in columns]
+    entries = [entry(name) for name in columns]
+    metrics = [replace(metric, title=metric.title.replace(" by <prior>", "")) for metric in entries]
     found = [
         Row((title,), cells(results.get(label, metric.name_for(prior=prior)) for metric in metrics))
         for title, (label, prior) in rows.items()
