@@ -12,6 +12,7 @@ from experiments.common.tables import priors_table, sampled_priors
 FD, SECONDS = "samples/<prior>/fd", "prior/<prior>/seconds"
 SAMPLES = (FD, *(f"samples/<prior>/{name}" for name in ("coverage", "density", "precision", "recall", "nearest_train")))
 COSTS = ("prior/<prior>/parameters", SECONDS, "samples/<prior>/milliseconds")
+MODELS = {"AE": "AE", "VAE": "VAE", "VQ-VAE": "VQVAE"}
 LEARNED = ("pixelcnn", "transformer", "masked")
 TEMPERATURES = (0.8, 0.9, 1.0)
 CLUSTERS = {0: "clusters_0", 10: "clusters_10", 50: "transformer", 200: "clusters_200"}  # the prior with so many
@@ -36,20 +37,14 @@ def tables(results: Results) -> dict[str, str]:
             results,
             "clusters",
             (*SAMPLES, "rate/<prior>_bits"),
-            {str(k): (_clusters(results, k), prior) for k, prior in CLUSTERS.items()},
+            {str(k): (codes, prior) for k, prior in CLUSTERS.items()},
         ),
     }
 
 
 def _groups(results: Results) -> dict[str, str]:
-    """Return the group of each model that has every prior for it."""
-    codes = next(label for label in results.where("VQVAE") if "masked" in sampled_priors(results, label))
-    return {"AE": results.where("AE")[0], "VAE": results.where("VAE")[0], "VQ-VAE": codes}
-
-
-def _clusters(results: Results, k: int) -> str:
-    """Return the group whose transformer has k clusters."""
-    return next(label for label in results.where("VQVAE") if CLUSTERS[k] in sampled_priors(results, label))
+    """Return the group of each model."""
+    return {title: results.where(model)[0] for title, model in MODELS.items()}
 
 
 def _at(prior: str, temperature: float) -> str:
@@ -72,7 +67,7 @@ def plots(results: Results, folder: Path) -> None:
 
     codes = groups["VQ-VAE"]
     by_temperature = {p: [Point(t, metric(FD, codes, _at(p, t))) for t in TEMPERATURES] for p in LEARNED}
-    by_clusters = [Point(float(k), metric(FD, _clusters(results, k), prior)) for k, prior in CLUSTERS.items()]
+    by_clusters = [Point(float(k), metric(FD, codes, prior)) for k, prior in CLUSTERS.items()]
     series = [Series(model, fitted(label), joined=False) for model, label in groups.items()]
     draw(folder / "seconds.png", Panel("seconds of fitting", "FD of samples", series, log="xy"))
     draw(
@@ -84,7 +79,7 @@ def plots(results: Results, folder: Path) -> None:
 
 SHOWN = {"AE": ("mixture100", "flow", "flow_matching", "kernel_density")}
 STUDY = Study(
-    sweeps=[["experiment=priors"], ["experiment=priors_of_codes"], ["experiment=clusters"]],
+    sweeps=[["experiment=priors"], ["experiment=priors_of_codes"]],
     evaluation=["probes=false", f"temperature=[{','.join(str(t) for t in TEMPERATURES if t != 1)}]"],
     tables=tables,
     plots=plots,

@@ -9,7 +9,7 @@ from experiments.common.study import Study
 from experiments.common.tables import samples_table
 
 PRIORS = ("pixelcnn", "transformer", "masked")
-GUIDANCE = (0.0, 0.5, 1.0, 2.0)
+GUIDANCE = (0.0, 1.0, 2.0)
 SAMPLES = ("label_accuracy", "fd", "class_fd", "coverage", "density", "precision", "recall", "nearest_train")
 CLASSES = tuple(f"fd_of_{y}" for y in range(10))
 
