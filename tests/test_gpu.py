@@ -8,6 +8,7 @@ import torch
 
 import aevq
 from aevq.latents import CodeSpec, LatentSet, VectorSpec
+from aevq.ops.quantize import nearest_code
 from aevq.priors import (
     Flow,
     FlowMatching,
@@ -63,6 +64,13 @@ def test_a_prior_that_is_trained_on_a_gpu_samples_and_scores_there_as_on_the_cpu
         assert torch.allclose(here, there, atol=1e-3, rtol=1e-3)
     z = latents.val
     assert torch.allclose(on_cpu.log_prob(z), on_gpu.log_prob(z.cuda()).cpu(), atol=1e-2, rtol=1e-3)
+
+
+def test_the_nearest_code_is_exact_though_products_may_be_in_tf32(monkeypatch):
+    z, codebook = torch.randn(20_000, 16), torch.randn(256, 16)
+    exact = torch.cdist(z.double(), codebook.double()).argmin(1)
+    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", True)
+    assert (nearest_code(z.cuda(), codebook.cuda()).cpu() == exact).float().mean() > 0.9999
 
 
 @pytest.mark.parametrize("model", SMALL)

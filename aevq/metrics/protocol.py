@@ -33,6 +33,7 @@ from aevq.metrics.samples import real, samples
 from aevq.metrics.subject import Measure, Subject
 from aevq.nn.distributed import global_rank
 from aevq.nn.feature_net import feature_net_sha256
+from aevq.ops.precision import without_tf32
 from aevq.priors.sampling import offered_options
 
 log = logging.getLogger("aevq")
@@ -136,6 +137,7 @@ class Evaluation:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
+@without_tf32()
 def run_protocol(subject: Subject) -> Evaluation:
     """Measure part by part, with a progress bar on a terminal; a part that fails is left out with one warning."""
     evaluation, parts = Evaluation(), _parts(subject)

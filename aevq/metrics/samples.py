@@ -121,7 +121,8 @@ def real(subject: Subject) -> dict[str, float]:
     rows = some_rows(count, len(subject.x))
     metrics |= mode_metrics(subject.features[rows], subject.feature_net) if count else {}
     if subject.classifier is not None:
-        seen = subject.labels != subject.data.leave_out
+        left_out = -1 if subject.data.leave_out is None else subject.data.leave_out
+        seen = subject.labels != left_out
         metrics["label_accuracy"] = label_accuracy(subject.classifier, subject.x[seen], subject.labels[seen])
     return {f"real/{metric}": value for metric, value in metrics.items()}
 

@@ -4,6 +4,9 @@ Under autocast the outputs of a network are bfloat16, with 8 significant bits: t
 two codes at slightly different distances become equal.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
@@ -16,3 +19,16 @@ def at_least_float32(x: Tensor) -> Tensor:
 def no_autocast(x: Tensor) -> torch.autocast:
     """Return a context that disables autocast on the device of `x`."""
     return torch.autocast(x.device.type, enabled=False)
+
+
+@contextmanager
+def without_tf32() -> Iterator[None]:
+    """Have a GPU multiply and convolve float32 as such inside, not in TF32, which has 11 significant bits."""
+    matmul, convolution = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(matmul)
+        torch.backends.cudnn.allow_tf32 = convolution

@@ -18,9 +18,10 @@ def nearest_code(z_e: Tensor, codebook: Tensor) -> Tensor:
 
     ‖z_e‖² is the same for all k and is left out: argmin_k ½‖e_k‖² − z_e·e_k, one matrix product.
     """
-    codebook = codebook.to(z_e.dtype)
+    # TF32, in which a GPU may multiply float32, has 11 significant bits: too few to tell near codes apart.
+    dtype = torch.float64 if z_e.is_cuda else z_e.dtype
+    codebook, vectors = codebook.to(dtype), z_e.reshape(-1, z_e.shape[-1]).to(dtype)
     half_norms = 0.5 * codebook.square().sum(1)
-    vectors = z_e.reshape(-1, z_e.shape[-1])
     at_once = max(1, SCORES_ON_CPU // len(codebook) if vectors.device.type == "cpu" else len(vectors))
     parts = vectors.split(at_once)
     codes = [torch.addmm(half_norms, part, codebook.t(), alpha=-1).argmin(1) for part in parts]

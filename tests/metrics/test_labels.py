@@ -84,6 +84,11 @@ def test_samples_with_an_option_are_named_after_it_and_those_without_stay_the_sa
     assert not [name for name in metrics if name.startswith("samples/standard_normal@")]  # offers no temperature
 
 
+def test_real_images_of_all_classes_have_a_label_accuracy_too():
+    metrics = run_protocol(subject_of(MNISTDataModule("mnist5k"))).metrics
+    assert metrics["real/label_accuracy"] > 0.9
+
+
 def test_an_option_that_no_prior_offers_is_warned_of(classified, caplog):
     settings = EvaluationSettings(samples=200, memorisation=False, probes=False, label_accuracy=False, guidance=[1.0])
     run_protocol(subject_of(classified[0].data, settings, classified[0].model))

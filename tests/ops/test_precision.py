@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from aevq.nn import Bernoulli, EMAUpdate, Gaussian, Laplace, VectorQuantizer
-from aevq.ops.precision import at_least_float32, no_autocast
+from aevq.ops.precision import at_least_float32, no_autocast, without_tf32
 from aevq.ops.quantize import nearest_code
 
 BF16 = torch.autocast("cpu", torch.bfloat16)
@@ -18,6 +18,17 @@ def test_half_precision_becomes_float32_and_other_types_stay():
         assert at_least_float32(x.to(half)).dtype == torch.float32
     with BF16, no_autocast(x):
         assert (x[None] @ x[:, None]).dtype == torch.float32
+
+
+def test_tf32_is_off_inside_and_as_before_after():
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("high")
+    try:
+        with without_tf32():
+            assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == ("highest", False)
+        assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == ("high", before[1])
+    finally:
+        torch.set_float32_matmul_precision(before[0])
 
 
 @pytest.mark.parametrize("likelihood", [Gaussian(0.2), Laplace(0.1), Bernoulli()])
