@@ -8,7 +8,7 @@ from experiments.common.results import Results
 from experiments.common.study import Study
 from experiments.common.tables import samples_table
 
-PRIORS = ("pixelcnn", "transformer", "masked")
+PRIORS = ("pixelcnn", "transformer")
 GUIDANCE = (0.0, 1.0, 2.0)
 SAMPLES = ("label_accuracy", "fd", "class_fd", "coverage", "density", "precision", "recall", "nearest_train")
 CLASSES = tuple(f"fd_of_{y}" for y in range(10))
