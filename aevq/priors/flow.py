@@ -35,7 +35,7 @@ class Flow(StandardizedPrior):
         hidden: Widths of the hidden layers of each layer's network.
         bins: Bins of a spline on [−5, 5]; outside it is the identity.
         learning_rate: Learning rate of AdamW after the warm-up.
-        **training: Batch size, steps, seed …; see `TrainedPrior`.
+        **training: `fit_to`, batch size, steps, seed …; see `StandardizedPrior` and `TrainedPrior`.
     """
 
     def __init__(

@@ -39,7 +39,7 @@ class FlowMatching(StandardizedPrior):
         learning_rate: Learning rate of AdamW after the warm-up.
         batch_size: Latents of a step in each process.
         ema_decay: Decay of the moving average of the weights.
-        **training: Weight decay, steps, seed …; see `TrainedPrior`.
+        **training: `fit_to`, weight decay, steps, seed …; see `StandardizedPrior` and `TrainedPrior`.
     """
 
     loss_name: ClassVar[str] = "loss"

@@ -20,7 +20,7 @@ from aevq.config.checks import PositiveInt
 from aevq.data import some_rows
 from aevq.latents import LatentSet, LatentSpec, VectorSpec
 from aevq.nn.distributed import map_rows
-from aevq.priors.base import Prior
+from aevq.priors.base import FitTo, Prior
 from aevq.priors.normal import JITTER
 
 CHUNK = 200  # latents scored at once: bounds the memory, changes no result
@@ -34,15 +34,18 @@ class KernelDensity(Prior):
         spec: The latents that it draws, vectors.
         bandwidths: How many bandwidths are tried, from 0.02 to 1 standard deviation.
         max_fit: The bandwidth is chosen on at most this many validation latents.
+        fit_to: Means of q(z|x), or draws from it; see `Prior`.
     """
 
     kind = VectorSpec
     latents: Tensor
     bandwidth: Tensor
 
-    def __init__(self, spec: LatentSpec, bandwidths: PositiveInt = 16, max_fit: PositiveInt = 2000) -> None:
+    def __init__(
+        self, spec: LatentSpec, bandwidths: PositiveInt = 16, max_fit: PositiveInt = 2000, fit_to: FitTo = "mean"
+    ) -> None:
         super().__init__(spec)
-        self.bandwidths, self.max_fit = bandwidths, max_fit
+        self.bandwidths, self.max_fit, self.fit_to = bandwidths, max_fit, fit_to
         self.register_buffer("latents", torch.zeros(1, *spec.shape))  # at first N(0, I)
         self.register_buffer("bandwidth", torch.ones(spec.shape))
 

@@ -17,6 +17,7 @@ from aevq.errors import expect_int
 from aevq.latents import LatentSet, LatentSpec, VectorSpec
 from aevq.nn.contexts import evaluating
 from aevq.nn.distributed import map_rows
+from aevq.priors.base import FitTo
 from aevq.priors.normal import JITTER
 from aevq.priors.trained import TrainedPrior
 
@@ -28,6 +29,7 @@ class StandardizedPrior(TrainedPrior):
 
     Args:
         spec: The latents that it draws.
+        fit_to: Means of q(z|x), or draws from it; see `Prior`.
         **training: Learning rate, batch size, steps, seed …; see `TrainedPrior`.
     """
 
@@ -35,8 +37,9 @@ class StandardizedPrior(TrainedPrior):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, spec: LatentSpec, **training: Any) -> None:
+    def __init__(self, spec: LatentSpec, fit_to: FitTo = "mean", **training: Any) -> None:
         super().__init__(spec, **training)
+        self.fit_to = fit_to
         self.register_buffer("mean", torch.zeros(spec.shape))
         self.register_buffer("std", torch.ones(spec.shape))
 

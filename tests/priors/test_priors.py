@@ -8,6 +8,9 @@ from aevq.errors import UserError
 from aevq.latents import CodeSpec, LatentSet, VectorSpec
 from aevq.priors import (
     FittedNormal,
+    Flow,
+    FlowMatching,
+    KernelDensity,
     Marginals,
     Mixture,
     PixelCNN,
@@ -205,7 +208,8 @@ def test_the_size_of_a_prior_is_that_of_its_weights_or_of_what_it_holds():
 
 def test_a_prior_is_fitted_to_means_unless_it_is_told_otherwise():
     assert Mixture(VECTORS).fit_to == StandardNormal(VECTORS).fit_to == Uniform(CODES).fit_to == "mean"
-    assert FittedNormal(VECTORS, fit_to="draw").fit_to == "draw"
+    for prior in (FittedNormal, Mixture, KernelDensity, Flow, FlowMatching):
+        assert prior(VECTORS, fit_to="draw").fit_to == "draw"
     with pytest.raises(
         UserError, match=r"^Mixture\.fit_to: should be 'mean' or 'draw', got 'draws'; did you mean 'draw'"
     ):
