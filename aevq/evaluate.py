@@ -27,7 +27,8 @@ from aevq.runs.result import SCHEMA_VERSION, device_name, git_state, prior_costs
 from aevq.runs.run import Run, load
 from aevq.training.allocator import keep_freed_memory
 from aevq.training.fit import fit_priors, on_best_device
-from aevq.training.parts import check_prior
+from aevq.training.loggers import RunLogger
+from aevq.training.parts import check_prior, to_plain
 from aevq.training.trainer import Trainers
 
 log = logging.getLogger("aevq")
@@ -97,6 +98,11 @@ def evaluate(options: Options) -> dict[str, float]:
             evaluation = run_protocol(_subject(run, priors, trainers, chosen))
             device = device_name(run.model.device)
         path = _write(run, chosen, evaluation, priors, device)
+        for name, node in run.config.logger.items():
+            with optional(f"logger.{name}"):
+                logger = instantiate(node, f"logger.{name}", RunLogger, trust=run.trust)
+                labels = (run.result.model["name"].lower(), run.data.name)
+                logger.amend(run.path, to_plain(run.config), labels, evaluation.metrics)
     _print(run, chosen, evaluation, priors, path)
     return evaluation.metrics
 

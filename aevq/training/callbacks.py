@@ -10,6 +10,8 @@ from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
+from torch.nn.utils import get_total_norm
+from torch.optim import Optimizer
 from torchvision.transforms.functional import to_pil_image
 from torchvision.utils import make_grid
 from typing_extensions import override
@@ -92,6 +94,26 @@ class Throughput(Configurable, Callback):
         self.images += images
         self.seconds += seconds
         return images / seconds
+
+
+class OptimizerHealth(Configurable, Callback):
+    """Logs `train/learning_rate` and `train/gradient_norm`, every `trainer.log_every_n_steps`."""
+
+    @override
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
+    ) -> None:
+        untyped: Any = trainer
+        every = untyped.log_every_n_steps
+        if not every or (trainer.global_step + 1) % every:
+            return
+        gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
+        metrics = {
+            "train/learning_rate": float(optimizer.param_groups[0]["lr"]),
+            "train/gradient_norm": float(get_total_norm(gradients)),
+        }
+        for logger in trainer.loggers:
+            logger.log_metrics(metrics, trainer.global_step)
 
 
 class CodebookHealth(Configurable, Callback):

@@ -30,6 +30,9 @@ class RunLogger(Configurable, Logger, ABC):
     def publish(self, result: Result, priors: Iterable[str], images: Sequence[Path]) -> None:
         """Show the metrics and the images, PNG files, of a finished run and its priors."""
 
+    def amend(self, run: Path, config: dict[str, Any], labels: Sequence[str], metrics: Mapping[str, float]) -> None:
+        """Add metrics that were measured later to those of a finished run, which was logged before."""
+
     def finish(self, exit_code: int) -> None:
         """Close the logger; `exit_code` is not 0 where the run failed."""
 

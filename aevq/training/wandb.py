@@ -15,6 +15,7 @@ from typing_extensions import override
 from aevq.config.checks import Text
 from aevq.errors import UserError
 from aevq.files import atomic_write
+from aevq.metrics.catalogue import find
 from aevq.report.groups import setting
 from aevq.report.records import comparison_rows
 from aevq.runs.result import Result
@@ -23,6 +24,8 @@ from aevq.training.loggers import RunLogger, costs
 log = logging.getLogger("aevq")
 
 STEP = "trainer/global_step"
+BEST = {"lower": "min", "higher": "max"}  # by the goal of a metric
+BEST_CHECKPOINT, RUN_ID = "checkpoints/best.ckpt", "wandb/run-id"  # in the run folder
 SECONDS_TO_START, SECONDS_TO_FINISH = 20, 120  # that W&B's server may take
 OLD_SERVER = "https://api.wandb.ai"  # under whose name a key may still be stored
 
@@ -37,6 +40,8 @@ class Wandb(RunLogger, WandbLogger):
         group: Runs of one group stand together in the dashboard; None groups the runs of a sweep.
         tags: Labels of the run.
         notes: A line about the run.
+        artifacts: What is uploaded with a finished run as an artifact of type `model`: `none`, the `best` checkpoint,
+            or `all` checkpoints and priors.
     """
 
     def __init__(
@@ -46,11 +51,14 @@ class Wandb(RunLogger, WandbLogger):
         group: str | None = None,
         tags: Annotated[tuple[str, ...], Strict(False)] = (),
         notes: str | None = None,
+        artifacts: Literal["none", "best", "all"] = "none",
     ) -> None:
         super().__init__(project=project)
         self.project, self.mode, self.group, self.tags, self.notes = project, mode, group, tags, notes
+        self.artifacts = artifacts
         self._run: Any = None
-        self._of_priors: set[str] = set()  # metrics whose axis is defined
+        self._folder = Path()
+        self._defined: set[str] = set()  # metrics whose axis, goal and summary W&B knows
 
     @property
     @override
@@ -59,8 +67,23 @@ class Wandb(RunLogger, WandbLogger):
 
     @override
     def start(self, run: Path, config: dict[str, Any], labels: Sequence[str]) -> None:
+        self._open(run, config, labels)
+        self._run.define_metric(STEP)
+        self._run.define_metric("*", step_metric=STEP, step_sync=True)
+        self.log_hyperparams(config)
+
+    @override
+    def amend(self, run: Path, config: dict[str, Any], labels: Sequence[str], metrics: Mapping[str, float]) -> None:
+        if (run / RUN_ID).exists():
+            self._open(run, config, labels)
+            self._run.summary.update(dict(metrics))
+            self.finish(exit_code=0)
+
+    def _open(self, run: Path, config: dict[str, Any], labels: Sequence[str]) -> None:
+        """Start a W&B run, or continue the one that the folder has."""
         import wandb  # slow to import, and only this logger needs it
 
+        self._folder = run
         self.labels = tuple(dict.fromkeys([*self.tags, *labels]))
         self.setting = f"{'_'.join(labels)}-{setting(config)}"  # runs that differ only in the seed have the same
         mode: str = self.mode
@@ -70,7 +93,7 @@ class Wandb(RunLogger, WandbLogger):
         if not (home.is_dir() and os.access(home, os.W_OK)):  # then W&B puts its own files beside the run's
             for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
                 os.environ.setdefault(name, str(run / "wandb"))
-        known_id = run / "wandb" / "run-id"
+        known_id = run / RUN_ID
         known_id.parent.mkdir(exist_ok=True)
         run_id = known_id.read_text().strip() if known_id.exists() else None
         try:
@@ -81,15 +104,12 @@ class Wandb(RunLogger, WandbLogger):
                 raise UserError(f"logger.wandb.mode={self.mode}: {reason}") from error
             mode = "offline"
             self._run = self._init(run, mode, run_id)
-        self._run.define_metric(STEP)
-        self._run.define_metric("*", step_metric=STEP, step_sync=True)
         atomic_write(known_id, self._run.id)
         if mode == "offline":
             folder = Path(self._run.dir).parent
             log.warning("W&B: offline (no key, or no answer); upload this run later with: wandb sync %s", folder)
         else:
             log.info("W&B: %s", self._run.url)
-        self.log_hyperparams(config)
 
     def _init(self, run: Path, mode: Any, run_id: str | None) -> Any:
         import wandb
@@ -116,19 +136,34 @@ class Wandb(RunLogger, WandbLogger):
         axis, names = STEP, [name for name in metrics if name.startswith("prior/")]
         if names:
             axis = f"{names[0].rpartition('/')[0]}/step"
-            for name in set(names) - self._of_priors:
-                self.experiment.define_metric(name, step_metric=axis)
-            self._of_priors.update(names)
             metrics = {name: metrics[name] for name in names}  # without Lightning's `epoch`
+        for name in dict.fromkeys(metrics):
+            if name not in self._defined:
+                self.experiment.define_metric(name, step_metric=axis, **_best(name))
+                self._defined.add(name)
         self.experiment.log(dict(metrics) if step is None else {**metrics, axis: step})
 
     @override
     def publish(self, result: Result, priors: Iterable[str], images: Sequence[Path]) -> None:
         self.experiment.summary.update(result.metrics | costs(result))
+        origin = {"data": result.data["fingerprint"], "versions": result.versions, **(result.git or {})}
+        self.experiment.config.update({"origin": origin}, allow_val_change=True)
+        if self.artifacts != "none":
+            self._upload(result)
         rows = comparison_rows(result, priors)
         self.log_table("comparison", list(rows[0]), [list(row.values()) for row in rows])
         for path in images:
             self.log_image(f"final/{path.stem}", [str(path)])
+
+    def _upload(self, result: Result) -> None:
+        import wandb
+
+        weights = wandb.Artifact(f"{self._folder.name}-weights", type="model", metadata=result.metrics)
+        for path in sorted(self._folder.glob("checkpoints/*.ckpt" if self.artifacts == "all" else BEST_CHECKPOINT)):
+            weights.add_file(str(path), path.name)
+        for path in sorted(self._folder.glob("priors/*.safetensors")) if self.artifacts == "all" else ():
+            weights.add_file(str(path), f"priors/{path.name}")
+        self.experiment.log_artifact(weights)
 
     @override
     def finish(self, exit_code: int) -> None:
@@ -140,6 +175,13 @@ class Wandb(RunLogger, WandbLogger):
         finishing.join(SECONDS_TO_FINISH)
         if finishing.is_alive():
             log.warning("W&B: still uploading after %d s; not waiting for it, the run is complete", SECONDS_TO_FINISH)
+
+
+def _best(name: str) -> dict[str, Any]:
+    """Return the arguments of `define_metric` that have W&B show the best value of a curve beside the last."""
+    metric = find(name)
+    best = BEST.get(metric.goal or "") if metric else None
+    return {"summary": f"{best},last"} if best else {}
 
 
 def logged_in() -> bool:

@@ -140,3 +140,47 @@ def test_an_offline_run_holds_the_metrics_and_is_continued_under_its_own_id(no_k
     assert summary["comparison"]["nrows"] == 1
     assert "anonymous" not in capfd.readouterr().err
     assert "upload this run later with: wandb sync" in caplog.text
+
+
+def test_wandb_shows_the_best_value_of_a_curve_beside_the_last(started, monkeypatch):
+    summaries = {}
+    logger = started()
+    monkeypatch.setattr(
+        logger.experiment, "define_metric", lambda name, summary=None, **_: summaries.update({name: summary})
+    )
+    logger.log_metrics({"val/mse": 0.5, "val/codebook_usage": 0.5, "train/learning_rate": 0.1}, 1)
+    assert summaries == {"val/mse": "min,last", "val/codebook_usage": "max,last", "train/learning_rate": None}
+
+
+@pytest.mark.parametrize(
+    ("artifacts", "expected"),
+    [("none", None), ("best", ["best.ckpt"]), ("all", ["best.ckpt", "last.ckpt", "priors/mixture.safetensors"])],
+)
+def test_the_weights_of_a_finished_run_are_uploaded_as_asked(artifacts, expected, started, monkeypatch, tmp_path):
+    for name in ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "priors/mixture.safetensors"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    uploaded = []
+    logger = started(artifacts=artifacts)
+    for name in ("log_artifact", "log_table", "summary"):
+        monkeypatch.setattr(FakeRun, name, logger.experiment, raising=False)
+    monkeypatch.setattr(FakeRun, "log_artifact", lambda _, artifact: uploaded.append(artifact), raising=False)
+    monkeypatch.setattr(logger, "log_table", lambda *_: None)
+    logger.publish(make_result(metrics={"reconstruction/mse": 0.25}), [], [])
+    assert [sorted(each.manifest.entries) for each in uploaded] == ([] if expected is None else [expected])
+
+
+def test_metrics_of_a_later_evaluation_are_added_to_the_finished_run(no_key, tmp_path):
+    folder = tmp_path / "2026_vae"
+    folder.mkdir()
+    new = Wandb()
+    new.amend(folder, {"seed": 0}, ["vae"], {"samples/flow/fd": 1.5})
+    assert not (folder / "wandb").exists()  # it was never logged to W&B
+    logger = Wandb()
+    logger.start(folder, {"seed": 0}, ["vae"])
+    logger.finish(exit_code=0)
+    new.amend(folder, {"seed": 0}, ["vae"], {"samples/flow/fd": 1.5})
+    files = sorted((folder / "wandb").glob("offline-run-*/*.wandb"))
+    assert len(files) == 2
+    assert len({file.name for file in files}) == 1, "the same run"
+    assert json.loads(inspect(folder, "--summary"))["summary"]["samples/flow/fd"] == 1.5
