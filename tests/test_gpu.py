@@ -90,6 +90,7 @@ def test_the_same_seed_gives_the_same_run(model, tmp_path):
     assert_same(first, second)
 
 
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler")  # float16 skips steps until its scale fits
 @pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
 @pytest.mark.parametrize("model", SMALL)
 def test_half_precision_trains(model, precision, tmp_path):
