@@ -13,7 +13,7 @@ from aevq.report.tables import head_text, markdown_grid
 from experiments.common.readme import put
 from experiments.common.results import Results, has_results, read_results
 from experiments.common.study import EXPERIMENTS
-from experiments.common.tables import table, uncompared
+from experiments.common.tables import get, table, uncompared
 
 GPU_PRESETS = EXPERIMENTS / "gpu_presets.json"
 Measure = Callable[[Results], Estimate | None]
@@ -76,6 +76,16 @@ def highest(name: str) -> Measure:
     return measure
 
 
+def lowest_distance(*models: str) -> Measure:
+    """Return the lowest Fréchet distance of samples, over all priors of the groups of these models."""
+
+    def measure(results: Results) -> Estimate | None:
+        found = [get(results, label, "samples/<prior>/fd") for model in models for label in results.where(model)]
+        return min((value for value in found if value), key=lambda value: value.mean, default=None)
+
+    return measure
+
+
 def shortest_code(results: Results) -> Estimate | None:
     """Return the lowest rate of the VQ-VAEs with a small enough error; None if there is none."""
     good = [label for label in results.labels if (mse := results.get(label, MSE)) and mse.mean <= 0.0042]
@@ -95,6 +105,7 @@ def cured(name: str) -> Measure:
 
 
 HEADLINE, CODEBOOK, LATENT, LIKELIHOOD = "01_ae_vae_vqvae", "04_codebook", "05_latent_dim", "06_likelihood"
+PRIORS = "09_priors"
 MSE, PERPLEXITY, BOUND = "reconstruction/mse", "codebook/perplexity", "likelihood/pixelcnn_nll_bound"
 SAMPLED = ("standard_normal", "mixture", "pixelcnn", "transformer")
 N01, MIXTURE, PIXELCNN, TRANSFORMER = (f"samples/{prior}/fd" for prior in SAMPLED)
@@ -109,6 +120,9 @@ TARGETS = [
     Target("VQ-VAE, 7×7, K = 256: MSE", "≤", 0.0025, HEADLINE, metric("VQVAE", MSE)),
     Target("VQ-VAE, 7×7, K = 256: perplexity", "≥", 153.6, HEADLINE, metric("VQVAE", PERPLEXITY)),
     Target("PixelCNN: rate, bits, of a VQ-VAE with MSE ≤ 0.0042", "≤", 70, CODEBOOK, shortest_code),
+    Target("VQ-VAE, default prior: FD of samples", "≤", 2.5, HEADLINE, metric("VQVAE", TRANSFORMER)),
+    Target("VQ-VAE, default prior: coverage", "≥", 0.8, HEADLINE, metric("VQVAE", "samples/transformer/coverage")),
+    Target("AE or VAE, the best fitted prior: FD of samples", "≤", 0.35, PRIORS, lowest_distance("AE", "VAE")),
     Target("VQ-VAE, binary images: bound of −log p(x), nats", "≤", 100, LIKELIHOOD, VQ_BOUND),
     Target("linear probe, the best of the latents", "≥", 0.96, LATENT, LINEAR),
     Target("5-NN probe, the best of the latents", "≥", 0.97, LATENT, KNN),
