@@ -15,7 +15,7 @@ import generate  # noqa: E402
 from experiments.common.results import has_results, read_results  # noqa: E402
 
 project, author = "aevq", "The aevq authors"
-copyright = "2026, The aevq authors"  # noqa: A001 (the name that Sphinx asks for)
+copyright = "2026, The aevq authors"
 version = release = importlib.metadata.version("aevq")
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 exclude_patterns = ["_build"]

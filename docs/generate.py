@@ -34,7 +34,7 @@ GROUPS = {
     "model/codebook_update": "How the codebook of a VQ-VAE learns.",
     "model/optimizer": "The optimizer of the model's training.",
     "model/schedule": "The learning rate schedule of the model's training.",
-    "prior": "The distributions that latents are sampled from. Several can be chosen: `prior=[standard_normal,mixture]`.",
+    "prior": "The distributions that latents are sampled from; one, or several: `prior=[standard_normal,mixture]`.",
     "data": "The data sets.",
     "trainer": "The arguments of Lightning's `Trainer`: device, number of processes and length of the training.",
     "logger": "Where curves go, besides the terminal.",
@@ -88,7 +88,7 @@ def meanings(cls: Any) -> dict[str, str]:
     found: dict[str, str] = {}
     for base in (cls.__mro__ if inspect.isclass(cls) else [cls])[::-1]:
         text = inspect.cleandoc((vars(base).get("__doc__") if inspect.isclass(base) else base.__doc__) or "")
-        text += "\n" + inspect.cleandoc(inspect.isclass(base) and base.__init__.__doc__ or "")
+        text += "\n" + inspect.cleandoc((inspect.isclass(base) and base.__init__.__doc__) or "")
         for section in re.findall(r"^(?:Args|Attributes|Arguments):\n((?:^[ ].*\n|^\n)+)", text + "\n", re.M):
             items = re.split(r"^(\**\w+)(?: \([^\n]*?\))?:", textwrap.dedent(section), flags=re.M)[1:]
             for name, about in zip(items[::2], items[1::2], strict=True):
@@ -277,8 +277,8 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
 def group_page(group: str) -> str:
     """Return the page of a group of the configuration."""
     files = sorted((CONF / group).glob("*.yaml"), key=lambda path: path.stem)
-    key = group.replace("hydra/", "")
-    use = f"python -m aevq.train {'-m ' if 'launcher' in key else ''}{group}={next(p.stem for p in files if p.stem[0] != '_')}"
+    first = next(path.stem for path in files if not path.stem.startswith("_"))
+    use = f"python -m aevq.train {'-m ' if 'launcher' in group else ''}{group}={first}"
     head = [f"# {group}", "", GROUPS[group], "", f"For example: `{use}`.", ""]
     return "\n".join([*head, *(section(group, path) for path in files)])
 
@@ -297,9 +297,9 @@ def configuration_page() -> str:
     toc = ["```{toctree}", ":hidden:", "", *(page_name(group).removesuffix(".md") for group in GROUPS), "```"]
     text = """# Configuration
 
-Every key of a run, made of `conf/*.yaml` and of the constructors that the yaml files name. A key is set on the command line by
-`key=value`, and a group's option by `group=option`. A key that the yaml does not list is marked by a `+` here and is set
-by `+key=value`. `python -m aevq.train --cfg job` prints the configuration of a run, `--help` the groups.
+Every key of a run, made of `conf/*.yaml` and of the constructors that the yaml files name. A key is set on the command
+line by `key=value`, and a group's option by `group=option`. A key that the yaml does not list is marked by a `+` here
+and is set by `+key=value`. `python -m aevq.train --cfg job` prints the configuration of a run, `--help` the groups.
 
 A value such as `${seed}` is that of another key. Types are checked strictly: `"8"` and `8.0` are not integers.
 
