@@ -5,7 +5,7 @@ ARGS ?=
 IN_PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install train sample compare test test-all faults check format bench bench-quality study studies clean
+.PHONY: help install train sample compare test test-all faults check format bench bench-quality study studies docs release-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -63,6 +63,22 @@ study: install ## run a study of experiments/ again: NAME=02_loss; ARGS="--keep"
 studies: install ## write the tables and plots of experiments/ and README.md again from the results
 	$(BIN)/python -m experiments.study write
 
+$(VENV)/.docs: $(VENV)/.installed
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,docs]'
+	@touch $@
+
+docs: $(VENV)/.docs ## build the documentation into docs/_build; warnings are errors
+	$(BIN)/python -m sphinx -W --keep-going -E -a -q -b html docs docs/_build $(ARGS)
+	@echo open docs/_build/index.html
+
+release-check: install ## build wheel and sdist, install the wheel elsewhere, run the tutorial's first page with few steps
+	rm -rf dist build/release
+	$(BIN)/python -m build --outdir dist
+	$(PYTHON) -m venv build/release/venv
+	$(BIN)/uv pip install --quiet --python build/release/venv/bin/python --constraint constraints.txt dist/aevq-*.whl
+	grep '^python -m aevq' docs/tutorial/first-run.md | sed 's/debug=quick/& trainer.max_steps=20/' > build/release/page.sh
+	cd build/release && PATH="$$PWD/venv/bin:$$PATH" sh -ex page.sh
+
 clean: ## remove the environment and the caches; runs and data stay
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .import_linter_cache build dist
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .import_linter_cache build dist docs/_build docs/generated
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

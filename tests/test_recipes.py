@@ -1,4 +1,4 @@
-"""The recipes of docs/recipes.md: a package outside the checkout, made of the code blocks of that page."""
+"""The examples of docs/how-to/add-your-own.md: a package outside the checkout, made of the code blocks of that page."""
 
 import json
 import os
@@ -23,9 +23,8 @@ LINEAR = ["model=linear", "model.latent_dim=4", "data=mirrored", "prior=[standar
 def package(tmp_path_factory) -> Path:
     """The folder that holds `mypackage`."""
     folder = tmp_path_factory.mktemp("outside")
-    blocks = re.findall(
-        r"^`(mypackage/[^`]+)`:\n\n```\w+\n(.*?)```", (ROOT / "docs/recipes.md").read_text(), re.M | re.S
-    )
+    page = (ROOT / "docs/how-to/add-your-own.md").read_text()
+    blocks = re.findall(r"^`(mypackage/[^`]+)`:\n\n```\w+\n(.*?)```", page, re.M | re.S)
     assert len(blocks) == 9
     for name, text in blocks:
         path = folder / name

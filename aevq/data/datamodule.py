@@ -3,7 +3,7 @@
 Batches are `(x, y)` with x float32 `(B, C, H, W)` in [0, 1] and y int64 `(B,)`.
 
 A new data set is a subclass with the method `read`, and a yaml in `conf/data` that states its name, the shape of its
-images and the number of classes; `docs/recipes.md` shows one.
+images and the number of classes; `docs/how-to/add-your-own.md` shows one.
 """
 
 from abc import ABC, abstractmethod

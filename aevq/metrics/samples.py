@@ -1,12 +1,12 @@
 """How samples compare with real images, in the features of an MNIST classifier, the feature net.
 
-fd             Fréchet distance to the test images (FD-MNIST)
-kd             kernel distance to the test images, unbiased
-precision, recall, density, coverage        k = 5
-class_entropy  entropy of the predicted classes, nats; log 10 = 2.303 is perfectly even
-confidence     mean probability of the predicted class
-nearest_train  median distance of a sample to its nearest train image, over the same for test images; a value well
-               below 1 means memorisation
+    fd             Fréchet distance to the test images (FD-MNIST)
+    kd             kernel distance to the test images, unbiased
+    precision, recall, density, coverage        k = 5
+    class_entropy  entropy of the predicted classes, nats; log 10 = 2.303 is perfectly even
+    confidence     mean probability of the predicted class
+    nearest_train  median distance of a sample to its nearest train image, over the same for test images; a value well
+                   below 1 means memorisation
 
 Samples of a conditional prior are also compared class by class with the test images of their class:
 `fd_of_<class>`, and `class_fd`, the mean over the classes. There are about a thousand images of a class, so these
@@ -16,9 +16,9 @@ The feature net was trained on single digits of MNIST, so of other images nothin
 digits goes through it separately: the features of the channels are concatenated, 128 each, classes and confidence are
 those of all channels, and there are also
 
-modes         how many of the 10^C modes (`aevq.ops.modes`) occur, by the predicted class of each channel
-mode_kl       KL of the frequencies of these modes from the uniform distribution, nats
-mode_samples  number of samples that modes and mode_kl were computed on
+    modes         how many of the 10^C modes (`aevq.ops.modes`) occur, by the predicted class of each channel
+    mode_kl       KL of the frequencies of these modes from the uniform distribution, nats
+    mode_samples  number of samples that modes and mode_kl were computed on
 """
 
 import time

@@ -26,11 +26,17 @@ COLUMNS = 8  # of a grid of samples
 
 @settings
 class PlotSettings:
-    """What to draw."""
+    """What to draw.
 
-    samples: PositiveInt = 64  # images in a grid of samples
-    map_points: PositiveInt = 2000  # test images on the map of the latents
-    seed: Seed = 0  # of the samples
+    Attributes:
+        samples: Images in a grid of samples.
+        map_points: Test images on the map of the latents.
+        seed: Seed of the samples.
+    """
+
+    samples: PositiveInt = 64
+    map_points: PositiveInt = 2000
+    seed: Seed = 0
 
 
 def draw_run(
