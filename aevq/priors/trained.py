@@ -211,7 +211,8 @@ class TrainedPrior(Prior, pl.LightningModule):
 def _moving_average(averages: list[Tensor], current: list[Tensor], count: Tensor, decay: float) -> None:
     """Update a ← d·a + (1 − d)·w with d = min(decay, (1 + n) / (10 + n)) after n updates: it forgets its start."""
     n = int(count)
-    torch._foreach_lerp_(averages, current, 1 - min(decay, (1 + n) / (10 + n)))
+    for average, weight in zip(averages, current, strict=True):
+        average.lerp_(weight, 1 - min(decay, (1 + n) / (10 + n)))
 
 
 def _quiet_trainer(**arguments: Any) -> pl.Trainer:
