@@ -124,7 +124,8 @@ def test_some_rows_of_a_sorted_set_are_of_every_class(embedded):
 # Slices `[:n]` that do not take the first rows of a split, which may be sorted by class.
 OTHER_SLICES = {
     "data/splits.py": {"order[:val_size]", "shuffled_rows(total)[:n]"},  # random orders
-    "metrics/samples.py": {"every[:len(reference.test)]", "every[:mode_samples]"},  # samples of a prior
+    # Samples of a prior, and their labels.
+    "metrics/samples.py": {"every[:len(reference.test)]", "every[:mode_samples]", "labels[:len(features)]"},
     "models/vqvae.py": {"torch.stack(gather_objects(torch.cat(images)), 1).flatten(0, 1)[:count]"},  # shuffled batches
     "nn/pixelcnn_sampler.py": {"codes[:len(draw.uniforms)]"},  # of two equal halves
     "ops/distance.py": {f"torch.randperm(len({v}), generator=generator)[:size]" for v in "ab"},
