@@ -1,4 +1,4 @@
-"""What a GPU has to do as a CPU does: whole runs, resuming, every prior. Skipped where there is none."""
+"""What a GPU has to do as a CPU does: runs, repeated runs, half precision, every prior. Skipped where there is none."""
 
 import copy
 from functools import partial
