@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from aevq.nn.transformer import GridTransformer
+from aevq.nn.transformer import GridTransformer, attention
 
 N, K = 6, 5
 
@@ -54,3 +54,11 @@ def test_conditions_are_told_apart_and_their_order_is_not():
     first, swapped, other = (net(z, torch.tensor([c, c])) for c in ([0, 3], [3, 0], [0, 2]))
     torch.testing.assert_close(first, swapped)
     assert not torch.allclose(first, other)
+
+
+def test_attention_in_bfloat16_is_computed_in_float32_on_a_cpu():
+    q, k, v = torch.randn(3, 2, 4, 5, 8, generator=torch.Generator().manual_seed(0)).bfloat16()
+    exact = attention(q.double(), k.double(), v.double(), is_causal=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        attended = attention(q, k, v, is_causal=True)
+    torch.testing.assert_close(attended.double(), exact, atol=1e-6, rtol=1e-5)
