@@ -8,9 +8,10 @@ from rich.console import Console
 
 from aevq.config.command_line import options_command
 from aevq.config.terminal import harmless
-from aevq.errors import UserError
+from aevq.errors import UserError, optional
 from aevq.report.comparison import compare_folders
 from aevq.report.console import short_path
+from aevq.report.records import collect, comparison_rows
 from aevq.report.tables import terminal_table
 from aevq.runs.folder import find_folder, is_run
 
@@ -61,6 +62,21 @@ def compare(
         console.print(harmless(" ".join(line.split())), soft_wrap=True)
     console.print(f"report  {short_path(index.absolute())}", soft_wrap=True)
     return index
+
+
+def publish(sweep: Path, report: Path) -> None:
+    """Have the loggers of a sweep's runs show its comparison: one table, and the report."""
+    finished = collect([sweep]).finished
+    loggers = finished[0].config.get("logger", {}) if finished else {}
+    if not loggers.keys() - {"csv"}:
+        return  # without importing Lightning
+    from aevq.config.instantiate import instantiate
+    from aevq.training.loggers import RunLogger
+
+    rows = [row for run in finished for row in comparison_rows(run)]
+    for name, node in loggers.items():
+        with optional(f"logger.{name}"):
+            instantiate(node, f"logger.{name}", RunLogger).publish_sweep(sweep, rows, report)
 
 
 def main() -> None:

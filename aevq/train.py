@@ -108,7 +108,7 @@ def train(
                     with recorder.stage("pictures"):
                         images = draw_run(parts.model, parts.priors, parts.data, run.images, parts.plots)
                 for logger in parts.trainers.loggers:
-                    logger.publish(recorder.result, parts.priors, images)
+                    logger.publish(recorder.result, images)
             free_device(parts)
     if rank() == 0:
         print_summary(run.result, run.path, parts.evaluation.split)
@@ -167,10 +167,10 @@ def _resumes(arguments: Sequence[str]) -> bool:
 
 def end_sweep(folder: Path) -> None:
     """Write the report of a sweep, say how to resume it, and exit non-zero where a job failed."""
-    from aevq.compare import compare  # its templates and charts are for sweeps only
+    from aevq.compare import compare, publish  # its templates and charts are for sweeps only
 
     try:
-        compare([folder])
+        publish(folder, compare([folder]))
     except UserError as error:
         print(f"no report: {error}", file=sys.stderr)
     if not (folder / SWEEP_FILE).is_file():

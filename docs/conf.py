@@ -1,6 +1,7 @@
 """Configuration of Sphinx; `make docs` builds the site."""
 
 import importlib.metadata
+import json
 import os
 import re
 import sys
@@ -12,6 +13,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 
 import generate  # noqa: E402
 
+from aevq.metrics.catalogue import number  # noqa: E402
 from experiments.common.results import has_results, read_results  # noqa: E402
 
 project, author = "aevq", "The aevq authors"
@@ -48,11 +50,11 @@ def numbers(study: str) -> dict[str, dict[str, str]]:
 folders = sorted(path for path in (ROOT / "experiments").glob("[0-9]*") if has_results(path))
 myst_substitutions = {f"study{int(folder.name[:2])}": numbers(folder.name) for folder in folders}
 
-# The one run that was measured with today's default prior of a VQ-VAE.
-measured = (ROOT / "conf/prior/transformer.yaml").read_text(encoding="utf-8")
-one_run = re.search(r"fd (?P<fd>\S+), coverage (?P<coverage>\S+),.*at most (?P<bits>\S+) bits", measured, re.DOTALL)
-assert one_run is not None
-myst_substitutions["transformer"] = one_run.groupdict()
+# The same for the runs of presets: {{ preset["vqvae_prior_best"]["samples/transformer/fd"] }}.
+presets = json.loads((ROOT / "experiments/presets.json").read_text(encoding="utf-8"))
+myst_substitutions["preset"] = {
+    name: {metric: number(value) for metric, value in run["metrics"].items()} for name, run in presets.items()
+}
 SECTIONS = ("Args:", "Attributes:", "Returns:", "Raises:", "Yields:", "Example:", "Examples:")
 
 

@@ -11,8 +11,7 @@ from hashlib import sha256
 from typing import Any
 
 from aevq.errors import UserError
-from aevq.priors.sampling import VARIANT
-from aevq.report.records import Record
+from aevq.report.records import Record, sampled_priors
 from aevq.report.statistics import Estimate, estimate
 
 # Keys of a configuration that do not change a model: folders, logging, and what is measured or drawn afterwards.
@@ -63,10 +62,8 @@ class Group:
     @cached_property
     def priors(self) -> list[str]:
         """Names of the priors whose samples were measured, without options, the best by Fréchet distance first."""
-        sampled = dict.fromkeys(name.split("/")[1] for name in self.metrics if name.startswith("samples/"))
-        names = [name for name in sampled if VARIANT not in name]
-        distances = {name: self.metrics.get(f"samples/{name}/fd") for name in names}
-        return sorted(names, key=lambda name: found.mean if (found := distances[name]) else float("inf"))
+        distances = {name: self.metrics.get(f"samples/{name}/fd") for name in sampled_priors(self.metrics)}
+        return sorted(distances, key=lambda name: found.mean if (found := distances[name]) else float("inf"))
 
     @cached_property
     def rate(self) -> str | None:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from aevq.config.checks import settings, validate
 from aevq.errors import UserError
 from aevq.metrics.catalogue import Metric, of_section
+from aevq.priors.sampling import VARIANT
 from aevq.runs.folder import CONFIG_FILE, RESULT_FILE, SWEEP_FILE, is_run, read_config, read_json
 from aevq.runs.metrics_file import read_metrics
 from aevq.runs.result import PriorSummary, Result, prior_costs, read_result
@@ -243,15 +244,22 @@ def read_curves(path: Path) -> dict[str, list[tuple[int, float]]]:
     return {name: sorted(points) for name, points in curves.items()}
 
 
-def comparison_rows(result: Result, priors: Iterable[str]) -> list[dict[str, str | int | float | None]]:
+def sampled_priors(metrics: Iterable[str]) -> list[str]:
+    """Return the priors whose samples were measured, without those that are sampled with other options."""
+    names = dict.fromkeys(name.split("/")[1] for name in metrics if name.startswith("samples/"))
+    return [name for name in names if VARIANT not in name]
+
+
+def comparison_rows(run: Record) -> list[dict[str, str | int | float | None]]:
     """Return a row by column for each prior of a finished run, or one row if there is none; None for missing values.
 
     The rate is the number of bits that an image's latent takes by the prior of the row: KL(q(z|x) ‖ N(0, I)) for a
     posterior, the code length for codes.
     """
-    get, train = result.metrics.get, result.train
+    result, get = run.result, run.metrics.get
     return [
         {
+            "run": run.path.name,
             "model": result.model["name"],
             "data": result.data["name"],
             "seed": result.seed,
@@ -260,7 +268,7 @@ def comparison_rows(result: Result, priors: Iterable[str]) -> list[dict[str, str
             "rate_bits": get("rate/kl_bits" if prior == "standard_normal" else f"rate/{prior}_bits"),
             **{f"samples/{m.short}": get(m.name_for(prior=prior)) for m in of_section("Samples", headline=True)},
             "parameters": result.model["parameters"],
-            **{name: train.get(name) for name in ("seconds", "images_per_second")},
+            **{name: result.train.get(name) for name in ("seconds", "images_per_second")},
         }
-        for prior in list(priors) or [""]
+        for prior in sampled_priors(run.metrics) or [""]
     ]

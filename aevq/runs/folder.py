@@ -23,6 +23,7 @@ from aevq.files import acquire, atomic_write
 
 CONFIG_FILE, RESULT_FILE, SWEEP_FILE = "config.yaml", "result.json", "sweep.json"
 LATEST, LATEST_SWEEP = "latest", "latest_sweep"
+HYDRA_SWEEP_FILE = "multirun.yaml"  # which Hydra writes into the folder of a sweep
 SUBFOLDERS = ("checkpoints", "priors", "images")  # of a run
 MANY = 10  # more names than this are not listed in an error message
 
@@ -37,6 +38,12 @@ def is_run(path: Path) -> bool:
 def is_sweep(path: Path) -> bool:
     """Return whether a folder holds a sweep record, or run folders (other launchers write no record)."""
     return (path / SWEEP_FILE).is_file() or any(path.glob(f"*/{RESULT_FILE}"))
+
+
+def sweep_of(run: Path) -> Path | None:
+    """Return the folder of the sweep that a run folder belongs to, by any launcher; None for a single run."""
+    is_record = any((run.parent / name).is_file() for name in (SWEEP_FILE, HYDRA_SWEEP_FILE))
+    return run.parent if is_record else None
 
 
 def find_run(name: str, runs: Path, key: str = "run") -> Path:

@@ -21,7 +21,16 @@ from aevq.config.checks import validate
 from aevq.config.command_line import yaml_value
 from aevq.errors import UserError, did_you_mean, expect
 from aevq.files import point_latest
-from aevq.runs.folder import CONFIG_FILE, LATEST_SWEEP, RESULT_FILE, claimed, create_folder, find_sweep, read_config
+from aevq.runs.folder import (
+    CONFIG_FILE,
+    HYDRA_SWEEP_FILE,
+    LATEST_SWEEP,
+    RESULT_FILE,
+    claimed,
+    create_folder,
+    find_sweep,
+    read_config,
+)
 from aevq.runs.result import command_line, read_result
 from aevq.runs.sweep_record import Sweep, SweepJob, read_sweep
 from aevq.sweeps.pool import SECONDS_TO_SAVE, run_jobs
@@ -73,7 +82,7 @@ def remove_unused() -> None:
     """Remove the folder of a sweep that was refused before its first job, and those created for it."""
     with suppress(OSError):  # a folder is not empty
         for folder in RememberSweep.created:
-            (folder / "multirun.yaml").unlink(missing_ok=True)  # Hydra's
+            (folder / HYDRA_SWEEP_FILE).unlink(missing_ok=True)
             folder.rmdir()
     RememberSweep.created = []
 

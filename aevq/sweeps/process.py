@@ -62,7 +62,7 @@ class JobProcess:
         with (sweep.path / job.log).open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "aevq.train", *sweep.flags, *overrides],
-                env={"WANDB_RUN_GROUP": sweep.path.name} | inherited | environment | contract,
+                env=inherited | environment | contract,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

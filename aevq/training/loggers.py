@@ -1,18 +1,25 @@
-"""Where metrics go while a model trains: metrics.csv and TensorBoard; Weights & Biases is in `aevq.training.wandb`."""
+"""Where metrics go during a training: metrics.csv, TensorBoard and Trackio; for W&B see `aevq.training.wandb`."""
 
+import io
+import logging
 from abc import ABC
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from typing_extensions import override
 
-from aevq.config.checks import Configurable
+from aevq.config.checks import Configurable, Text
 from aevq.errors import UserError
 from aevq.files import atomic_write
+from aevq.runs.folder import sweep_of
 from aevq.runs.metrics_file import HEADER, METRICS_FILE, read_metrics, to_text
 from aevq.runs.result import Result, prior_costs
+
+log = logging.getLogger("aevq")
 
 
 class RunLogger(Configurable, Logger, ABC):
@@ -27,8 +34,11 @@ class RunLogger(Configurable, Logger, ABC):
     def forget(self, prefixes: tuple[str, ...], from_step: int) -> None:
         """Drop the metrics whose names begin so, from `from_step` on: a resumed training will log them again."""
 
-    def publish(self, result: Result, priors: Iterable[str], images: Sequence[Path]) -> None:
-        """Show the metrics and the images, PNG files, of a finished run and its priors."""
+    def publish(self, result: Result, images: Sequence[Path]) -> None:
+        """Show the metrics and the images, PNG files, of a finished run."""
+
+    def publish_sweep(self, sweep: Path, rows: Sequence[Mapping[str, Any]], report: Path) -> None:
+        """Show the comparison of the finished runs of a sweep: `rows` of one table, and the report, an HTML file."""
 
     def amend(self, run: Path, config: dict[str, Any], labels: Sequence[str], metrics: Mapping[str, float]) -> None:
         """Add metrics that were measured later to those of a finished run, which was logged before."""
@@ -95,7 +105,7 @@ class TensorBoard(RunLogger, TensorBoardLogger):
         self.log_hyperparams(config)
 
     @override
-    def publish(self, result: Result, priors: Iterable[str], images: Sequence[Path]) -> None:
+    def publish(self, result: Result, images: Sequence[Path]) -> None:
         from matplotlib.image import imread
 
         events, step = self.experiment, int(result.train.get("steps", 0))
@@ -108,6 +118,66 @@ class TensorBoard(RunLogger, TensorBoardLogger):
     @override
     def finish(self, exit_code: int) -> None:
         self.finalize("success" if exit_code == 0 else "failed")
+
+
+class Trackio(RunLogger):
+    """A run in Trackio's local dashboard, which needs no account: `trackio show --project aevq`.
+
+    Args:
+        project: Trackio project.
+
+    Raises:
+        UserError: If Trackio is not installed.
+    """
+
+    name, version = "trackio", ""
+
+    def __init__(self, project: Text = "aevq") -> None:
+        super().__init__()
+        if find_spec("trackio") is None:
+            raise UserError("logger=trackio: not installed; pip install aevq[trackio]")
+        self.project = project
+        self._run: Any = None
+
+    @override
+    def start(self, run: Path, config: dict[str, Any], labels: Sequence[str]) -> None:
+        self._open(run, config, resume="allow")
+        log.info("Trackio: trackio show --project %s", self.project)
+
+    def _open(self, run: Path, config: dict[str, Any], resume: str) -> None:
+        import trackio
+
+        group = sweep.name if (sweep := sweep_of(run)) else None
+        with redirect_stdout(io.StringIO()):  # its many lines would hide ours
+            self._run = trackio.init(self.project, name=run.name, group=group, config=config, resume=resume)
+
+    @override
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: the run has its configuration from the start."""
+
+    @override
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        self._run.log({name: value for name, value in metrics.items() if name != "epoch"}, step=step)
+
+    @override
+    def publish(self, result: Result, images: Sequence[Path]) -> None:
+        import trackio
+
+        final = {f"final/{path.stem}": trackio.Image(str(path)) for path in images}
+        self._run.log(result.metrics | costs(result) | final, step=int(result.train.get("steps", 0)))
+
+    @override
+    def amend(self, run: Path, config: dict[str, Any], labels: Sequence[str], metrics: Mapping[str, float]) -> None:
+        self._open(run, config, resume="must")
+        self._run.log(dict(metrics))
+        self.finish(exit_code=0)
+
+    @override
+    def finish(self, exit_code: int) -> None:
+        import trackio
+
+        with redirect_stdout(io.StringIO()):
+            trackio.finish()
 
 
 def costs(result: Result) -> dict[str, float]:

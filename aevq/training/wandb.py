@@ -3,7 +3,7 @@
 import logging
 import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,7 +17,7 @@ from aevq.errors import UserError
 from aevq.files import atomic_write
 from aevq.metrics.catalogue import find
 from aevq.report.groups import setting
-from aevq.report.records import comparison_rows
+from aevq.runs.folder import sweep_of
 from aevq.runs.result import Result
 from aevq.training.loggers import RunLogger, costs
 
@@ -25,7 +25,7 @@ log = logging.getLogger("aevq")
 
 STEP = "trainer/global_step"
 BEST = {"lower": "min", "higher": "max"}  # by the goal of a metric
-BEST_CHECKPOINT, RUN_ID = "checkpoints/best.ckpt", "wandb/run-id"  # in the run folder
+BEST_CHECKPOINT, RUN_ID = "checkpoints/best.ckpt", "wandb/.run-id"  # in the run folder
 SECONDS_TO_START, SECONDS_TO_FINISH = 20, 120  # that W&B's server may take
 OLD_SERVER = "https://api.wandb.ai"  # under whose name a key may still be stored
 
@@ -67,26 +67,45 @@ class Wandb(RunLogger, WandbLogger):
 
     @override
     def start(self, run: Path, config: dict[str, Any], labels: Sequence[str]) -> None:
-        self._open(run, config, labels)
+        self._open(run, config, labels, sweep_of(run))
         self._run.define_metric(STEP)
         self._run.define_metric("*", step_metric=STEP, step_sync=True)
-        self.log_hyperparams(config)
 
     @override
     def amend(self, run: Path, config: dict[str, Any], labels: Sequence[str], metrics: Mapping[str, float]) -> None:
         if (run / RUN_ID).exists():
-            self._open(run, config, labels)
+            self._open(run, config, labels, sweep_of(run))
             self._run.summary.update(dict(metrics))
             self.finish(exit_code=0)
 
-    def _open(self, run: Path, config: dict[str, Any], labels: Sequence[str]) -> None:
-        """Start a W&B run, or continue the one that the folder has."""
+    @override
+    def publish_sweep(self, sweep: Path, rows: Sequence[Mapping[str, Any]], report: Path) -> None:
+        import wandb
+
+        self._open(sweep, {}, ["comparison"], sweep)
+        self.log_table("comparison", list(rows[0]), [list(row.values()) for row in rows])
+        self._run.log({"report": wandb.Html(str(report), inject=False)})
+        self.finish(exit_code=0)
+
+    def _open(self, run: Path, config: dict[str, Any], labels: Sequence[str], sweep: Path | None) -> None:
+        """Start the W&B run of a run folder or of a sweep's comparison, or continue the one that the folder has."""
         import wandb  # slow to import, and only this logger needs it
 
         self._folder = run
-        self.labels = tuple(dict.fromkeys([*self.tags, *labels]))
-        self.setting = f"{'_'.join(labels)}-{setting(config)}"  # runs that differ only in the seed have the same
-        mode: str = self.mode
+        arguments: dict[str, Any] = {
+            "name": run.name,
+            "dir": run,
+            "project": self.project,
+            "group": self.group or os.environ.get("WANDB_RUN_GROUP") or (sweep.name if sweep else None),
+            "tags": tuple(dict.fromkeys([*self.tags, *labels])),
+            "notes": self.notes,
+            "job_type": "comparison" if run == sweep else "train",
+            # Runs that differ only in the seed have the same setting.
+            "config": config | {"setting": f"{'_'.join(labels)}-{setting(config)}"},
+            # Silent: its many lines would hide ours.
+            "settings": wandb.Settings(silent=True, init_timeout=SECONDS_TO_START),
+        }
+        mode: Any = self.mode
         if mode == "auto":
             mode = os.environ.get("WANDB_MODE") or ("online" if logged_in() else "offline")
         home = Path("~").expanduser()
@@ -95,40 +114,22 @@ class Wandb(RunLogger, WandbLogger):
                 os.environ.setdefault(name, str(run / "wandb"))
         known_id = run / RUN_ID
         known_id.parent.mkdir(exist_ok=True)
-        run_id = known_id.read_text().strip() if known_id.exists() else None
+        if known_id.exists():
+            arguments |= {"id": known_id.read_text().strip(), "resume": "allow"}
         try:
-            self._run = self._init(run, mode, run_id)
+            self._run = wandb.init(mode=mode, **arguments)
         except wandb.Error as error:
             if self.mode != "auto":
                 reason = "W&B did not accept the run; mode=auto continues offline"
                 raise UserError(f"logger.wandb.mode={self.mode}: {reason}") from error
             mode = "offline"
-            self._run = self._init(run, mode, run_id)
+            self._run = wandb.init(mode=mode, **arguments)
         atomic_write(known_id, self._run.id)
         if mode == "offline":
             folder = Path(self._run.dir).parent
             log.warning("W&B: offline (no key, or no answer); upload this run later with: wandb sync %s", folder)
         else:
             log.info("W&B: %s", self._run.url)
-
-    def _init(self, run: Path, mode: Any, run_id: str | None) -> Any:
-        import wandb
-
-        return wandb.init(
-            name=run.name,
-            dir=run,
-            project=self.project,
-            id=run_id,
-            resume="allow" if run_id else None,
-            group=self.group or os.environ.get("WANDB_RUN_GROUP"),  # which a sweep sets for its jobs
-            tags=self.labels,
-            notes=self.notes,
-            mode=mode,
-            job_type="train",
-            config={"setting": self.setting},
-            # Silent: its many lines would hide ours.
-            settings=wandb.Settings(silent=True, init_timeout=SECONDS_TO_START),
-        )
 
     @override
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -144,14 +145,12 @@ class Wandb(RunLogger, WandbLogger):
         self.experiment.log(dict(metrics) if step is None else {**metrics, axis: step})
 
     @override
-    def publish(self, result: Result, priors: Iterable[str], images: Sequence[Path]) -> None:
+    def publish(self, result: Result, images: Sequence[Path]) -> None:
         self.experiment.summary.update(result.metrics | costs(result))
         origin = {"data": result.data["fingerprint"], "versions": result.versions, **(result.git or {})}
         self.experiment.config.update({"origin": origin}, allow_val_change=True)
         if self.artifacts != "none":
             self._upload(result)
-        rows = comparison_rows(result, priors)
-        self.log_table("comparison", list(rows[0]), [list(row.values()) for row in rows])
         for path in images:
             self.log_image(f"final/{path.stem}", [str(path)])
 

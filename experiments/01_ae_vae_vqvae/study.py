@@ -11,27 +11,30 @@ RECONSTRUCTION = (
     *(f"reconstruction/{name}" for name in ("psnr", "ssim", "sharpness", "fd")),
 )
 LATENTS = (
-    *(f"rate/{name}_bits" for name in ("kl", "grid", "pixelcnn")),
+    *(f"rate/{name}_bits" for name in ("kl", "grid", "transformer")),
     *("codebook/perplexity", "latent/active_units"),
     *(f"probe/{what}/{kind}" for what in ("latent", "pixels") for kind in ("linear", "knn")),
+    uncompared("parameters"),
 )
-COSTS = ("parameters", "train/images_per_second", "minutes")
 SAMPLES = ("fd", "kd", "precision", "recall", "density", "coverage", "class_entropy", "nearest_train")
 
 
 def tables(results: Results) -> dict[str, str]:
-    """Return the tables of reconstruction, latents, costs, and samples of every model and prior."""
+    """Return the tables of reconstruction, latents, and samples of every model and prior."""
     return {
         "reconstruction": table(results, "10,000 test images", RECONSTRUCTION, MODELS),
         "latents": table(results, "", LATENTS, MODELS),
-        "costs": table(results, "", COSTS, MODELS),
         "samples": samples_table(results, "10,000 samples", SAMPLES, MODELS),
     }
 
 
-SAMPLED = {"ae": ("standard_normal", "mixture", "mixture100"), "vae": ("standard_normal",), "vqvae": ("pixelcnn",)}
+SAMPLED = {
+    "ae": ("standard_normal", "mixture", "mixture100"),
+    "vae": ("standard_normal", "mixture100"),
+    "vqvae": ("uniform", "transformer"),
+}
 STUDY = Study(
-    sweeps=[["experiment=compare"]],
+    sweeps=[["experiment=compare", "seed=1,2,3,4,5"]],
     evaluation=[],
     tables=tables,
     images={

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from aevq.metrics.catalogue import BEST_RATE
 from experiments.common.plots import Panel, Point, Series, draw
 from experiments.common.results import Results, has_results, read_results
 from experiments.common.study import EXPERIMENTS, Study
-from experiments.common.tables import table, uncompared
+from experiments.common.tables import get, table, uncompared
 
 MSE, FD = "reconstruction/mse", "samples/standard_normal/fd"
 USED = ("reconstruction/sharpness", "latent/active_units")
@@ -41,15 +42,15 @@ def _vae(results: Results, name: str) -> Series:
 
 
 def _codes() -> list[Series]:
-    """Return the VQ-VAEs of studies 1 and 4, where these have results, by the code length of their PixelCNN."""
+    """Return the VQ-VAEs of studies 1 and 4, where these have results, by the code length under their learned prior."""
     folders = [EXPERIMENTS / name for name in ("01_ae_vae_vqvae", "04_codebook")]
     points = [
         Point(rate, mse, f"K = {results.settings(label).get('model.num_codes', 256)}")
         for results in map(read_results, filter(has_results, folders))
-        for label in results.labels
-        if (rate := results.get(label, "rate/pixelcnn_bits")) and (mse := results.get(label, MSE))
+        for label in results.where("VQVAE")
+        if (rate := get(results, label, BEST_RATE.name)) and (mse := results.get(label, MSE))
     ]
-    return [Series("VQ-VAE, by K: PixelCNN's code length", points, joined=False)]
+    return [Series("VQ-VAE, by K: code length of its prior", points, joined=False)]
 
 
 STUDY = Study(sweeps=[["experiment=beta"]], tables=tables, plots=plots)

@@ -47,4 +47,5 @@ STUDY = Study(
     evaluation=["probes=false", f"guidance=[{','.join(f'{s:g}' for s in GUIDANCE if s)}]"],
     tables=tables,
     plots=plots,
+    images={f"{prior}.png": ("VQVAE", f"strips/samples_{prior}.png") for prior in PRIORS},
 )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from aevq.metrics.catalogue import Metric, entry, find
-from aevq.priors.sampling import VARIANT
+from aevq.report.records import sampled_priors
 from aevq.report.statistics import Estimate
 from aevq.report.tables import Row, cells, make_table, markdown
 from experiments.common.results import Results
@@ -42,11 +42,10 @@ def table(results: Results, head: str, columns: Sequence[Column], rows: Mapping[
     return markdown(make_table((head,), metrics, found))
 
 
-def sampled_priors(results: Results, label: str) -> list[str]:
+def priors_by_distance(results: Results, label: str) -> list[str]:
     """Return the priors that a group was sampled from, without options, the largest Fréchet distance first."""
-    names = [name for name in results.of(label)[0].metrics if entry("samples/<prior>/fd").match(name)]
-    plain = [name for name in names if VARIANT not in name]
-    found = {name.split("/")[1]: value.mean for name in plain if (value := results.get(label, name))}
+    names = sampled_priors(results.of(label)[0].metrics)
+    found = {name: value.mean for name in names if (value := results.get(label, f"samples/{name}/fd"))}
     return sorted(found, key=found.__getitem__, reverse=True)
 
 
@@ -75,7 +74,7 @@ def samples_table(
     found = [
         Row((title, prior), cells(results.get(label, f"samples/{prior}/{name}") for name in columns))
         for title, label in rows.items()
-        for prior in priors or sampled_priors(results, label)
+        for prior in priors or priors_by_distance(results, label)
     ]
     real = cells(results.get(next(iter(rows.values())), f"real/{name}") for name in columns)
     references = [Row(("real data", ""), real)] if any(cell.value for cell in real) else []

@@ -17,6 +17,7 @@ from experiments.summaries import GPU_TARGETS, TARGETS, summaries
 from helpers.run_folders import make_run
 from helpers.small_runs import QUICK, SMALL
 
+EXPERIMENT_CONFIGS = {path.stem for path in (EXPERIMENTS.parent / "conf" / "experiment").glob("*.yaml")}
 WITH_RESULTS = [name for name in study_names() if has_results(EXPERIMENTS / name)]
 
 
@@ -57,7 +58,7 @@ def test_a_readme_has_no_gap_and_its_images_are_there(name):
 
 
 def test_targets_and_front_page_are_up_to_date():
-    assert {target.study for target in [*TARGETS, *GPU_TARGETS]} <= set(study_names())
+    assert {target.source for target in [*TARGETS, *GPU_TARGETS]} <= {*study_names(), *EXPERIMENT_CONFIGS}
     for readme, tables in summaries().items():
         assert tables == {mark: between(readme, mark) for mark in tables}
 
@@ -66,7 +67,7 @@ def test_every_sweep_of_a_study_names_an_experiment():
     sweeps = [override for name in study_names() for sweep in find_study(name).sweeps for override in sweep]
     named = (override.partition("=")[2] for override in sweeps if override.startswith("experiment="))
     names = {name for names in named for name in names.split(",")}
-    assert names <= {path.stem for path in (EXPERIMENTS.parent / "conf" / "experiment").glob("*.yaml")}
+    assert names <= EXPERIMENT_CONFIGS
 
 
 def test_results_survive_a_round_trip_and_damaged_ones_are_refused_in_one_line(tmp_path):

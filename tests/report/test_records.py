@@ -6,40 +6,42 @@ from aevq.errors import UserError
 from aevq.report.comparison import compare_folders
 from aevq.report.page import write_report
 from aevq.report.records import collect, comparison_rows, joined, read_record
-from aevq.runs.result import Result, read_result, write_result
+from aevq.runs.result import read_result, write_result
 from helpers.run_folders import evaluate_by_hand, make_run, sweep_of
 
 
-def rows(metrics, priors, train=None):
-    model = {"name": "VAE", "target": "aevq.models.VAE", "parameters": 7}
-    data = {"name": "mnist", "fingerprint": {}, "sizes": {}}
-    result = Result("a", "finished", model, data, 3, "", "", metrics=metrics, train=train or {})
-    return comparison_rows(result, priors)
+def rows(folder, metrics, **values):
+    return comparison_rows(read_record(make_run(folder / "run", metrics=metrics, **values)))
 
 
-def test_a_row_for_each_prior_with_its_own_figures():
-    metrics = {"reconstruction/mse": 0.1, "samples/standard_normal/fd": 5.0, "samples/mixture/fd": 4.0}
-    first, second = rows(metrics, ["standard_normal", "mixture"], {"seconds": 9.0})
+def test_a_row_for_each_sampled_prior_with_its_own_figures(tmp_path):
+    metrics = {
+        "reconstruction/mse": 0.1,
+        "samples/standard_normal/fd": 5.0,
+        "samples/mixture/fd": 4.0,
+        "samples/mixture@temperature=0.9/fd": 3.0,
+    }
+    first, second = rows(tmp_path, metrics, seed=3)
     assert (first["prior"], first["samples/fd"]) == ("standard_normal", 5.0)
     assert (second["prior"], second["samples/fd"]) == ("mixture", 4.0)
     assert {row["reconstruction/mse"] for row in (first, second)} == {0.1}
-    assert (first["model"], first["data"], first["seed"]) == ("VAE", "mnist", 3)
-    assert (first["parameters"], first["seconds"]) == (7, 9.0)
+    assert (first["run"], first["model"], first["data"], first["seed"]) == ("run", "VAE", "mnist5k", 3)
+    assert (first["parameters"], first["seconds"]) == (1000, 5.0)
 
 
-def test_what_a_run_lacks_is_none():
-    (row,) = rows({}, [])
-    known = {"model", "data", "seed", "parameters"}
+def test_what_a_run_lacks_is_none(tmp_path):
+    (row,) = rows(tmp_path, {})
+    known = {"run", "model", "data", "seed", "parameters", "seconds", "images_per_second"}
     assert {name for name, cell in row.items() if cell is not None} == known
 
 
 @pytest.mark.parametrize(
     ("prior", "rate"), [("standard_normal", 30.0), ("mixture", None), ("uniform", 196.0), ("pixelcnn", 90.0)]
 )
-def test_the_rate_is_by_the_prior_of_the_row(prior, rate):
+def test_the_rate_is_by_the_prior_of_the_row(prior, rate, tmp_path):
     """KL(q(z|x) ‖ N(0, I)) is the rate by N(0, I) and by no other prior."""
     metrics = {"rate/kl_bits": 30.0, "rate/uniform_bits": 196.0, "rate/pixelcnn_bits": 90.0, "rate/grid_bits": 196.0}
-    (row,) = rows(metrics, [prior])
+    (row,) = rows(tmp_path, metrics | {f"samples/{prior}/fd": 1.0})
     assert row["rate_bits"] == rate
 
 

@@ -1,7 +1,14 @@
-"""metrics.csv and TensorBoard."""
+"""metrics.csv, TensorBoard and Trackio."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+import aevq
 from aevq.report.plots import save_grid
 from aevq.train import main
 from aevq.training.loggers import MetricsCSV, TensorBoard
@@ -79,10 +86,34 @@ def test_tensorboard_gets_the_final_metrics_and_images_at_the_last_step(tmp_path
     logger = TensorBoard()
     logger.start(tmp_path, {"seed": 0}, ["vae"])
     result = make_result(metrics={"reconstruction/mse": 0.25}, train={"steps": 860})
-    logger.publish(result, ["mixture"], [tmp_path / "samples_mixture.png"])
+    logger.publish(result, [tmp_path / "samples_mixture.png"])
     logger.finish(exit_code=0)
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert [(e.step, e.value) for e in events.Scalars("reconstruction/mse")] == [(860, 0.25)]
     (image,) = events.Images("final/samples_mixture")
     assert image.step == 860
     assert image.width > image.height > 100
+
+
+def test_trackio_has_the_curves_the_final_metrics_and_those_of_a_later_evaluation(tmp_path):
+    env = os.environ | {"TRACKIO_DIR": str(tmp_path / "trackio"), "PYTHONPATH": str(Path(__file__).parents[2])}
+
+    def command(*arguments):
+        done = subprocess.run([sys.executable, "-m", *arguments], cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def values(metric):
+        run = (tmp_path / "runs" / "latest").resolve().name
+        query = ("--project", "mine", "--run", run, "--metric", metric, "--json")
+        return json.loads(command("trackio.cli", "get", "metric", *query))["values"]
+
+    command("aevq.train", "logger=trackio", "logger.trackio.project=mine", *SMALL_VAE)
+    run = aevq.load(str(tmp_path / "runs" / "latest"))
+    steps = run.result.train["steps"]
+    assert [each["step"] for each in values("val/mse")][-1] == steps - 1
+    assert [(each["step"], each["value"]) for each in values("cost/parameters")] == [
+        (steps, run.result.model["parameters"])
+    ]
+    command("aevq.evaluate", "run=latest", "quick=true", "priors=[fitted_normal]")
+    assert len(values("samples/fitted_normal/fd")) == 1

@@ -7,8 +7,9 @@ import sys
 import pytest
 
 from aevq.errors import UserError
+from aevq.train import end_sweep
 from aevq.training.wandb import Wandb, logged_in
-from helpers.run_folders import make_result
+from helpers.run_folders import make_result, make_run, sweep_of
 
 
 @pytest.fixture
@@ -41,9 +42,10 @@ class FakeRun:
 def started(no_key, monkeypatch, tmp_path):
     """Returns a logger that has started a fake run."""
 
-    def start(config=None, **arguments):
+    def start(config=None, folder=tmp_path, **arguments):
+        folder.mkdir(exist_ok=True)
         logger = Wandb(**arguments)
-        logger.start(tmp_path, config or {"seed": 0}, ["vae", "mnist"])
+        logger.start(folder, config or {"seed": 0}, ["vae", "mnist"])
         return logger
 
     monkeypatch.setattr("wandb.init", FakeRun)
@@ -95,6 +97,12 @@ def test_mode_group_and_tags_of_a_run(environment, arguments, name, expected, st
     assert started(**arguments).experiment.arguments[name] == expected
 
 
+def test_the_runs_of_a_sweep_of_any_launcher_form_a_group(started, tmp_path):
+    assert started().experiment.arguments["group"] is None
+    (tmp_path / "multirun.yaml").touch()
+    assert started(folder=tmp_path / "0_vae").experiment.arguments["group"] == tmp_path.name
+
+
 def test_runs_that_differ_only_in_the_seed_share_a_setting(started):
     """Their folders' names do not matter: a single run and a job of any launcher are named differently."""
     first = {"seed": 1, "model": {"latent_dim": 2}, "prior": {"pixelcnn": {"seed": 1}}, "paths": {"runs": "a"}}
@@ -127,7 +135,7 @@ def test_an_offline_run_holds_the_metrics_and_is_continued_under_its_own_id(no_k
         logger = Wandb(tags=["a"])
         logger.start(folder, {"seed": 0}, ["vae"])
         logger.log_metrics({"train/objective": 3.0 / step}, step)
-        logger.publish(make_result(metrics={"reconstruction/mse": 0.25}, train={"steps": 5}), [], [])
+        logger.publish(make_result(metrics={"reconstruction/mse": 0.25}, train={"steps": 5}), [])
         logger.finish(exit_code=0)
     files = sorted((folder / "wandb").glob("offline-run-*/*.wandb"))
     assert len(files) == 2
@@ -137,7 +145,6 @@ def test_an_offline_run_holds_the_metrics_and_is_continued_under_its_own_id(no_k
     summary = inspected["summary"]
     assert summary["reconstruction/mse"] == 0.25
     assert summary["trainer/global_step"] == 2
-    assert summary["comparison"]["nrows"] == 1
     assert "anonymous" not in capfd.readouterr().err
     assert "upload this run later with: wandb sync" in caplog.text
 
@@ -162,12 +169,32 @@ def test_the_weights_of_a_finished_run_are_uploaded_as_asked(artifacts, expected
         (tmp_path / name).write_text(name)
     uploaded = []
     logger = started(artifacts=artifacts)
-    for name in ("log_artifact", "log_table", "summary"):
+    for name in ("log_artifact", "summary"):
         monkeypatch.setattr(FakeRun, name, logger.experiment, raising=False)
     monkeypatch.setattr(FakeRun, "log_artifact", lambda _, artifact: uploaded.append(artifact), raising=False)
-    monkeypatch.setattr(logger, "log_table", lambda *_: None)
-    logger.publish(make_result(metrics={"reconstruction/mse": 0.25}), [], [])
+    logger.publish(make_result(metrics={"reconstruction/mse": 0.25}), [])
     assert [sorted(each.manifest.entries) for each in uploaded] == ([] if expected is None else [expected])
+
+
+def test_a_sweep_has_one_table_in_a_run_of_its_own(no_key, tmp_path):
+    sweep = tmp_path / "2026-01-01"
+    config = ["logger.wandb._target_=aevq.training.wandb.Wandb"]
+    metrics = {"reconstruction/mse": 0.25, "samples/mixture/fd": 4.0, "samples/standard_normal/fd": 5.0}
+    make_run(sweep / "0_ae", "AE", metrics=metrics, config=config)
+    make_run(sweep / "1_vae", "VAE", config=config)
+    sweep_of(sweep, [("0_ae", "finished", None), ("1_vae", "finished", None)])
+    end_sweep(sweep)
+    (file,) = (sweep / "wandb").glob("offline-run-*/*.wandb")
+    summary = json.loads(inspect(sweep, "--summary"))
+    assert set(summary["tags"]) == {"comparison"}
+    table = json.loads((file.parent / "files" / summary["summary"]["comparison"]["path"]).read_text())
+    rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+    assert [(row["run"], row["prior"], row["samples/fd"]) for row in rows] == [
+        ("0_ae", "mixture", 4.0),
+        ("0_ae", "standard_normal", 5.0),
+        ("1_vae", None, None),
+    ]
+    assert "report" in summary["summary"]
 
 
 def test_metrics_of_a_later_evaluation_are_added_to_the_finished_run(no_key, tmp_path):
