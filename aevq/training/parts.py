@@ -163,8 +163,12 @@ def check_objective(parts: Parts) -> None:
 
 def _each(config: dict[str, Any], group: str, kind: type[T], trust: Iterable[str], **arguments: Any) -> dict[str, T]:
     """Build all parts of a group that holds several, by name."""
-    nodes = config[group].items()
-    return {name: instantiate(node, f"{group}.{name}", kind, trust=trust, **arguments) for name, node in nodes}
+    nodes = config[group]
+    for name, node in nodes.items():
+        if isinstance(node, dict) and "_target_" not in node:  # of a part that an override has replaced
+            chosen = ",".join([*(each for each in nodes if each != name), name])
+            raise UserError(f"{group}.{name}: has options, but is not chosen; to choose it write {group}=[{chosen}]")
+    return {name: instantiate(node, f"{group}.{name}", kind, trust=trust, **arguments) for name, node in nodes.items()}
 
 
 def _check_texts(node: Any, key: str = "") -> None:

@@ -56,6 +56,10 @@ def test_the_seed_decides_the_initial_weights():
         (["model/likelihood=bernoulli"], "model/likelihood: bernoulli is for binary images"),
         (["model.image_shape=[3,28,28]"], r"model: cannot take images of mnist5k, \[1, 28, 28\]"),
         (["callbacks.throughput._target_=aevq.nn.MLP"], "callbacks.throughput._target_: expected a Callback"),
+        (
+            ["experiment=priors", "prior=mixture100"],
+            r"prior.flow: has options, but is not chosen; .* prior=\[mixture100,flow\]",
+        ),
         (["logger.csv._target_=aevq.nn.MLP"], "logger.csv._target_: expected a RunLogger"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
