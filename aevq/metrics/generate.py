@@ -120,9 +120,9 @@ def interpolate(model: LatentModel, start: Tensor, end: Tensor, steps: int) -> T
     order, is copied from `end`.
 
     Args:
-        model: In eval mode.
-        start: `(B, C, H, W)`; `end` is of the same shape.
-        end: The other images.
+        model: The model, in eval mode.
+        start: Images at one end of the paths, `(B, C, H, W)`.
+        end: Images at the other end, of the same shape.
         steps: Number of images on the path, both ends included.
 
     Returns:

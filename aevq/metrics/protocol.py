@@ -88,10 +88,10 @@ class EvaluationSettings:
         memorisation: Whether to search each sample's nearest train image.
         probes: Whether to train classifiers on the latents.
         label_accuracy: Whether to train a classifier on pixels and ask it if conditional samples show their label.
-        seed: Of samples and noise.
+        seed: Seed of samples and noise.
         temperature: Temperatures at which every prior that offers one is sampled once more, for example [0.8,0.9].
-        top_p: Likewise.
-        guidance: Likewise, of conditional priors.
+        top_p: The same for top-p, for example [0.9].
+        guidance: The same for strengths of guidance, of conditional priors.
         mode_samples: Samples of stacked digits to count modes on, at most as many as the split has images; 0: none.
         extra: Metrics from outside the package, by any name: see `aevq.metrics.subject.Measure`.
     """

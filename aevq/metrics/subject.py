@@ -63,10 +63,10 @@ class Subject:
     """A model on one split of its data. What several metrics need is computed when first used, and kept.
 
     Args:
-        model: In eval mode.
-        priors: Fitted, by name.
-        data: Prepared; what the model was trained on.
-        latents: Of the train and validation splits, as the priors were fitted to them; None if there are no probes.
+        model: The model, in eval mode.
+        priors: Fitted priors, by name.
+        data: What the model was trained on, prepared.
+        latents: Latents of the train and validation splits, as the priors were fitted to them; None if there are no probes.
         settings: How much to measure.
 
     Attributes:

@@ -21,8 +21,8 @@ class AE(LatentModel):
     """A deterministic autoencoder whose latent is a vector of D dimensions.
 
     Args:
-        image_shape: (C, H, W).
-        latent_dim: D.
+        image_shape: Channels, height and width (C, H, W) of an image.
+        latent_dim: Number of latent dimensions D.
         network: Builds the encoder and the decoder; by default an `MLP`.
         **parts: Likelihood, optimizer and schedule; see `LatentModel`.
     """

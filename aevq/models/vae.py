@@ -55,8 +55,8 @@ class VAE(VariationalModel):
     """A VAE with a standard normal prior.
 
     Args:
-        image_shape: (C, H, W).
-        latent_dim: D.
+        image_shape: Channels, height and width (C, H, W) of an image.
+        latent_dim: Number of latent dimensions D.
         network: Builds the encoder and the decoder; by default an `MLP`.
         beta: β, the weight of the KL.
         kl_warmup_steps: Optimizer steps over which the weight grows linearly from 0 to β.

@@ -53,11 +53,11 @@ class VQVAE(LatentModel):
     """A VQ-VAE whose latent is a grid of codes.
 
     Args:
-        image_shape: (C, H, W).
-        grid: (h, w).
-        num_codes: K.
-        code_dim: D.
-        commitment_cost: β.
+        image_shape: Channels, height and width (C, H, W) of an image.
+        grid: Height and width (h, w) of the grid.
+        num_codes: Number of codes K.
+        code_dim: Number of dimensions D of a code vector.
+        commitment_cost: Weight β of the commitment term.
         network: Builds the encoder and the decoder; by default a `Conv` with one residual block in the decoder.
         codebook_update: How the codebook learns, by moving averages (the default) or by gradient.
         restart: When unused codes are moved; None never moves them.

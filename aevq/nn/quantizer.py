@@ -130,8 +130,8 @@ class VectorQuantizer(nn.Module):
     """Replaces each vector by the nearest of K code vectors.
 
     Args:
-        num_codes: K.
-        code_dim: D.
+        num_codes: Number of codes K.
+        code_dim: Number of dimensions D of a code vector.
         update: How the codebook learns.
         restart: When unused codes are moved; None never moves them.
     """

@@ -67,7 +67,7 @@ def log_weights(
         mu: Means of q, `(B, D)`.
         log_var: Log variances of q, `(B, D)`.
         log_likelihood: Latents `(S, B, D)` → log p(x|z), `(S, B)`, nats.
-        samples: S.
+        samples: Number of samples S.
         generator: Source of the samples; the global one if None.
         log_prior: Latents `(N, D)` → log p(z), `(N,)`, nats; None is N(0, I).
     """
