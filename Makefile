@@ -5,7 +5,7 @@ ARGS ?=
 IN_PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install train sample compare test test-all faults check format bench bench-quality study studies docs release-check clean
+.PHONY: help install quick train sample compare test test-all faults check format bench bench-quality study studies docs release-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -18,6 +18,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
 	@touch $@
+
+quick: install ## a first look in half a minute: a VAE of 5,000 images that come with aevq, with images and metrics
+	$(BIN)/python -m aevq.train model=vae data=mnist5k debug=quick $(ARGS)
 
 train: install ## train a model (a VAE unless ARGS says otherwise), fit its prior, sample, score, draw
 	$(BIN)/python -m aevq.train $(ARGS)

@@ -66,7 +66,7 @@ class Subject:
         model: The model, in eval mode.
         priors: Fitted priors, by name.
         data: What the model was trained on, prepared.
-        latents: Latents of the train and validation splits, as the priors were fitted to them; None if there are no probes.
+        latents: Latents of the train and validation splits, as the priors were fitted to them; None without probes.
         settings: How much to measure.
 
     Attributes:

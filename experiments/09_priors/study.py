@@ -7,7 +7,7 @@ from aevq.report.statistics import Estimate
 from experiments.common.plots import Panel, Point, Series, draw
 from experiments.common.results import Results
 from experiments.common.study import Study
-from experiments.common.tables import priors_table, sampled_priors
+from experiments.common.tables import priors_by_distance, priors_table
 
 FD, SECONDS = "samples/<prior>/fd", "prior/<prior>/seconds"
 SAMPLES = (FD, *(f"samples/<prior>/{name}" for name in ("coverage", "density", "precision", "recall", "nearest_train")))
@@ -24,7 +24,7 @@ def tables(results: Results) -> dict[str, str]:
     codes = groups["VQ-VAE"]
 
     def every_prior(label: str, rate: str) -> str:
-        rows = {prior: (label, prior) for prior in sampled_priors(results, label)}
+        rows = {prior: (label, prior) for prior in priors_by_distance(results, label)}
         return priors_table(results, "10,000 samples", (*SAMPLES, rate, *COSTS), rows)
 
     temperatures = {f"{prior}, T = {t}": (codes, _at(prior, t)) for prior in CAUSAL for t in reversed(TEMPERATURES)}
@@ -61,7 +61,7 @@ def plots(results: Results, folder: Path) -> None:
         return found
 
     def fitted(label: str) -> list[Point]:
-        priors = {prior: metric(SECONDS, label, prior) for prior in sampled_priors(results, label)}
+        priors = {prior: metric(SECONDS, label, prior) for prior in priors_by_distance(results, label)}
         # uniform and N(0, I) have nothing to fit
         return [Point(seconds, metric(FD, label, p), p) for p, seconds in priors.items() if seconds.mean > 0.1]
 
@@ -69,7 +69,11 @@ def plots(results: Results, folder: Path) -> None:
     by_temperature = {p: [Point(t, metric(FD, codes, _at(p, t))) for t in TEMPERATURES] for p in CAUSAL}
     by_clusters = [Point(float(k), metric(FD, codes, prior)) for k, prior in CLUSTERS.items()]
     series = [Series(model, fitted(label), joined=False) for model, label in groups.items()]
-    draw(folder / "seconds.png", Panel("seconds of fitting", "FD of samples", series, log="xy"))
+    draw(
+        folder / "seconds.png",
+        Panel("seconds of fitting", "FD of samples", series[:2], log="xy"),
+        Panel("seconds of fitting", "FD of samples, VQ-VAE", series[2:], log="x"),
+    )
     draw(
         folder / "options.png",
         Panel("temperature T", "FD of samples", [Series(prior, points) for prior, points in by_temperature.items()]),

@@ -55,7 +55,7 @@ def draw(path: Path, *panels: Panel) -> None:
 def _draw_panel(axes: Axes, panel: Panel) -> None:
     for i, series in enumerate(panel.series):
         colour = COLOURS.get(series.name.split(" ")[0].rstrip(","), OTHERS[i % len(OTHERS)])
-        _draw_series(axes, series, colour, MARKERS[i % len(MARKERS)])
+        _draw_series(axes, series, colour, MARKERS[i % len(MARKERS)], below=i % 2 == 1)
     axes.set(xlabel=panel.x, ylabel=panel.y)
     for name, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
         if name in panel.log:  # ticks at 1, 2 and 5 times powers of ten, written as plain numbers
@@ -73,7 +73,8 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
         axes.legend(frameon=False, fontsize=8)
 
 
-def _draw_series(axes: Axes, series: Series, colour: str, marker: str) -> None:
+def _draw_series(axes: Axes, series: Series, colour: str, marker: str, below: bool) -> None:
+    """Draw points with their texts on the side of the line where it is not, or if there is none, below or above."""
     if not series.points:
         return
     x, x_err = zip(*(_mean_and_std(point.x) for point in series.points), strict=True)
@@ -83,8 +84,8 @@ def _draw_series(axes: Axes, series: Series, colour: str, marker: str) -> None:
     places = sorted(zip(x, y, strict=True))
     for point, place in zip(series.points, zip(x, y, strict=True), strict=True):
         right = next((other for other in places if other[0] > place[0]), place)
-        below = series.joined and right[1] > place[1]  # the side of the point without the line
-        offset = (6, -9 if below else 4)
+        is_below = right[1] > place[1] if series.joined else below
+        offset = (6, -9 if is_below else 4)
         axes.annotate(point.text, place, xytext=offset, textcoords="offset points", fontsize=8, color=colour)
 
 
