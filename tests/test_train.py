@@ -365,10 +365,11 @@ def test_parts_that_can_be_left_out_and_values_of_ones_own(command):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["ae_best", "vae_best", "vqvae_best", "vqvae_sampling"])
+@pytest.mark.parametrize("name", ["ae_best", "vae_best", "vqvae_best", "vqvae_prior_best", "vqvae_sampling"])
 def test_the_large_presets_take_two_steps(name, command):
     steps = ["trainer.max_steps=2", "trainer.val_check_interval=2", "trainer.limit_val_batches=1"]
-    prior = ["prior.transformer.max_steps=2", "prior.transformer.batch_size=4"] if "vqvae" in name else []
+    learned = {"ae_best": "flow_matching", "vae_best": None}.get(name, "transformer")
+    prior = [f"prior.{learned}.max_steps=2", f"prior.{learned}.batch_size=4"] if learned else []
     short = [*steps, *prior, "prior_max_steps=2", "data=mnist5k", "evaluation.samples=0", "pictures=null"]
     code, _, err = command(train_main, f"experiment={name}", *short, "trainer.accelerator=cpu", "data.batch_size=8")
     assert code == 0, err
