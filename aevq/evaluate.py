@@ -59,7 +59,7 @@ class Options(EvaluationSettings):
         runs: Folder of the runs.
         trust: Your own packages, for example [mypackage.], whose classes the run may name.
         searchpath: Folders, or packages as pkg://mypackage.conf, in whose folder `prior` further priors are.
-        extra: Your own metrics beside those of the run: extra.<name>._target_=mypackage.mymodule.MyMeasure.
+        extra: Your own metrics beside those of the run: `extra.<name>._target_=mypackage.mymodule.MyMeasure`.
     """
 
     run: str = "latest"

@@ -287,7 +287,7 @@ def test_every_value_that_an_experiment_sweeps_is_valid(name, value):
     assert build_parts(config).config == config
 
 
-@pytest.mark.parametrize("name", names("debug"))
+@pytest.mark.parametrize("name", [name for name in names("debug") if name != "quick"])
 def test_a_debug_setting_shows_tracebacks(name):
     assert plain(f"debug={name}")["show_traceback"]
 

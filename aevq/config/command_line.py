@@ -243,7 +243,8 @@ def _message(error: Exception, overrides: tuple[str, ...] | None = None) -> str:
             return f"--config-name: there is no {name}.yaml"
         if group.startswith("hydra/") and name in EXTRAS:
             return f"{group}={name}: not installed; pip install aevq[{EXTRAS[name]}]"
-        options = (option for option in error.options or [] if not option.startswith("_"))
+        ours = (path.stem for path in (config_root() / group).glob("*.yaml"))  # Hydra lists none for group=[name]
+        options = (option for option in error.options or ours if not option.startswith("_"))
         return f"{group}={name}: unknown; {did_you_mean(name, options)}"
     if isinstance(error, InstantiationException) and isinstance(error.__cause__, UserError):  # by a launcher
         return str(error.__cause__)

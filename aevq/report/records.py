@@ -178,7 +178,7 @@ def read_record(path: Path) -> Record:
         binarize=str(data.get("binarize", "none")),
         metrics_version=evaluation.metrics_version if evaluation else result.metrics_version,
         split=evaluation.settings.get("split", "test") if evaluation else asked.get("split", "test"),
-        samples=(evaluation.settings if evaluation else asked).get("samples") if sampled else None,
+        samples=_samples(evaluation.settings if evaluation else asked, result) if sampled else None,
         mode_samples=count("samples/*/mode_samples"),
         importance_samples=count("likelihood/importance_samples"),
         prior_importance_samples=count("likelihood/prior_importance_samples"),
@@ -202,6 +202,12 @@ def read_record(path: Path) -> Record:
     return Record(path, result, config, metrics, measurement, extra, others)
 
 
+def _samples(settings: Mapping[str, Any], result: Result) -> int | None:
+    """Return how many samples of each prior were compared: at most as many as the split has images."""
+    asked, images = settings.get("samples"), result.data["sizes"].get(settings.get("split", "test"))
+    return min(asked, images) if asked and images else asked
+
+
 def _plausible(value: float) -> bool:
     return value == 0 or SMALLEST < abs(value) < LARGEST
 
@@ -213,7 +219,8 @@ def _merged(result: Result, asked: Mapping[str, Any], evaluation: EvaluationFile
     split = evaluation.settings.get("split", "test")
     if evaluation.metrics_version != result.metrics_version or split != asked.get("split", "test"):
         return dict(evaluation.metrics)
-    alike = all(evaluation.settings.get(key) == asked.get(key) for key in ("samples", "mode_samples"))
+    alike = _samples(evaluation.settings, result) == _samples(asked, result)
+    alike &= evaluation.settings.get("mode_samples") == asked.get("mode_samples")
     own = {name: value for name, value in result.metrics.items() if alike or not name.startswith(SAMPLED)}
     return joined(own, evaluation.metrics)
 

@@ -92,7 +92,7 @@ class SweepProgress:
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
-        self._print(f"sweep {self._counts()} in {_clock(time.monotonic() - self._since)}")
+        self._print(f"the sweep ended after {_clock(time.monotonic() - self._since)}; jobs: {self._counts()}")
 
     def show(self, running: Iterable[JobProcess], ended: Iterable[JobProcess], started: Iterable[JobProcess]) -> None:
         """Update the display; `ended` and `started` are the jobs that did so since the last call."""

@@ -114,6 +114,7 @@ def test_the_nearest_name_is_offered():
         ("modle=vae", "did you mean 'model'?"),
         ("model=vea", "model=vea: unknown; did you mean 'vae'? (valid: ae, vae, vae_conv, vqvae)"),
         ("data=minst", "data=minst: unknown; did you mean 'mnist'?"),
+        ("prior=[mixtur]", "prior=mixtur: unknown; did you mean 'mixture'?"),
         ("model/netwrok=mlp", "did you mean 'model/network'?"),
         ("model.beta=[1,2", "model.beta=[1,2: cannot be read as key=value"),
     ],

@@ -45,6 +45,17 @@ def test_the_rate_is_by_the_prior_of_the_row(prior, rate, tmp_path):
     assert row["rate_bits"] == rate
 
 
+def test_more_samples_than_the_split_has_images_count_as_so_many(tmp_path):
+    """500 here: then an evaluation of 10,000 and a run that asked for 1,000 have measured the same."""
+    metrics = {"samples/standard_normal/fd": 5.0}
+    folder = make_run(tmp_path / "run", metrics=metrics, config=["evaluation.samples=1000"])
+    assert read_record(folder).measurement.samples == 500
+    evaluate_by_hand(folder, {"samples/mixture/fd": 4.0}, samples=10_000)
+    record = read_record(folder)
+    assert record.measurement.samples == 500
+    assert record.metrics.items() >= metrics.items()
+
+
 def test_only_finished_runs_have_metrics(tmp_path):
     for status in ("finished", "failed", "interrupted", "running"):
         make_run(tmp_path / status, status=status, error="boom" if status == "failed" else None)
