@@ -9,9 +9,9 @@ from rich.console import Console
 from aevq.config.command_line import options_command
 from aevq.config.terminal import harmless
 from aevq.errors import UserError, optional
-from aevq.report.comparison import compare_folders
+from aevq.report.comparison import Comparison, compare_folders
 from aevq.report.console import short_path
-from aevq.report.records import collect, comparison_rows
+from aevq.report.records import Record, comparison_rows
 from aevq.report.tables import terminal_table
 from aevq.runs.folder import find_folder, is_run
 
@@ -50,10 +50,21 @@ def compare(
         raise UserError("compare: expected folders of runs or sweeps, or latest")
     paths = [find_folder(str(folder), Path(runs)) for folder in folders]
     in_sweep = len(paths) == 1 and not is_run(paths[0])
-    comparison = compare_folders(paths, allow_mixed)
+    return _report(
+        compare_folders(paths, allow_mixed), Path(out) if out else (paths[0] if in_sweep else Path()) / "report"
+    )
+
+
+def compare_sweep(sweep: Path) -> None:
+    """As `compare`, and have the loggers of the sweep's runs show the report, and one table of all runs."""
+    comparison = compare_folders([sweep])
+    _publish(comparison.collection.finished, sweep, _report(comparison, sweep / "report"))
+
+
+def _report(comparison: Comparison, folder: Path) -> Path:
     from aevq.report.page import write_report  # loads matplotlib and jinja2, which only a report needs
 
-    index = write_report(comparison, Path(out) if out else (paths[0] if in_sweep else Path()) / "report")
+    index = write_report(comparison, folder)
     console = Console(highlight=False, markup=False)
     if comparison.headline:
         console.print(terminal_table(comparison.headline, SHOWN))
@@ -64,9 +75,7 @@ def compare(
     return index
 
 
-def publish(sweep: Path, report: Path) -> None:
-    """Have the loggers of a sweep's runs show its comparison: one table, and the report."""
-    finished = collect([sweep]).finished
+def _publish(finished: Sequence[Record], sweep: Path, report: Path) -> None:
     loggers = finished[0].config.get("logger", {}) if finished else {}
     if not loggers.keys() - {"csv"}:
         return  # without importing Lightning

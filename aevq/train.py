@@ -167,10 +167,10 @@ def _resumes(arguments: Sequence[str]) -> bool:
 
 def end_sweep(folder: Path) -> None:
     """Write the report of a sweep, say how to resume it, and exit non-zero where a job failed."""
-    from aevq.compare import compare, publish  # its templates and charts are for sweeps only
+    from aevq.compare import compare_sweep  # its templates and charts are for sweeps only
 
     try:
-        publish(folder, compare([folder]))
+        compare_sweep(folder)
     except UserError as error:
         print(f"no report: {error}", file=sys.stderr)
     if not (folder / SWEEP_FILE).is_file():

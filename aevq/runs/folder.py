@@ -40,10 +40,10 @@ def is_sweep(path: Path) -> bool:
     return (path / SWEEP_FILE).is_file() or any(path.glob(f"*/{RESULT_FILE}"))
 
 
-def sweep_of(run: Path) -> Path | None:
-    """Return the folder of the sweep that a run folder belongs to, by any launcher; None for a single run."""
+def sweep_name(run: Path) -> str | None:
+    """Return the name of the sweep that a run folder belongs to, by any launcher; None for a single run."""
     is_record = any((run.parent / name).is_file() for name in (SWEEP_FILE, HYDRA_SWEEP_FILE))
-    return run.parent if is_record else None
+    return run.parent.name if is_record else None
 
 
 def find_run(name: str, runs: Path, key: str = "run") -> Path:

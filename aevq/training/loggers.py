@@ -15,7 +15,7 @@ from typing_extensions import override
 from aevq.config.checks import Configurable, Text
 from aevq.errors import UserError
 from aevq.files import atomic_write
-from aevq.runs.folder import sweep_of
+from aevq.runs.folder import sweep_name
 from aevq.runs.metrics_file import HEADER, METRICS_FILE, read_metrics, to_text
 from aevq.runs.result import Result, prior_costs
 
@@ -147,9 +147,8 @@ class Trackio(RunLogger):
     def _open(self, run: Path, config: dict[str, Any], resume: str) -> None:
         import trackio
 
-        group = sweep.name if (sweep := sweep_of(run)) else None
         with redirect_stdout(io.StringIO()):  # its many lines would hide ours
-            self._run = trackio.init(self.project, name=run.name, group=group, config=config, resume=resume)
+            self._run = trackio.init(self.project, name=run.name, group=sweep_name(run), config=config, resume=resume)
 
     @override
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:

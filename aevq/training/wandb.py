@@ -17,7 +17,7 @@ from aevq.errors import UserError
 from aevq.files import atomic_write
 from aevq.metrics.catalogue import find
 from aevq.report.groups import setting
-from aevq.runs.folder import sweep_of
+from aevq.runs.folder import sweep_name
 from aevq.runs.result import Result
 from aevq.training.loggers import RunLogger, costs
 
@@ -67,14 +67,14 @@ class Wandb(RunLogger, WandbLogger):
 
     @override
     def start(self, run: Path, config: dict[str, Any], labels: Sequence[str]) -> None:
-        self._open(run, config, labels, sweep_of(run))
+        self._open(run, config, labels)
         self._run.define_metric(STEP)
         self._run.define_metric("*", step_metric=STEP, step_sync=True)
 
     @override
     def amend(self, run: Path, config: dict[str, Any], labels: Sequence[str], metrics: Mapping[str, float]) -> None:
         if (run / RUN_ID).exists():
-            self._open(run, config, labels, sweep_of(run))
+            self._open(run, config, labels)
             self._run.summary.update(dict(metrics))
             self.finish(exit_code=0)
 
@@ -82,24 +82,25 @@ class Wandb(RunLogger, WandbLogger):
     def publish_sweep(self, sweep: Path, rows: Sequence[Mapping[str, Any]], report: Path) -> None:
         import wandb
 
-        self._open(sweep, {}, ["comparison"], sweep)
+        self._open(sweep, {}, ["comparison"], "comparison")
         self.log_table("comparison", list(rows[0]), [list(row.values()) for row in rows])
         self._run.log({"report": wandb.Html(str(report), inject=False)})
         self.finish(exit_code=0)
 
-    def _open(self, run: Path, config: dict[str, Any], labels: Sequence[str], sweep: Path | None) -> None:
+    def _open(self, run: Path, config: dict[str, Any], labels: Sequence[str], job_type: str = "train") -> None:
         """Start the W&B run of a run folder or of a sweep's comparison, or continue the one that the folder has."""
         import wandb  # slow to import, and only this logger needs it
 
         self._folder = run
+        sweep = run.name if job_type == "comparison" else sweep_name(run)
         arguments: dict[str, Any] = {
             "name": run.name,
             "dir": run,
             "project": self.project,
-            "group": self.group or os.environ.get("WANDB_RUN_GROUP") or (sweep.name if sweep else None),
+            "group": self.group or os.environ.get("WANDB_RUN_GROUP") or sweep,
             "tags": tuple(dict.fromkeys([*self.tags, *labels])),
             "notes": self.notes,
-            "job_type": "comparison" if run == sweep else "train",
+            "job_type": job_type,
             # Runs that differ only in the seed have the same setting.
             "config": config | {"setting": f"{'_'.join(labels)}-{setting(config)}"},
             # Silent: its many lines would hide ours.
