@@ -1,4 +1,4 @@
-"""`python -m aevq.sample run=latest n=64`: pictures from a finished run."""
+"""`python -m aevq.sample run=latest n=64`: images from a finished run, as one PNG."""
 
 from dataclasses import field
 from pathlib import Path
@@ -48,10 +48,10 @@ Options.__doc__ = f"{(Options.__doc__ or '').rstrip()}{_INHERITED}"  # the help 
 
 
 def sample(options: Options) -> Path:
-    """Write the picture and return its path.
+    """Write the images and return the path.
 
     Raises:
-        UserError: If there is no such run or prior, the prior lacks an option, or the picture cannot be written.
+        UserError: If there is no such run or prior, the prior lacks an option, or the file cannot be written.
     """
     expect(options.out is None or Path(options.out).suffix == ".png", "out", "a file that ends in .png", options.out)
     run = load(options.run, options.runs, options.trust)

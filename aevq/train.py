@@ -99,13 +99,13 @@ def train(
                     latents = encode_splits(parts.model, parts.data) if needed else None
                 if latents is not None:
                     fit_priors(parts.priors, latents, run, parts.trainers, trust, trainer.global_step)
-            with recorder.stage("score"), sharing_chunks():
+            with recorder.stage("evaluation"), sharing_chunks():
                 subject = Subject(parts.model, parts.priors, parts.data, latents, parts.evaluation)
                 record_metrics(recorder.result, run_protocol(subject), run, parts)
             if rank() == 0:
                 images: list[Path] = []
                 if parts.plots is not None:
-                    with recorder.stage("pictures"):
+                    with recorder.stage("plots"):
                         images = draw_run(parts.model, parts.priors, parts.data, run.images, parts.plots)
                 for logger in parts.trainers.loggers:
                     logger.publish(recorder.result, images)

@@ -60,7 +60,7 @@ def nodes() -> dict[str, dict[str, Any]]:
     for family in FAMILIES:
         for name in names(family):
             found |= {f"{family}/{key}": node for key, node in plain(f"{family}={name}")[family].items()}
-    return found | {"pictures": plain()["pictures"]}
+    return found | {"plots": plain()["plots"]}
 
 
 def test_the_groups_are_those_of_the_design():

@@ -35,7 +35,7 @@ def test_a_run_leaves_a_folder_that_everything_else_reads(name, command):
     assert result.status == "finished"
     assert result.data["sizes"] == {"train": 4000, "val": 500, "test": 500}
     assert result.train["steps"] == 4
-    assert list(result.seconds) == ["train", "priors", "score", "pictures"]
+    assert list(result.seconds) == ["train", "priors", "evaluation", "plots"]
     assert result.objective == {"name": "reconstruction/mse", "value": result.metrics["reconstruction/mse"]}
     has_codebook = any(metric.startswith("codebook/") for metric in result.metrics)
     assert has_codebook == (name == "vqvae")
@@ -332,7 +332,7 @@ def test_probes_are_trained_if_they_are_asked_for_and_two_dimensions_drawn_as_a_
 
 
 def test_a_sweep_of_another_launcher_over_all_three_models_has_a_run_for_each(command, tmp_path):
-    small = ["trainer.max_steps=2", "trainer.val_check_interval=2", "pictures.map_points=60", "evaluation.samples=20"]
+    small = ["trainer.max_steps=2", "trainer.val_check_interval=2", "plots.map_points=60", "evaluation.samples=20"]
     sweep = ["-m", "experiment=smoke", "hydra/launcher=basic", "prior_max_steps=1", "trainer=cpu", *small]
     code, _, err = command(train_main, *sweep)
     assert code == 0, err
@@ -346,7 +346,7 @@ def test_a_sweep_of_another_launcher_over_all_three_models_has_a_run_for_each(co
 @pytest.mark.parametrize("name", ["fast_dev_run", "overfit", "profile"])
 def test_each_debug_setting_makes_a_finished_run(name, command):
     limits = {"fast_dev_run": [], "overfit": ["trainer.max_steps=4"], "profile": ["trainer.max_steps=4"]}[name]
-    quick = ["data=mnist5k", "trainer=cpu", "pictures.map_points=60", "trainer.enable_progress_bar=false"]
+    quick = ["data=mnist5k", "trainer=cpu", "plots.map_points=60", "trainer.enable_progress_bar=false"]
     code, out, err = command(train_main, "model=vae", f"debug={name}", *quick, *limits, *SMALL["vae"])
     assert code == 0, err
     assert aevq.load("latest").result.status == "finished"
@@ -355,7 +355,7 @@ def test_each_debug_setting_makes_a_finished_run(name, command):
 
 def test_parts_that_can_be_left_out_and_values_of_ones_own(command):
     own = ["+my.width=8", "model.network.hidden=[${my.width}]"]
-    code, _, err = command(train_main, *SMALL_VAE, "~prior", "callbacks=none", "~logger", "pictures=null", *own)
+    code, _, err = command(train_main, *SMALL_VAE, "~prior", "callbacks=none", "~logger", "plots=null", *own)
     assert code == 0, err
     run = aevq.load("latest")
     assert (run.result.status, run.prior_names(), list(run.images.iterdir())) == ("finished", [], [])
@@ -370,7 +370,7 @@ def test_the_large_presets_take_two_steps(name, command):
     steps = ["trainer.max_steps=2", "trainer.val_check_interval=2", "trainer.limit_val_batches=1"]
     learned = {"ae_best": "flow_matching", "vae_best": None}.get(name, "transformer")
     prior = [f"prior.{learned}.max_steps=2", f"prior.{learned}.batch_size=4"] if learned else []
-    short = [*steps, *prior, "prior_max_steps=2", "data=mnist5k", "evaluation.samples=0", "pictures=null"]
+    short = [*steps, *prior, "prior_max_steps=2", "data=mnist5k", "evaluation.samples=0", "plots=null"]
     code, _, err = command(train_main, f"experiment={name}", *short, "trainer.accelerator=cpu", "data.batch_size=8")
     assert code == 0, err
     assert aevq.load("latest").result.train["steps"] == 2

@@ -52,9 +52,8 @@ class Prior(Configurable, nn.Module, ABC):
             raise ArgumentError("", f"{type(self).__name__} is a prior for {mine}, but the latents are {theirs}")
         self.spec = spec
 
-    @abstractmethod
     def fit(self, latents: LatentSet) -> None:
-        """Fit to the latents of the train split; the validation split may decide when to stop."""
+        """Fit to the latents of the train split; the validation split may decide when to stop. By default do nothing."""
 
     @abstractmethod
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
@@ -63,6 +62,11 @@ class Prior(Configurable, nn.Module, ABC):
     def log_prob(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return log p(z), or log p(z|y) if labels are given: `(B, *spec.shape)` → `(B,)`, nats."""
         raise NotImplementedError(f"{type(self).__name__} has no density")
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether there is nothing to fit, as for N(0, I)."""
+        return type(self).fit is Prior.fit
 
     @property
     def num_parameters(self) -> int:

@@ -46,10 +46,6 @@ class Uniform(_IndependentCodes):
         spec: The latents that it draws, grids of codes.
     """
 
-    @override
-    def fit(self, latents: LatentSet) -> None:
-        """Do nothing: there is nothing to fit."""
-
 
 class Marginals(_IndependentCodes):
     """The frequencies of the codes at each position.

@@ -45,10 +45,6 @@ class StandardNormal(_Normal):
         spec: The latents that it draws, vectors.
     """
 
-    @override
-    def fit(self, latents: LatentSet) -> None:
-        """Do nothing: there is nothing to fit."""
-
 
 class FittedNormal(_Normal):
     """N(m, C) with m and C the mean and the covariance of the train latents.

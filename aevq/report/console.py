@@ -74,7 +74,7 @@ def _table(first: str, *others: str, show_header: bool = True) -> Table:
     table.add_column(first)
     for name in others:
         unit = name == "unit"
-        table.add_column(name, justify="left" if unit else "right", style="dim" if unit else None)
+        table.add_column(name, justify="left" if unit else "right", style="dim" if unit else None, overflow="fold")
     return table
 
 

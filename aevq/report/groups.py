@@ -17,7 +17,7 @@ from aevq.report.statistics import Estimate, estimate
 # Keys of a configuration that do not change a model: folders, logging, and what is measured or drawn afterwards.
 IGNORED_KEYS = {
     *("seed", "paths", "tags", "notes", "my", "resume", "trust", "show_traceback", "objective", "logger"),
-    *("pictures", "evaluation", "data.name", "data.root", "data.download", "data.timeout", "data.fallback"),
+    *("plots", "evaluation", "data.name", "data.root", "data.download", "data.timeout", "data.fallback"),
     *("trainer.enable_progress_bar", "trainer.enable_model_summary"),
 }
 MEASURED = {

@@ -21,7 +21,7 @@ from aevq.runs.run import Run
 
 LIMITS = tuple(f"trainer.{name}" for name in ("min_steps", "max_steps", "min_epochs", "max_epochs", "max_time"))
 MACHINE = ("trainer.accelerator", "trainer.profiler", "compile", "matmul_precision", "data.root", "data.timeout")
-SHOWN = ("trainer.enable_progress_bar", "trainer.enable_model_summary", "logger", "pictures", "tags", "notes")
+SHOWN = ("trainer.enable_progress_bar", "trainer.enable_model_summary", "logger", "plots", "tags", "notes")
 MAY_CHANGE = (*LIMITS, *MACHINE, *SHOWN, "prior", "evaluation", "objective")
 
 

@@ -124,7 +124,8 @@ def fit_priors(
         to_fit = not gather_objects(is_fitted(path, prior, weights))[0]
         fits = to_fit and (rank() == 0 or isinstance(prior, TrainedPrior))
         if fits:
-            log.info("fitting the prior %s", name)
+            level = logging.DEBUG if prior.is_fixed else logging.INFO
+            log.log(level, "fitting the prior %s", name)
             of_prior = latents.of(prior.fit_to)
             elapsed = _Elapsed()
             if isinstance(prior, TrainedPrior):
@@ -134,7 +135,7 @@ def fit_priors(
             else:
                 prior.fit(of_prior)
             prior.fit_seconds = elapsed.seconds
-            log.info("%s: %s parameters, fitted in %.1f s", name, f"{prior.num_parameters:,}", prior.fit_seconds)
+            log.log(level, "%s: %s parameters, fitted in %.1f s", name, f"{prior.num_parameters:,}", prior.fit_seconds)
         if to_fit and rank() == 0:
             save_prior(prior, path, weights)
         gather_objects(None)  # from here on the file exists

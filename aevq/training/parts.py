@@ -59,7 +59,7 @@ class RunConfig(BaseModel):
     logger: dict[Name, Any] = {}
     callbacks: dict[Name, Any] = {}
     evaluation: dict[str, Any]
-    pictures: dict[str, Any] | None = None
+    plots: dict[str, Any] | None = None
     my: dict[str, Any] = {}
     seed: Seed
     prior_max_steps: PositiveInt | None
@@ -122,8 +122,8 @@ def build_parts(config: dict[str, Any], trust: Iterable[str] = EVERYTHING) -> Pa
         if reason := REFUSED.get(type(callback)):
             raise UserError(f"callbacks.{name}: {type(callback).__name__} is not supported: {reason}")
     evaluation = instantiate(config["evaluation"], "evaluation", EvaluationSettings, trust=trust)
-    pictures = config["pictures"]
-    plots = instantiate(pictures, "pictures", PlotSettings, trust=trust) if pictures is not None else None
+    drawn = config["plots"]
+    plots = instantiate(drawn, "plots", PlotSettings, trust=trust) if drawn is not None else None
     if rank() == 0 and not config["trainer"].get("fast_dev_run"):
         trainers.loggers += _each(config, "logger", RunLogger, trust).values()
     parts = Parts(config, data, model, priors, list(callbacks.values()), trainers, evaluation, plots)

@@ -101,8 +101,8 @@ class Wandb(RunLogger, WandbLogger):
             "tags": tuple(dict.fromkeys([*self.tags, *labels])),
             "notes": self.notes,
             "job_type": job_type,
-            # Runs that differ only in the seed have the same setting.
-            "config": config | {"setting": f"{'_'.join(labels)}-{setting(config)}"},
+            # Runs that differ only in the seed have the same setting; a comparison has none.
+            "config": config and config | {"setting": f"{'_'.join(labels)}-{setting(config)}"},
             # Silent: its many lines would hide ours.
             "settings": wandb.Settings(silent=True, init_timeout=SECONDS_TO_START),
         }

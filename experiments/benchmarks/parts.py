@@ -181,7 +181,7 @@ def training_seconds(overrides: Sequence[str]) -> dict[str, float]:
         start = time.time()
         _command_seconds(
             *("-m", "aevq.train", "model=vae", "trainer.max_steps=20", "trainer.val_check_interval=20"),
-            *("logger=none", f"paths.runs={folder}/runs", "evaluation.samples=0", "pictures.map_points=100"),
+            *("logger=none", f"paths.runs={folder}/runs", "evaluation.samples=0", "plots.map_points=100"),
             f"+callbacks.stamps={{_target_: {__name__}.Stamps, path: {stamps}}}",
             *overrides,
         )

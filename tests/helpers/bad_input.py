@@ -61,7 +61,7 @@ def keys_of(plain: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     for key, annotation in get_type_hints(RunConfig, include_extras=True).items():
         if key in plain and not isinstance(plain[key], dict):
             yield key, plain[key], annotation
-    for group in ("model", "data", "trainer", "evaluation", "pictures"):
+    for group in ("model", "data", "trainer", "evaluation", "plots"):
         yield from _keys_of_node(group, plain[group])
     for family in ("prior", "logger", "callbacks"):
         for name, node in plain[family].items():

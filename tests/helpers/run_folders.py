@@ -52,7 +52,7 @@ def make_run(
         error=error,
         versions={"python": "3.11.7", "torch": "2.15.0"},
         train={"steps": 10, "seconds": 2.0 + seed, "images_per_second": 100.0},
-        seconds={"train": 3.0 + seed, "score": 1.0},
+        seconds={"train": 3.0 + seed, "evaluation": 1.0},
         metrics={"reconstruction/mse": 0.01 * seed} if metrics is None else metrics,
         metrics_version=version,
     )

@@ -10,8 +10,8 @@ QUICK = [
     "trainer.log_every_n_steps=1",
     "trainer.enable_progress_bar=false",
     "evaluation.samples=0",
-    "pictures.map_points=60",
-    "pictures.samples=8",
+    "plots.map_points=60",
+    "plots.samples=8",
     "data.batch_size=32",
 ]
 STACKED = [

@@ -58,7 +58,7 @@ REFUSED = {
     "+prior.standard_normal.mean=3": "prior.standard_normal",
     "+prior.mixture._target_=os.system": "refused",
     "evaluation.samples=-1": "evaluation.samples",
-    "pictures.samples=0": "pictures.samples",
+    "plots.samples=0": "plots.samples",
     "data.root=[": "cannot be read as key=value",
     "trainer.accelerator=gpu": "no GPU",
 }
@@ -82,7 +82,7 @@ MOMENTS = {
     "before the first step": Trouble("kill", "step", "5"),
     "with half of a checkpoint written": Trouble("kill", "half", "last.ckpt"),
     "before the priors": Trouble("kill", "stage", "priors"),
-    "before the plots": Trouble("kill", "stage", "pictures"),
+    "before the plots": Trouble("kill", "stage", "plots"),
 }
 
 

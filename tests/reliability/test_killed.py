@@ -34,8 +34,8 @@ STAGES = {
     "with half of the best checkpoint written": Trouble("kill", "half", "best.ckpt", 1),
     "before the priors": Trouble("kill", "stage", "priors"),
     "with half of a prior written": Trouble("kill", "half", "standard_normal.safetensors"),
-    "before the evaluation": Trouble("kill", "stage", "score"),
-    "before the plots": Trouble("kill", "stage", "pictures"),
+    "before the evaluation": Trouble("kill", "stage", "evaluation"),
+    "before the plots": Trouble("kill", "stage", "plots"),
     "before its last result has its name": Trouble("kill", "replace", "result.json", 6),
 }
 QUICK_ONES = ("between two checkpoints", "with half of the second checkpoint written", "before the evaluation")
@@ -124,7 +124,7 @@ LONGER = [
 
 def killed_run(folder: Path, stage: str, delay: float) -> str:
     """Start a run, kill it `delay` seconds after a stage began, and return its name."""
-    status, stages = folder / "status.json", ("train", "priors", "score", "pictures")
+    status, stages = folder / "status.json", ("train", "priors", "evaluation", "plots")
     status.unlink(missing_ok=True)
     environment = os.environ | {STATUS_FILE: str(status), "OMP_NUM_THREADS": "1"}
     with (folder / "killed.log").open("wb") as log:

@@ -48,7 +48,7 @@ def test_a_metric_is_averaged_over_the_runs_that_have_it(tmp_path):
 
 
 def test_logging_plots_and_folders_make_no_group(tmp_path):
-    first = make_run(tmp_path / "a", seed=1, config=["tags=[x]", "data.root=/here", "pictures.samples=8"])
+    first = make_run(tmp_path / "a", seed=1, config=["tags=[x]", "data.root=/here", "plots.samples=8"])
     second = make_run(tmp_path / "b", seed=2, config=["notes=hello", "logger.csv=null", "data.download=false"])
     assert len(group_runs(records(first, second))) == 1
 

@@ -34,7 +34,7 @@ EVERY_PRIOR = {
     "vqvae": [*CODES, *BINARY],
 }
 SWEEP = {"vae": "2026-01-01_12-00-00", "vqvae": "2026-01-01_12-00-00"}  # the AE is run by itself
-LIMITS = ["evaluation.samples=20", "pictures.samples=8", "logger=many", "tags=[mine]"]
+LIMITS = ["evaluation.samples=20", "plots.samples=8", "logger=many", "tags=[mine]"]
 
 
 class OfflineRun:
