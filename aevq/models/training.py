@@ -10,7 +10,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
@@ -18,8 +17,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from typing_extensions import override
 
 from aevq.config.checks import ArgumentError, to_config
-from aevq.nn.gradients import clip_gradients, scales_gradients
-from aevq.nn.running_means import RunningMeans
+from aevq.nn.trained_module import TrainedModule
 from aevq.ops.finite import check_finite
 
 if TYPE_CHECKING:
@@ -31,9 +29,10 @@ MakeSchedule = Callable[..., LRScheduler]  # called with the optimizer and, if i
 ADAMW = partial(AdamW, lr=2e-3, betas=(0.9, 0.999), weight_decay=0.0, fused=True)
 
 
-class TrainingSteps(pl.LightningModule):
+class TrainingSteps(TrainedModule):
     """Trains a model that has `loss_terms` and `reconstruct`; for its arguments see `LatentModel`."""
 
+    train_prefix = "train/"
     loss_terms: Callable[[Tensor], LossTerms]
     reconstruct: Callable[[Tensor], Tensor]
 
@@ -52,35 +51,13 @@ class TrainingSteps(pl.LightningModule):
                 _schedule(schedule, tried, 100)
         except (TypeError, ValueError, RuntimeError) as error:
             raise ArgumentError(name, " ".join(str(error).split()), type(self).__name__) from error
-        self.train_means = RunningMeans()
         self._training_rng: Any = None
-
-    def after_optimizer_step(self) -> None:
-        """Do what a model does once after each optimizer step; by default nothing."""
 
     @override
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         terms = self.loss_terms(batch[0])
         self.train_means.add(self.global_step + 1, terms.means())
         return terms.objective.mean()
-
-    @override
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        super().optimizer_step(*args, **kwargs)  # once for all batches whose gradients are accumulated
-        self.after_optimizer_step()
-        trainer: Any = self.trainer  # Lightning sets some attributes untyped
-        every = trainer.log_every_n_steps
-        if every and (self.global_step + 1) % every == 0:
-            means = {f"train/{name}": value for name, value in self.train_means.pop().items()}
-            self.log("train/objective", means["train/objective"], prog_bar=True, logger=False)
-            for logger in self.loggers:
-                logger.log_metrics(means, self.global_step)
-
-    @override
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        # Lightning validates when it is told to stop, but not when it reaches `max_steps`; the last weights count.
-        if self.global_step >= self.trainer.estimated_stepping_batches:
-            self.trainer.should_stop = True
 
     @override
     def on_validation_epoch_start(self) -> None:
@@ -106,18 +83,12 @@ class TrainingSteps(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         parameters, make = [p for p in self.parameters() if p.requires_grad], self._make_optimizer
         optimizer = make(parameters)
-        if optimizer.defaults.get("fused") and self.trainer.gradient_clip_val and scales_gradients(self):
-            optimizer = make(parameters, fused=False)  # a fused one unscales by itself, too late for the clipping
+        if optimizer.defaults.get("fused") and self.trainer.gradient_clip_val and self.scales_gradients:
+            optimizer = make(parameters, fused=False)
         if self._make_schedule is None:
             return optimizer
         schedule = _schedule(self._make_schedule, optimizer, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    @override
-    def configure_gradient_clipping(
-        self, optimizer: Optimizer, gradient_clip_val: Any = None, gradient_clip_algorithm: str | None = None
-    ) -> None:
-        clip_gradients(self, optimizer, gradient_clip_val, gradient_clip_algorithm)
 
 
 def _schedule(make: MakeSchedule, optimizer: Optimizer, total_steps: int) -> LRScheduler:

@@ -53,7 +53,7 @@ class Prior(Configurable, nn.Module, ABC):
         self.spec = spec
 
     def fit(self, latents: LatentSet) -> None:
-        """Fit to the latents of the train split; the validation split may decide when to stop. By default do nothing."""
+        """Fit to the train latents; those of the validation split may decide when to stop. By default do nothing."""
 
     @abstractmethod
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:

@@ -16,7 +16,6 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, WeightAveraging
 from torch import Tensor
-from torch.optim import Optimizer
 from typing_extensions import override
 
 from aevq.config.checks import NonNegativeFloat, PositiveFloat, PositiveInt, Probability, Seed
@@ -25,18 +24,16 @@ from aevq.errors import expect
 from aevq.files import load_plain
 from aevq.latents import CodeSpec, LatentSet, LatentSpec
 from aevq.nn.contexts import seeded
-from aevq.nn.gradients import clip_gradients, scales_gradients
-from aevq.nn.running_means import RunningMeans
+from aevq.nn.trained_module import TrainedModule
 from aevq.ops.likelihood import nats_to_bits
 from aevq.ops.schedule import warmup_cosine_factor
 from aevq.priors.base import Prior
 
 WARMUP = 0.1  # of all steps
-MAX_GRADIENT_NORM = 1.0
 DEFAULT_STEPS = 5160  # of `conf/trainer/auto.yaml`
 
 
-class TrainedPrior(Prior, pl.LightningModule):
+class TrainedPrior(Prior, TrainedModule):
     """A prior that is trained to minimise its loss.
 
     A subclass builds its network in `__init__` and implements `sample`, and either `log_likelihood` or, if it minimises
@@ -60,6 +57,7 @@ class TrainedPrior(Prior, pl.LightningModule):
         model_steps: Optimizer steps that the model was trained for, set by the caller of `fit`.
     """
 
+    max_gradient_norm = 1.0
     loss_name: ClassVar[str] = "nats"
     name: str
     conditional: bool = False
@@ -84,7 +82,6 @@ class TrainedPrior(Prior, pl.LightningModule):
         self.val_every_steps, self.patience, self.seed = val_every_steps, patience, seed
         self.ema_decay = ema_decay
         self.steps = max_steps or self.model_steps
-        self.train_means = RunningMeans()
 
     def log_likelihood(self, latents: Tensor, labels: Tensor | None) -> Tensor:
         """Return log p(z), or log p(z|y), with a gradient: `(B, *spec.shape)`, int64 `(B,)` → `(B,)`, nats."""
@@ -162,20 +159,6 @@ class TrainedPrior(Prior, pl.LightningModule):
         return loss
 
     @override
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        super().optimizer_step(*args, **kwargs)  # once for all batches whose gradients are accumulated
-        trainer: Any = self.trainer  # Lightning sets some attributes untyped
-        every = trainer.log_every_n_steps
-        if every and (self.global_step + 1) % every == 0:
-            self.log_dict(self.train_means.pop(), prog_bar=True)
-
-    @override
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        # Lightning validates when it is told to stop, but not when it reaches `max_steps`.
-        if self.global_step >= self.steps:
-            self.trainer.should_stop = True
-
-    @override
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         loss, size = self._losses(batch).mean(), len(batch[0])
         self.log(f"prior/{self.name}/val_{self.loss_name}", loss, prog_bar=True, batch_size=size, sync_dist=True)
@@ -184,7 +167,7 @@ class TrainedPrior(Prior, pl.LightningModule):
 
     @override
     def configure_optimizers(self) -> Any:
-        fused = not scales_gradients(self)  # a fused one unscales by itself, too late for the clipping
+        fused = not self.scales_gradients
         optimizer = torch.optim.AdamW(
             self.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=fused
         )
@@ -192,12 +175,6 @@ class TrainedPrior(Prior, pl.LightningModule):
             optimizer, lambda step: warmup_cosine_factor(step, self.steps, WARMUP, final=0.0)
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    @override
-    def configure_gradient_clipping(
-        self, optimizer: Optimizer, gradient_clip_val: Any = None, gradient_clip_algorithm: str | None = None
-    ) -> None:
-        clip_gradients(self, optimizer, gradient_clip_val or MAX_GRADIENT_NORM, gradient_clip_algorithm)
 
     @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from typing_extensions import override
 from aevq.errors import UserError, expect
 from aevq.files import atomic_write, load_plain
 from aevq.nn.distributed import all_reduce_max, gather_objects
-from aevq.nn.running_means import RunningMeans
+from aevq.nn.trained_module import TrainedModule
 from aevq.ops.finite import check_finite_weights
 from aevq.training.lightning_internals import accumulating, can_stop_early, set_stop
 from aevq.training.stop import StopRequest
@@ -75,7 +75,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class ExactResume(Callback):
-    """Adds to each checkpoint what Lightning leaves out, and restores it; the module's `train_means` too, if any.
+    """Adds to each checkpoint what Lightning leaves out, and restores it; the means of a `TrainedModule` too.
 
     It also adds the plain values `content`, and refuses weights that are not finite.
     """
@@ -91,8 +91,8 @@ class ExactResume(Callback):
         checkpoint.update(self._content)
         early = trainer.should_stop and trainer.global_step < trainer.estimated_stepping_batches
         state: dict[str, Any] = {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
-        if isinstance(means := getattr(pl_module, "train_means", None), RunningMeans):
-            state["means"] = means.state_dict()
+        if isinstance(pl_module, TrainedModule):
+            state["means"] = pl_module.train_means.state_dict()
         checkpoint["exact"] = {"ranks": gather_objects(state), "stop": early}
         _set_counters(trainer, checkpoint["loops"]["fit_loop"])
 
@@ -135,8 +135,8 @@ class ExactResume(Callback):
         torch.set_rng_state(state["cpu"])
         if len(state["cuda"]) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(state["cuda"])
-        if isinstance(means := getattr(pl_module, "train_means", None), RunningMeans):
-            means.load_state_dict(state["means"], pl_module.device)
+        if isinstance(pl_module, TrainedModule):
+            pl_module.train_means.load_state_dict(state["means"], pl_module.device)
         trainer.should_stop = saved["stop"]
 
 

@@ -64,7 +64,7 @@ def test_the_models_own_prior_given_as_a_fitted_one_gives_the_models_own_bounds(
 def test_the_elbo_under_a_fitted_normal_has_the_kl_to_that_normal(digits):
     model, x = binary_vae(), digits.round()
     prior = fitted_normal(model, 0.3 + 0.7 * torch.randn(500, 4))
-    subject = subject_of(model, x, {"fitted": prior}, prior_importance_samples=0)
+    subject = subject_of(model, x, {"fitted": prior}, importance_samples=0, prior_importance_samples=0)
     with torch.no_grad():
         q = model.posterior(x)
         posterior = torch.distributions.MultivariateNormal(q.mu, scale_tril=(0.5 * q.log_var).exp().diag_embed())
