@@ -186,7 +186,7 @@ def evaluate() -> dict[str, Any]:
         latents = encode_splits(model, data)
         prior = PixelCNN(model.latent_spec, channels=8, layers=2, conditional=True)
         priors = {"pixelcnn": prior.eval(), "uniform": Uniform(model.latent_spec)}
-        little = {"samples": 300, "importance_samples": 0, "likelihood_images": 1}
+        little = {"samples": 300, "importance_samples": 0, "likelihood_images": 1, "label_accuracy": False}
         settings = EvaluationSettings(**little, memorisation=False, probes=False)
         metrics = run_protocol(Subject(model, priors, data, latents, settings)).metrics
     return {"metrics": metrics, "train": latents.train}
