@@ -13,8 +13,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 
 import generate  # noqa: E402
 
-from aevq.metrics.catalogue import number  # noqa: E402
 from experiments.common.results import has_results, read_results  # noqa: E402
+from experiments.summaries import PRESETS, preset  # noqa: E402
 
 project, author = "aevq", "The aevq authors"
 copyright = "2026, The aevq authors"
@@ -51,9 +51,9 @@ folders = sorted(path for path in (ROOT / "experiments").glob("[0-9]*") if has_r
 myst_substitutions = {f"study{int(folder.name[:2])}": numbers(folder.name) for folder in folders}
 
 # The same for the runs of presets: {{ preset["vqvae_prior_best"]["samples/transformer/fd"] }}.
-presets = json.loads((ROOT / "experiments/presets.json").read_text(encoding="utf-8"))
+presets = json.loads(PRESETS.read_text(encoding="utf-8"))
 myst_substitutions["preset"] = {
-    name: {metric: number(value) for metric, value in run["metrics"].items()} for name, run in presets.items()
+    name: {metric: str(preset(name, metric)) for metric in run["metrics"]} for name, run in presets.items()
 }
 SECTIONS = ("Args:", "Attributes:", "Returns:", "Raises:", "Yields:", "Example:", "Examples:")
 
