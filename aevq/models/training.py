@@ -1,6 +1,7 @@
 """The steps in which every model is trained and validated, as hooks of a LightningModule.
 
-Loss terms come per image; only this file averages them over the batch, logs them and applies the optimizer.
+Loss terms come per image; only this file averages them over the batch. The hooks that trained priors have too, such as
+the one that logs means, are in `aevq.nn.trained_module`.
 """
 
 from __future__ import annotations

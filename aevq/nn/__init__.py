@@ -1,6 +1,7 @@
 """Neural networks: backbones, likelihoods, the quantizer, autoregressive networks, the feature net.
 
-They know nothing of losses and training, which are in `aevq.models`; functions without parameters are in `aevq.ops`.
+They know nothing of losses, which are in `aevq.models`; functions without parameters are in `aevq.ops`. What models and
+trained priors do alike in a Trainer is in `trained_module`.
 """
 
 from aevq.nn.backbone import MLP, Backbone
