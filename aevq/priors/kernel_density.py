@@ -9,7 +9,7 @@ Source: Silverman 1986, Density Estimation for Statistics and Data Analysis, sec
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -56,11 +56,11 @@ class KernelDensity(Prior):
         val = latents.val[some_rows(self.max_fit, len(latents.val))].to(self.latents)
         sigma = (latents.train.double().var(0, correction=0) + JITTER).sqrt().to(self.latents)
         h = torch.logspace(math.log10(LOWEST), math.log10(HIGHEST), self.bandwidths).to(self.latents)
-        dim, shift = len(sigma), self.latents.mean(0)
+        squared_distances = self._squared_distances(sigma)
 
         def log_p(z: Tensor) -> Tensor:  # by each h, up to a constant
-            squared = torch.cdist((z - shift) / sigma, (self.latents - shift) / sigma).square()
-            return torch.stack([(-squared / (2 * each**2)).logsumexp(1) - dim * each.log() for each in h], 1)
+            squared = squared_distances(z)
+            return torch.stack([(-squared / (2 * each**2)).logsumexp(1) - len(sigma) * each.log() for each in h], 1)
 
         best = map_rows(log_p, val, CHUNK).double().mean(0).argmax()
         self.bandwidth.copy_(h[best] * sigma)
@@ -75,15 +75,15 @@ class KernelDensity(Prior):
     @override
     def log_prob(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return log p(z), exact: `(B, D)` → `(B,)`, nats."""
+        squared_distances = self._squared_distances(self.bandwidth)
+        constant = math.log(len(self.latents)) + (self.bandwidth.log() + 0.5 * math.log(2 * math.pi)).sum()
+        return map_rows(lambda z: (-0.5 * squared_distances(z)).logsumexp(1) - constant, latents, CHUNK).to(self.device)
+
+    def _squared_distances(self, scale: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return the function z ↦ Σ_d ((z_d − z_nd) / scale_d)² of all train latents z_n: `(B, D)` → `(B, N)`."""
         shift = self.latents.mean(0)  # less rounding in the distances
-        centres = (self.latents - shift) / self.bandwidth
-        constant = math.log(len(centres)) + (self.bandwidth.log() + 0.5 * math.log(2 * math.pi)).sum()
-
-        def log_p(z: Tensor) -> Tensor:
-            distance = torch.cdist((z - shift) / self.bandwidth, centres)
-            return (-0.5 * distance.square()).logsumexp(1) - constant
-
-        return map_rows(log_p, latents, CHUNK).to(self.device)
+        centres = (self.latents - shift) / scale
+        return lambda z: torch.cdist((z - shift) / scale, centres).square()
 
     @override
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:

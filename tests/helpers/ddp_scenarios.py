@@ -10,6 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+import aevq.metrics.labels
 import aevq.models.vae
 from aevq.config.command_line import compose
 from aevq.latents import CodeSpec, LatentSet
@@ -182,11 +183,12 @@ def evaluate() -> dict[str, Any]:
     """Measure a model and its priors; the processes share the work."""
     data, model = make_parts("32-true").data, build_model("vqvae_gradient").eval()
     torch.manual_seed(0)  # the priors are the same in all processes
+    aevq.metrics.labels.TRAINING = ((4000, 2e-3),)
     with sharing_chunks():
         latents = encode_splits(model, data)
         prior = PixelCNN(model.latent_spec, channels=8, layers=2, conditional=True)
         priors = {"pixelcnn": prior.eval(), "uniform": Uniform(model.latent_spec)}
-        little = {"samples": 300, "importance_samples": 0, "likelihood_images": 1, "label_accuracy": False}
+        little = {"samples": 300, "importance_samples": 0, "likelihood_images": 1}
         settings = EvaluationSettings(**little, memorisation=False, probes=False)
         metrics = run_protocol(Subject(model, priors, data, latents, settings)).metrics
     return {"metrics": metrics, "train": latents.train}
