@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -75,7 +76,9 @@ def test_a_real_agent_runs_the_trials_of_the_sweep(pytestconfig, tmp_path):
     server = ThreadingHTTPServer(("127.0.0.1", 0), StandIn)
     Thread(target=server.serve_forever, daemon=True).start()
     address = {"WANDB_BASE_URL": f"http://127.0.0.1:{server.server_port}", "WANDB_API_KEY": "x" * 40}
-    env = os.environ | address | {"WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path)}
+    # The agent starts whatever `python` is on the path, and the environment of the tests need not be activated.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    env = os.environ | address | {"WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path), "PATH": path}
 
     def wandb(*arguments):
         command = [sys.executable, "-m", "wandb", *arguments]
