@@ -7,7 +7,6 @@ from pathlib import Path
 from rich.console import Console
 
 from aevq.config.command_line import options_command
-from aevq.config.terminal import harmless
 from aevq.errors import UserError, optional
 from aevq.report.comparison import Comparison, compare_folders
 from aevq.report.console import short_path
@@ -70,7 +69,7 @@ def _report(comparison: Comparison, folder: Path) -> Path:
         console.print(terminal_table(comparison.headline, SHOWN))
     lines = [f"{job.status}: {job.name}  {job.error or ''}" for job in comparison.collection.unfinished]
     for line in (*lines, *(f"warning: {warning}" for warning in comparison.warnings)):
-        console.print(harmless(" ".join(line.split())), soft_wrap=True)
+        console.print(" ".join(line.split()), soft_wrap=True)
     console.print(f"report  {short_path(index.absolute())}", soft_wrap=True)
     return index
 

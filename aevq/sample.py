@@ -62,8 +62,6 @@ def sample(options: Options) -> Path:
     path = Path(options.out or run.images / f"{name}_seed{options.seed}.png")
     what = ", ".join([f"samples, {prior}", *map(" ".join, given), f"seed {options.seed}"])
     title = f"{run.result.model['name']} on {run.result.data['name']}: {what}"
-    if options.out is None:
-        run.check_links()
     images = run.sample_with(options, options.n, prior, options.seed)
     try:
         save_grid(images, min(COLUMNS, options.n), title, path)

@@ -25,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from aevq.config.rank import ignore_stray_ranks
-from aevq.config.terminal import accept_any_encoding, harmless
+from aevq.config.terminal import accept_any_encoding
 from aevq.errors import INTERRUPTED, Stopped, UserError, did_you_mean
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ def _refuse(self: argparse.ArgumentParser, message: str) -> NoReturn:
 def _say(line: str, code: int, show_traceback: bool = False) -> int:
     if show_traceback:
         traceback.print_exc()
-    print(harmless(line), file=sys.stderr, flush=True)
+    print(line, file=sys.stderr, flush=True)
     return code
 
 

@@ -1,4 +1,4 @@
-"""What a command prints on the terminal: messages of this package and of Hydra, with text from outside made harmless.
+"""What a command prints on the terminal: messages of this package and of Hydra.
 
 Imports neither torch nor Lightning: a command that trains nothing, such as `--help`, does without them.
 """
@@ -48,11 +48,6 @@ def accept_any_encoding() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-
-
-def harmless(text: str) -> str:
-    """Return a text from a file without the characters that move a terminal's cursor or change its colours."""
-    return "".join(char if char.isprintable() or char in "\n\t" else "�" for char in text)
 
 
 class _Plain(logging.Formatter):

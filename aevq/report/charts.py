@@ -22,7 +22,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from matplotlib.transforms import Bbox
 
-from aevq.config.terminal import harmless
 from aevq.metrics.catalogue import entry
 from aevq.report.groups import Group
 from aevq.report.records import read_curves
@@ -190,7 +189,7 @@ def _scale(axis: XAxis | YAxis, values: Sequence[float]) -> None:
 def _label(axes: Axes, point: Point, taken: list[Bbox]) -> None:
     """Write a label beside its point or at the right end of its line, at the nearest free place if there is one."""
     text = axes.annotate(
-        harmless(point.label if point.x else f"{point.label} (no rate)"),
+        point.label if point.x else f"{point.label} (no rate)",
         (point.x.mean if point.x else 1.0, point.y.mean),
         (0, 0),
         xycoords="data" if point.x else axes.get_yaxis_transform(),

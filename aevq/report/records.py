@@ -3,7 +3,7 @@
 The metrics of evaluation.json replace those of result.json with the same names.
 """
 
-import logging
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,9 +24,6 @@ from aevq.runs.sweep_record import SweepJob, read_sweep
 FINISHED = "finished"
 SAMPLED = ("samples/", "real/")  # metrics that depend on the number of samples
 BOUNDS = re.compile("likelihood/(.*_)?(nll|importance_samples|images)")
-SMALLEST, LARGEST = 1e-100, 1e100  # no metric is beyond these; the square of one that is would leave the float range
-
-log = logging.getLogger("aevq")
 
 
 @dataclass(frozen=True)
@@ -58,10 +55,9 @@ class Record:
     evaluated_priors: dict[str, dict[str, Any]] = field(default_factory=dict)  # configurations of priors not its own
 
     def image(self, name: str) -> Path | None:
-        """Return the path of `images/<name>.png`; None if it does not exist or a link leads out of the folder."""
-        folder = self.path / "images"
-        path = folder / f"{name}.png"
-        return path if path.is_file() and path.resolve().is_relative_to(folder.resolve()) else None
+        """Return the path of `images/<name>.png`; None if it does not exist."""
+        path = self.path / "images" / f"{name}.png"
+        return path if path.is_file() else None
 
 
 @dataclass(frozen=True)
@@ -184,15 +180,9 @@ def read_record(path: Path) -> Record:
         prior_importance_samples=count("likelihood/prior_importance_samples"),
         likelihood_images=count("likelihood/images"),
     )
-    metrics["parameters"] = float(result.model["parameters"])
-    metrics |= {f"train/{name}": float(value) for name, value in result.train.items()}
-    metrics |= {f"seconds/{stage}": float(value) for stage, value in result.seconds.items()}
-    metrics |= prior_costs(result.priors) | result.costs
+    metrics |= result.all_costs
     if evaluation:
         metrics |= prior_costs(evaluation.priors) | evaluation.costs
-    if beyond := [name for name, value in metrics.items() if not _plausible(value)]:
-        log.warning("%s: left out %s, not between %g and %g", path, ", ".join(beyond), SMALLEST, LARGEST)
-        metrics = {name: value for name, value in metrics.items() if name not in beyond}
     extra = validate(f"{path}: extra_metrics", result.extra_metrics, list[Metric])
     extra += evaluation.extra_metrics if evaluation else []
     own = config.get("prior") or {}
@@ -206,10 +196,6 @@ def _samples(settings: Mapping[str, Any], result: Result) -> int | None:
     """Return how many samples of each prior were compared: at most as many as the split has images."""
     asked, images = settings.get("samples"), result.data["sizes"].get(settings.get("split", "test"))
     return min(asked, images) if asked and images else asked
-
-
-def _plausible(value: float) -> bool:
-    return value == 0 or SMALLEST < abs(value) < LARGEST
 
 
 def _merged(result: Result, asked: Mapping[str, Any], evaluation: EvaluationFile | None) -> dict[str, float]:
@@ -246,7 +232,7 @@ def read_curves(path: Path) -> dict[str, list[tuple[int, float]]]:
     """Return the curves of a metrics.csv: by name, `(step, value)` in the order of the steps."""
     curves: dict[str, list[tuple[int, float]]] = defaultdict(list)
     for step, name, value in read_metrics(path):
-        if _plausible(value):
+        if math.isfinite(value):
             curves[name].append((step, value))
     return {name: sorted(points) for name, points in curves.items()}
 

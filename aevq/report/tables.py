@@ -18,7 +18,6 @@ from rich import box
 from rich import table as rich_table
 from rich.text import Text
 
-from aevq.config.terminal import harmless
 from aevq.metrics.catalogue import Metric
 from aevq.report.statistics import Estimate, Mark, marks
 
@@ -111,20 +110,16 @@ def terminal_table(table: Table, titles: Sequence[str]) -> rich_table.Table:
         found.add_column(f"{table.columns[i].title} {table.columns[i].arrow}".rstrip(), justify="right")
     styles = {"best": "bold", "within": "italic", "": ""}
     for row in table.rows:
-        values = [Text(f"{c} {harmless(c.note)}".rstrip(), styles[c.mark]) for c in (row.cells[i] for i in shown)]
-        found.add_row(*(Text(harmless(label), overflow="fold") for label in row.labels), *values)
+        values = [Text(f"{c} {c.note}".rstrip(), styles[c.mark]) for c in (row.cells[i] for i in shown)]
+        found.add_row(*(Text(label, overflow="fold") for label in row.labels), *values)
     return found
 
 
 def csv_text(estimates: Iterable[tuple[str, str, Estimate]]) -> str:
-    """Return `group,metric,mean,std,n` for each group, metric name and estimate; std is empty for a single run.
-
-    A quote precedes a name that a spreadsheet would evaluate.
-    """
+    """Return `group,metric,mean,std,n` for each group, metric name and estimate; std is empty for a single run."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["group", "metric", "mean", "std", "n"])
     for group, name, value in estimates:
-        names = (f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text for text in (group, name))
-        writer.writerow([*names, repr(value.mean), "" if value.std is None else repr(value.std), value.n])
+        writer.writerow([group, name, repr(value.mean), "" if value.std is None else repr(value.std), value.n])
     return file.getvalue()

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from functools import cached_property
 from hashlib import sha256
-from itertools import chain
 from pathlib import Path
 
 import torch
@@ -79,15 +78,8 @@ class Run:
             raise UserError(f"{self.path.name}: the data found differ from those that it was trained on")
         return data
 
-    def check_links(self) -> None:
-        """Raise a `UserError` if a file or folder of the run is a link: writing to it would change files elsewhere."""
-        own = [self.path.iterdir(), *(part.rglob("*") for part in (self.checkpoints, self.priors, self.images))]
-        if link := next((path for path in chain(*own) if path.is_symlink()), None):
-            raise UserError(f"{link}: is a link to another place; nothing is written into such a run")
-
     def claimed(self) -> AbstractContextManager[None]:
-        """Make this process the only one that writes into the folder, without links; see `aevq.runs.folder.claimed`."""
-        self.check_links()
+        """Make this process the only one that writes into the folder; see `aevq.runs.folder.claimed`."""
         return claimed(self.path, "run")
 
     def prior_names(self) -> list[str]:

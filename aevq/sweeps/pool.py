@@ -8,7 +8,6 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from aevq.config.terminal import harmless
 from aevq.runs.sweep_record import Sweep, SweepJob, differing
 from aevq.sweeps.process import JobProcess
 from aevq.sweeps.slots import Slot
@@ -119,7 +118,7 @@ class SweepProgress:
         self._progress.update(self._all, completed=done, status=self._counts(), left=_left(self._seconds_left(running)))
 
     def _print(self, line: str) -> None:
-        self._progress.console.print(harmless(line), soft_wrap=True, markup=False)
+        self._progress.console.print(line, soft_wrap=True, markup=False)
 
     def _counts(self) -> str:
         states = [job.status for job in self.sweep.jobs]

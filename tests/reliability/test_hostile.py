@@ -1,20 +1,17 @@
-"""Files that mean harm: none runs code, acts in another place, or gets into a page or a terminal.
+"""Files that mean harm: none runs code, acts in another place, or gets into a page.
 
 A stranger can write anything into a run folder. Secrets of this machine must not get into one.
 """
 
-import csv
 import json
 import pickle
 import shutil
-import zipfile
 from pathlib import Path
 
 import pytest
 import safetensors.torch
 import torch
 from omegaconf import OmegaConf
-from PIL import Image
 
 import aevq
 from aevq.compare import compare
@@ -23,7 +20,6 @@ from aevq.errors import UserError
 from aevq.files import load_plain
 from aevq.models import LatentModel
 from aevq.priors import load_prior
-from aevq.report.records import read_record
 from aevq.runs.run import Run
 from aevq.sweeps import resume_sweep
 from aevq.train import main
@@ -85,14 +81,6 @@ def test_a_checkpoint_that_names_files_of_another_place_deletes_none(run, tmp_pa
     code, _, err = command(main, f"resume={run}", "trainer.max_steps=6")
     assert code == 0, err
     assert mine.read_text() == "mine"
-
-
-def test_a_compressed_bomb_is_not_unpacked(run):
-    path = run / "checkpoints" / "best.ckpt"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("archive/data.pkl", bytes(200_000_000))
-    with pytest.raises(UserError, match="it is compressed, which no checkpoint is"):
-        LatentModel.load_from_checkpoint(path)
 
 
 def test_a_checkpoint_that_names_foreign_code_is_refused(run, tmp_path):
@@ -250,17 +238,6 @@ def test_a_sweeps_folder_of_yaml_is_used_only_if_said_again(tmp_path):
         resume_sweep([f"resume_sweep={tmp_path}"])
 
 
-def test_a_job_that_is_a_link_to_elsewhere_is_not_touched(run, tmp_path):
-    sweep = tmp_path / "sweep"
-    sweep.mkdir()
-    (sweep / "0_a").symlink_to(run)
-    write_sweep(sweep, status="running", folder="0_a", resumable=True)
-    before = (run / "result.json").read_bytes()
-    with pytest.raises(UserError, match="a link to another place"):
-        resume_sweep([f"resume_sweep={sweep}"])
-    assert (run / "result.json").read_bytes() == before
-
-
 # Reports
 
 EVIL = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
@@ -278,33 +255,6 @@ def test_names_that_are_html_are_text_in_the_report(tmp_path):
     assert "<img src=x" not in html
     assert "&lt;script&gt;alert" in html
     assert "default-src 'none'" in html
-
-
-def test_names_with_control_characters_do_not_reach_the_terminal(tmp_path, capsys):
-    make_run(tmp_path / "a", model="AE\x1b[2J\x1b]0;owned\x07")
-    make_run(tmp_path / "c", status="failed", error="\x1b[31mred")
-    compare([tmp_path], out=tmp_path / "report")
-    assert "\x1b" not in capsys.readouterr().out
-
-
-def test_names_that_are_formulas_are_text_in_the_csv(tmp_path):
-    make_run(tmp_path / "a", model="=HYPERLINK(1)")
-    compare([tmp_path], out=tmp_path / "report")
-    with (tmp_path / "report" / "comparison.csv").open() as file:
-        cells = [cell for row in csv.reader(file) for cell in row]
-    assert "'=HYPERLINK(1)" in cells
-    assert not any(cell.startswith("=") for cell in cells)
-
-
-def test_images_of_another_place_are_not_shown(tmp_path):
-    Image.new("RGB", (8, 8), "red").save(tmp_path / "private.png")
-    run = make_run(tmp_path / "a")
-    (run / "images" / "strips" / "reconstructions.png").unlink()
-    (run / "images" / "strips" / "reconstructions.png").symlink_to(tmp_path / "private.png")
-    record = read_record(run)
-    assert record.image("strips/originals") is not None
-    assert record.image("strips/reconstructions") is None
-    assert record.image("../../private") is None
 
 
 def test_the_record_of_a_sweep_leads_a_report_to_no_other_place(tmp_path):
