@@ -22,7 +22,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 quick: install ## a first look in half a minute: a VAE of 5,000 images that come with aevq, with images and metrics
 	$(BIN)/python -m aevq.train model=vae data=mnist5k debug=quick $(ARGS)
 
-train: install ## train a model (a VAE unless ARGS says otherwise), fit its prior, sample, score, draw
+train: install ## train a model (a VAE unless ARGS says otherwise), fit its prior, evaluate, plot
 	$(BIN)/python -m aevq.train $(ARGS)
 
 sample: install ## draw new images from a finished run, the latest unless ARGS says otherwise

@@ -239,8 +239,8 @@ METRICS: tuple[Metric, ...] = (
                "what a prior without a likelihood minimises", "lower", curve=True),
     ),
     *_in("Cost",
-        Metric("parameters", "parameters", "parameters of the model", "lower"),
-        Metric("train/seconds", "training", "wall time of the model's training", "lower", "s"),
+        Metric("parameters", "parameters", "parameters of the model", "lower", headline=True),
+        Metric("train/seconds", "training time", "wall time of the model's training", "lower", "s", headline=True),
         Metric("train/images_per_second", "speed",
                "images per second of the model's training", "higher", "images/s", curve=True),
         Metric("train/steps", "steps", "optimizer steps of the model's training"),
@@ -254,13 +254,6 @@ METRICS: tuple[Metric, ...] = (
         Metric("seconds/<stage>", "<stage>", "wall time of this stage of the run", "lower", "s"),
         Metric("minutes", "minutes", "wall time of all stages of the run", "lower", "min"),
     ),
-    # The names in W&B, where train/images_per_second is the curve.
-    *_in("Cost",
-        Metric("cost/parameters", "parameters", "parameters of the model", "lower"),
-        Metric("cost/seconds", "training time", "wall time of the model's training", "lower", "s"),
-        Metric("cost/images_per_second", "mean speed",
-               "images per second of the model's training", "higher", "images/s"),
-        headline=True),
 )
 # fmt: on
 

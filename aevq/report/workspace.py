@@ -27,7 +27,7 @@ OPEN = ("Reconstruction", "Samples", "Images")
 PAIRS: dict[Section, tuple[tuple[str, str], ...]] = {
     "Samples": (("reconstruction/fd", "samples/<prior>/fd"), ("samples/<prior>/precision", "samples/<prior>/recall")),
     "Likelihood and rate": (("rate/kl_bits", "reconstruction/mse"), ("rate/<prior>_bits", "reconstruction/mse")),
-    "Cost": (("cost/seconds", "reconstruction/mse"),),
+    "Cost": (("train/seconds", "reconstruction/mse"),),
 }
 OVER_TIME = ("val/reconstructions", "val/samples_standard_normal")
 OTHER_IMAGES = ("interpolations", "latent_space", "codebook_usage", "code_maps")

@@ -92,6 +92,14 @@ class Result:
         """Value of the metric that a sweep minimises, if the run has it."""
         return float(self.objective["value"]) if self.objective else None
 
+    @property
+    def all_costs(self) -> dict[str, float]:
+        """Size and wall times of the model, of the stages, of the priors and of sampling, as metrics."""
+        train = {f"train/{name}": float(value) for name, value in self.train.items()}
+        stages = {f"seconds/{stage}": value for stage, value in self.seconds.items()}
+        own = {"parameters": float(self.model["parameters"]), **train, **stages}
+        return own | prior_costs(self.priors) | self.costs
+
 
 def write_result(result: Result, path: Path) -> None:
     """Write `result` to `path`, all or nothing."""

@@ -15,9 +15,10 @@ from typing_extensions import override
 from aevq.config.checks import Configurable, Text
 from aevq.errors import UserError
 from aevq.files import atomic_write
+from aevq.metrics.catalogue import find
 from aevq.runs.folder import sweep_name
 from aevq.runs.metrics_file import HEADER, METRICS_FILE, read_metrics, to_text
-from aevq.runs.result import Result, prior_costs
+from aevq.runs.result import Result
 
 log = logging.getLogger("aevq")
 
@@ -109,7 +110,7 @@ class TensorBoard(RunLogger, TensorBoardLogger):
         from matplotlib.image import imread
 
         events, step = self.experiment, int(result.train.get("steps", 0))
-        for name, value in (result.metrics | costs(result)).items():
+        for name, value in final_metrics(result).items():
             events.add_scalar(name, value, step)
         for path in images:
             events.add_image(f"final/{path.stem}", imread(path), step, dataformats="HWC")
@@ -163,7 +164,7 @@ class Trackio(RunLogger):
         import trackio
 
         final = {f"final/{path.stem}": trackio.Image(str(path)) for path in images}
-        self._run.log(result.metrics | costs(result) | final, step=int(result.train.get("steps", 0)))
+        self._run.log(final_metrics(result) | final, step=int(result.train.get("steps", 0)))
 
     @override
     def amend(self, run: Path, config: dict[str, Any], labels: Sequence[str], metrics: Mapping[str, float]) -> None:
@@ -179,7 +180,7 @@ class Trackio(RunLogger):
             trackio.finish()
 
 
-def costs(result: Result) -> dict[str, float]:
-    """Return the costs of a run as metrics `cost/<name>`."""
-    train = {f"cost/{name}": result.train[name] for name in ("seconds", "images_per_second") if name in result.train}
-    return {"cost/parameters": result.model["parameters"], **train, **prior_costs(result.priors), **result.costs}
+def final_metrics(result: Result) -> dict[str, float]:
+    """Return the metrics and costs of a finished run, without those that loggers have as curves."""
+    every = result.metrics | result.all_costs
+    return {name: value for name, value in every.items() if (metric := find(name)) is None or not metric.curve}

@@ -19,7 +19,7 @@ from aevq.metrics.catalogue import find
 from aevq.report.groups import setting
 from aevq.runs.folder import sweep_name
 from aevq.runs.result import Result
-from aevq.training.loggers import RunLogger, costs
+from aevq.training.loggers import RunLogger, final_metrics
 
 log = logging.getLogger("aevq")
 
@@ -147,7 +147,7 @@ class Wandb(RunLogger, WandbLogger):
 
     @override
     def publish(self, result: Result, images: Sequence[Path]) -> None:
-        self.experiment.summary.update(result.metrics | costs(result))
+        self.experiment.summary.update(final_metrics(result))
         origin = {"data": result.data["fingerprint"], "versions": result.versions, **(result.git or {})}
         self.experiment.config.update({"origin": origin}, allow_val_change=True)
         if self.artifacts != "none":

@@ -153,8 +153,8 @@ def test_the_summary_holds_the_runs_metrics(runs):
     for run in runs.values():
         result, summary = run.run.result, run.seen["summary"]
         assert {name: summary[name] for name in result.metrics} == pytest.approx(result.metrics)
-        assert summary["cost/parameters"] == result.model["parameters"]
-        assert summary["cost/seconds"] == pytest.approx(result.train["seconds"])
+        assert summary["parameters"] == result.model["parameters"]
+        assert summary["train/seconds"] == pytest.approx(result.train["seconds"])
 
 
 def test_the_images_are_beside_the_run(runs):

@@ -103,7 +103,7 @@ from trackio.sqlite_storage import SQLiteStorage
 
 run = aevq.fit("logger=trackio", "logger.trackio.project=mine", *sys.argv[1:])
 evaluate(Options(quick=True, priors=["fitted_normal"]))
-names = ("val/mse", "cost/parameters", "samples/fitted_normal/fd")
+names = ("val/mse", "parameters", "samples/fitted_normal/fd")
 print(json.dumps([SQLiteStorage.get_metric_values("mine", run.path.name, name) for name in names]))
 """
 
