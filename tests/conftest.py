@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 
 from aevq.data import embedded_digits
 from helpers.fault_counts import FaultCounts
@@ -13,8 +14,11 @@ from helpers.small_models import SHAPE, small_model
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread():
-    """Use one thread: the networks are so small that a second one makes them slower."""
+    """Use one thread, in child processes too: the networks are so small that a second one makes them slower."""
     torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    with threadpool_limits(1):  # of NumPy, which is imported already
+        yield
 
 
 @pytest.fixture(autouse=True)

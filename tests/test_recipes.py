@@ -92,7 +92,7 @@ def test_compare_shows_the_metric_with_its_title(trained, call):
 def test_jobs_of_a_sweep_know_them_too(package):
     path = os.pathsep.join([str(package), str(ROOT)])
     arguments = [*quick(*LINEAR, "seed=1", "paths.runs=swept"), SEARCH]
-    done = run_command("train", package, "-m", *arguments, PYTHONPATH=path, OMP_NUM_THREADS="1")
+    done = run_command("train", package, "-m", *arguments, PYTHONPATH=path)
     assert done.returncode == 0, done.stderr
     results = [json.loads(path.read_text()) for path in package.glob("swept/sweep/*/*/result.json")]
     assert [result["status"] for result in results] == ["finished"]

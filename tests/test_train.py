@@ -315,7 +315,7 @@ def test_sample_writes_images_of_a_finished_run(command, tmp_path):
         "seed=a: b: c": "error: seed: expected a value that YAML can read",
         "run=@x": "error: run: no run '@x'",
         f"run={'a' * 300}": "File name too long",
-        "run=\udcff": "error: run=�: expected text in UTF-8",
+        "run=\udcff": "error: run=\\udcff: expected text in UTF-8",
     }.items():
         code, _, err = command(sample_main, argument)
         assert code == 1

@@ -176,14 +176,6 @@ class TrainedPrior(Prior, TrainedModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    @override
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["rng_state"] = torch.get_rng_state()
-
-    @override
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        torch.set_rng_state(checkpoint["rng_state"])  # dropout continues as if never interrupted
-
 
 def _moving_average(averages: list[Tensor], current: list[Tensor], count: Tensor, decay: float) -> None:
     """Update a ← d·a + (1 − d)·w with d = min(decay, (1 + n) / (10 + n)) after n updates: it forgets its start."""

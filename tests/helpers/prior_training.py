@@ -6,6 +6,8 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from aevq.training.checkpoint import ExactResume
+
 
 class _Stop(pl.Callback):
     def on_train_batch_start(self, trainer, *_):
@@ -13,10 +15,10 @@ class _Stop(pl.Callback):
             raise InterruptedError
 
 
-def trainer_in(folder, **arguments):
+def trainer_in(folder, callbacks, **arguments):
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     quiet |= {"accelerator": "cpu", "devices": 1, "num_sanity_val_steps": 0, "default_root_dir": folder}
-    return pl.Trainer(**quiet | arguments)
+    return pl.Trainer(callbacks=[*callbacks, ExactResume()], **quiet | arguments)
 
 
 def assert_resumed_equals_uninterrupted(make, latents, folder):

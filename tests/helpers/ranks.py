@@ -34,7 +34,7 @@ def on_ranks(folder: Path, ranks: int, function: Callable[..., Any], *arguments:
     """Return the results of a function, of a module in `tests`, in processes whose ranks are set as under torchrun."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "call").write_bytes(pickle.dumps((function, arguments)))
-    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     processes = []
     for rank in range(ranks):
         own = {"RANK": rank, "LOCAL_RANK": rank, "NODE_RANK": 0, "WORLD_SIZE": ranks}

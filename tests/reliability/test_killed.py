@@ -126,7 +126,7 @@ def killed_run(folder: Path, stage: str, delay: float) -> str:
     """Start a run, kill it `delay` seconds after a stage began, and return its name."""
     status, stages = folder / "status.json", ("train", "priors", "evaluation", "plots")
     status.unlink(missing_ok=True)
-    environment = os.environ | {STATUS_FILE: str(status), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {STATUS_FILE: str(status)}
     with (folder / "killed.log").open("wb") as log:
         command = [sys.executable, "-m", "aevq.train", *LONGER]
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)

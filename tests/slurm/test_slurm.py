@@ -32,7 +32,7 @@ class Cluster:
     """Runs commands on the cluster and prints them."""
 
     def __init__(self, folder: Path):
-        self.environment = os.environ | {"SLURM_CONF": str(folder / "slurm.conf"), "OMP_NUM_THREADS": "1"}
+        self.environment = os.environ | {"SLURM_CONF": str(folder / "slurm.conf")}
 
     def run(self, *command: str, cwd: Path, check: bool = True) -> str:
         print(f"$ {shlex.join(command).replace(PYTHON, 'python')}", flush=True)

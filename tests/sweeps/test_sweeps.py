@@ -23,7 +23,7 @@ TESTS = Path(__file__).parents[1] / "helpers"
 SWEEP = ["-m", *QUICK, *SMALL["vae"]]
 
 
-ENVIRONMENT = {"PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path]), "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline"}
+ENVIRONMENT = {"PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path]), "WANDB_MODE": "offline"}
 
 
 def train(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

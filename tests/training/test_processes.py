@@ -148,7 +148,7 @@ def train_on_two_nodes(folder: Path, addresses: tuple[str, str], networks: tuple
                 subprocess.Popen(
                     [*command, "-m", "aevq.train", *ON_TWO_NODES],
                     cwd=folder,
-                    env=os.environ | {"OMP_NUM_THREADS": "1"} | device,
+                    env=os.environ | device,
                     stdout=log,
                     stderr=log,
                 )
@@ -173,7 +173,7 @@ def test_two_agents_of_torchrun_make_one_run(tmp_path):
     """It equals the run of two processes that Lightning starts."""
     by_torchrun = train_on_two_nodes(tmp_path / "agents", ("127.0.0.1", "127.0.0.1"), None)
     on_one = [*ON_TWO_NODES, "trainer.devices=2", "trainer.num_nodes=1"]
-    run_command("train", tmp_path, *on_one, OMP_NUM_THREADS="1").check_returncode()
+    run_command("train", tmp_path, *on_one).check_returncode()
     assert_same(by_torchrun, Run((tmp_path / "runs" / "latest").resolve()))
 
 
