@@ -55,7 +55,7 @@ def compare(
 
 
 def compare_sweep(sweep: Path) -> None:
-    """As `compare`, and have the loggers of the sweep's runs show the report, and one table of all runs."""
+    """Compare the runs of a sweep; their loggers show the report and one table of all runs."""
     comparison = compare_folders([sweep])
     _publish(comparison.collection.finished, sweep, _report(comparison, sweep / "report"))
 

@@ -1,4 +1,4 @@
-"""Errors that a user can correct: they name the argument, what was expected and what came.
+"""Errors that a user can correct: they name the argument, the expected value and the given one.
 
 The command line prints a `UserError` as one line and exits non-zero. Any other error is a bug and keeps its traceback.
 """
@@ -16,7 +16,7 @@ INTERRUPTED = 130  # the exit code that a shell reports after Ctrl-C
 
 
 class UserError(ValueError):
-    """Bad input from outside: a configuration value, a file, a name. It is one line, whatever came."""
+    """Bad input from outside: a configuration value, a file, a name. The message is always one line."""
 
     def __str__(self) -> str:
         return super().__str__().replace("\n", " ")

@@ -1,4 +1,4 @@
-"""`python -m aevq.evaluate run=latest`: the whole protocol on a finished run, with every prior for its latents."""
+"""`python -m aevq.evaluate run=latest`: the whole protocol on a finished run, with more priors than its own."""
 
 import logging
 from contextlib import suppress
@@ -52,8 +52,8 @@ class Options(EvaluationSettings):
 
     Attributes:
         run: latest, or a run's name or path.
-        priors: Which; by default those that the run has, and each further one for such latents that is fitted without a
-            training. A prior that is not fitted yet is fitted and kept.
+        priors: Names of priors. By default those of the run, and all others for this kind of latents that are fitted
+            without training. A prior that is not fitted yet is fitted and kept.
         prior: Options of priors that are not fitted yet, and priors of your own, which are measured with `priors`.
         quick: Only what a run measures at its end: its own priors, no bound, no nearest images, no classifiers.
         runs: Folder of the runs.
@@ -236,7 +236,7 @@ def _print(run: Run, chosen: EvaluationSettings, evaluation: Evaluation, priors:
 
 
 def main() -> None:
-    """Entry point of the command line."""
+    """Run the command line."""
     terminal_logging()
     quiet_libraries()
     keep_freed_memory()

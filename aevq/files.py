@@ -73,7 +73,7 @@ def load_plain(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
     PyTorch writes checksums and does not check them; here a flipped bit is noticed.
 
     Raises:
-        UserError: If the file is missing, torn, was changed, or is no checkpoint of Lightning.
+        UserError: If the file is missing, incomplete or modified, or not a checkpoint of Lightning.
     """
     import torch  # takes seconds, and not everyone who writes files needs it
 
@@ -82,13 +82,13 @@ def load_plain(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:
             if (bad := archive.testzip()) is not None:
-                raise ValueError(f"it was changed since it was written: the checksum of {bad} does not fit")
+                raise ValueError(f"it is damaged or was modified: the checksum of {bad} does not match")
         content: Any = torch.load(path, map_location=map_location, weights_only=True)
         if not isinstance(content, dict):
             raise ValueError(f"it holds a {type(content).__name__}")
         for name, kind in REQUIRED.items():
             if not isinstance(content.get(name), kind):
-                raise ValueError(f"its {name} is no {kind.__name__}")
+                raise ValueError(f"its {name} is not a {kind.__name__}")
     except Exception as error:  # whatever the bytes of a foreign file provoke
         reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
         raise UserError(f"{path}: not a readable checkpoint ({reason})") from error

@@ -72,7 +72,7 @@ def sample(options: Options) -> Path:
 
 
 def main() -> None:
-    """Entry point of the command line."""
+    """Run the command line."""
     keep_freed_memory()
     options_command(sample, Options())
 

@@ -116,7 +116,7 @@ def train(
 
 
 def main() -> None:
-    """Entry point of the command line."""
+    """Run the command line."""
     terminal_logging()
     try:
         arguments = sys.argv[1:]

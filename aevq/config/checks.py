@@ -88,8 +88,8 @@ class ArgumentError(UserError):
 
     Attributes:
         argument: Its name, and where it is nested the indices below it: `betas.0`.
-        problem: What was expected and what came.
-        instead: The value that came where an object was expected.
+        problem: The expected and the given value, in words.
+        instead: The value that was given in place of an object.
     """
 
     def __init__(self, argument: str, problem: str, owner: str = "", instead: object = None) -> None:

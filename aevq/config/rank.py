@@ -4,7 +4,7 @@ import os
 import sys
 from typing import Any
 
-# What launchers say of one process; every launcher says by one of `LAUNCHED` that there are others too.
+# Variables in which launchers set the rank of a process. Every launcher also sets one of `LAUNCHED`.
 RANKS = (
     *("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "JSM_NAMESPACE_RANK"),
     *("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID"),
@@ -16,7 +16,7 @@ def rank() -> int:
     """Return the rank of this process in its job: of its process group, else as Lightning knows it, else 0.
 
     Lightning, when it is imported, reads it from `RANK`, `LOCAL_RANK` or `SLURM_PROCID`. Until then it is 0: the
-    environment alone does not tell whether these variables are meant for this program.
+    environment alone does not determine whether these variables are meant for this program.
     """
     group = sys.modules.get("torch.distributed")
     if group is not None and group.is_available() and group.is_initialized():

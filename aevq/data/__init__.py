@@ -1,6 +1,6 @@
 """Data sets: images are read, split, and served as batches that live on the device of the trainer.
 
-No other room assumes a size, a number of channels or of classes. A new data set is one file and one yaml.
+No other package assumes a size, a number of channels or of classes. A new data set is one file and one yaml.
 """
 
 from aevq.data.binarize import to_unit

@@ -127,7 +127,9 @@ class Source:
             except (ValueError, OSError, EOFError, zlib.error) as error:
                 reasons.append(f"{url}: {error}")
                 wrong = True
-        raise (UserError if wrong else Unreachable)(f"no mirror gave {file} ({'; '.join(reasons)})")
+        raise (UserError if wrong else Unreachable)(
+            f"{file} could not be downloaded from any mirror ({'; '.join(reasons)})"
+        )
 
 
 def https_session() -> requests.Session:
@@ -140,7 +142,7 @@ def https_session() -> requests.Session:
 
 
 def _content(response: requests.Response, timeout: float) -> bytes:
-    """Return the body of an answer; a `Timeout` if, after `timeout` seconds, it comes at less than `SLOWEST`."""
+    """Return the body of a response; a `Timeout` if after `timeout` seconds its mean rate is below `SLOWEST`."""
     start, content = time.monotonic(), bytearray()
     for chunk in response.iter_content(1024):
         content += chunk

@@ -42,8 +42,8 @@ class MNISTDataModule(ImageDataModule):
             images, with a warning; `error` stops. None is `embedded` for MNIST and `error` for the others.
         image_shape: `(1, 28, 28)`.
         num_classes: 10.
-        val_size: Number of train images to validate on; by default 5,000, of `mnist5k` 500. There it is a multiple of
-            10, as many of each digit.
+        val_size: Number of train images to validate on; by default 5,000, or 500 of `mnist5k`, where it has to be a
+            multiple of 10: as many of each digit.
         **options: See `ImageDataModule`.
 
     >>> data = MNISTDataModule("mnist5k")

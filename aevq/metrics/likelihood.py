@@ -59,7 +59,7 @@ def likelihood(subject: Subject) -> dict[str, float]:
 def prior_likelihood(subject: Subject) -> dict[str, float]:
     """Measure the ELBO and the bound of −log p(x) under each prior that is fitted to the latents of a VAE, in nats.
 
-    log p(z) − log N(z; 0, I) of a draw z ~ q(z|x), in the mean, is what the ELBO under another prior gains.
+    Another prior in place of N(0, I) raises the ELBO by the mean of log p(z) − log N(z; 0, I) over draws z ~ q(z|x).
     """
     model, samples = subject.model, subject.settings.prior_importance_samples
     if not (isinstance(model, VariationalModel) and _is_distribution_of_images(subject)):

@@ -87,7 +87,7 @@ class EvaluationSettings:
         likelihood_images: Images of the split that the bounds are computed on, at most.
         memorisation: Whether to search each sample's nearest train image.
         probes: Whether to train classifiers on the latents.
-        label_accuracy: Whether to train a classifier on pixels and ask it if conditional samples show their label.
+        label_accuracy: Whether to train a classifier on pixels and measure if conditional samples show their label.
         seed: Seed of samples and noise.
         temperature: Temperatures at which every prior that offers one is sampled once more, for example [0.8,0.9].
         top_p: The same for top-p, for example [0.9].
@@ -165,14 +165,16 @@ def _parts(subject: Subject) -> dict[str, Callable[[Subject], dict[str, float]]]
     """Return what the settings ask for, in order; no part depends on the results of another."""
     parts, settings = dict(PARTS), subject.settings
     if settings.samples and not subject.in_features:
-        log.info("samples of %s are not measured: the feature net knows digits of MNIST only", subject.data.name)
+        log.info(
+            "samples of %s are not measured: the feature network was trained on digits of MNIST", subject.data.name
+        )
     if subject.in_features:
         parts["real"] = real
         parts |= {f"samples {name}": partial(samples, prior=name) for name in subject.priors}
         offered = {option for prior in subject.priors.values() for option in offered_options(prior)}
         for option, values in settings.sample_options.items():
             if values and option not in offered:
-                log.warning("%s: no prior of %s offers it", option, ", ".join(subject.priors))
+                log.warning("%s: ignored, no prior of %s has this option", option, ", ".join(subject.priors))
     if settings.probes and subject.latents is not None:
         parts["probes"] = partial(probes, latents=subject.latents)
     return parts | {name: partial(_measure, name, measure) for name, measure in settings.extra.items()}

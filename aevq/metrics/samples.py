@@ -5,12 +5,12 @@
     precision, recall, density, coverage        k = 5
     class_entropy  entropy of the predicted classes, nats; log 10 = 2.303 is perfectly even
     confidence     mean probability of the predicted class
-    nearest_train  median distance of a sample to its nearest train image, over the same for test images; a value well
+    nearest_train  median distance of a sample to its nearest train image, divided by that of a test image; a value well
                    below 1 means memorisation
 
 Samples of a conditional prior are also compared class by class with the test images of their class:
 `fd_of_<class>`, and `class_fd`, the mean over the classes. There are about a thousand images of a class, so these
-distances are larger than that of all classes together; `real/class_fd` is that of as many train images.
+distances are larger than that of all classes together; `real/class_fd` is that of equally many train images.
 
 The feature net was trained on single digits of MNIST, so of other images nothing is measured. Each channel of stacked
 digits goes through it separately: the features of the channels are concatenated, 128 each, classes and confidence are

@@ -172,10 +172,7 @@ class Subject:
 
     @cached_property
     def classifier(self) -> Any | None:
-        """A classifier of pixels that is asked whether samples show their label; None where none is asked.
-
-        It is for samples of conditional priors.
-        """
+        """A classifier of pixels for the class of conditional samples; None if label accuracy is not measured."""
         if not (self.settings.label_accuracy and self.conditional):
             return None
         return fit_pixel_classifier(self.data.images("train"), self.data.labels("train"))

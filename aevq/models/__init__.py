@@ -1,6 +1,6 @@
 """The models: what each encodes to, decodes from and minimises. A new model is one file here and one in `conf/model`.
 
-Networks, likelihoods and the quantizer are in `aevq.nn`; where samples come from is the business of `aevq.priors`.
+Networks, likelihoods and the quantizer are in `aevq.nn`; the priors that draw new latents are in `aevq.priors`.
 """
 
 from aevq.models.ae import AE

@@ -127,8 +127,8 @@ class VAE(VariationalModel):
     ) -> Tensor:
         """Return −log 1/S Σ_s p(x|z_s) p(z_s) / q(z_s|x), in expectation an upper bound of −log p(x).
 
-        `(B, C, H, W)` → `(B,)`, nats per image, of S = `samples` samples. It is tighter than the negative ELBO and says
-        something about the images only where p(x|z) is a distribution of them, as a Bernoulli of binary ones. p(z) is
+        `(B, C, H, W)` → `(B,)`, nats per image, of S = `samples` samples. It is tighter than the negative ELBO. It is
+        a bound only where p(x|z) is a distribution of the images, for example a Bernoulli of binary ones. p(z) is
         N(0, I), or that of `log_prior`: latents `(N, D)` → `(N,)`, nats. Computed in batches over images and samples.
         """
         q = self.posterior(x)

@@ -130,7 +130,7 @@ class VQVAE(LatentModel):
     @torch.no_grad()
     @override
     def on_train_start(self) -> None:
-        """Before the first step, put the codes onto the k-means centres of the encoder's outputs."""
+        """Before the first step, set the codes to the k-means centres of the encoder's outputs."""
         if self.codebook_init == "normal" or self.global_step > 0:
             return
         with isolate_rng():

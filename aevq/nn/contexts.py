@@ -1,4 +1,4 @@
-"""Contexts in which a network runs and leaves no trace: random numbers of a seed, and the eval mode."""
+"""Context managers: random numbers of a seed, and the eval mode. They restore the state from before at their end."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from torch import nn
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Draw global random numbers from `seed` inside, and outside as if nothing had happened."""
+    """Seed the global random numbers inside, and restore their state afterwards."""
     with isolate_rng():
         torch.manual_seed(seed)
         yield

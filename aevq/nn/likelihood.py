@@ -47,7 +47,7 @@ class _LocationScale(Likelihood):
 
 
 class Gaussian(_LocationScale):
-    """N(x; sigmoid(output), σ²I): the article's mean squared error, with its scale made explicit.
+    """N(x; sigmoid(output), σ²I): the mean squared error, with its scale made explicit.
 
     σ is the assumed pixel noise. A small σ asks for exact reconstructions, with a large one the KL of a VAE dominates.
     A learned σ converges to the root mean squared error (Rybkin et al. 2021, "Simple and effective VAE training with
@@ -87,7 +87,7 @@ class Laplace(_LocationScale):
 class Bernoulli(Likelihood):
     """Bernoulli(x; sigmoid(output)): a likelihood of binary images (`data.binarize`).
 
-    On grey images the same formula is a cross entropy and no likelihood, so that use has to be asked for.
+    On grey images the same formula is a cross entropy and no likelihood, so this use needs `grey=True`.
 
     Args:
         grey: Whether it is meant for grey images.

@@ -95,7 +95,7 @@ class TrainedModule(pl.LightningModule):
 
     @override
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        # Lightning validates when it is told to stop, but not when it reaches `max_steps`; the last weights count.
+        # Lightning validates after `should_stop`, but not at `max_steps`; the last weights have to be validated.
         if self.global_step >= self.trainer.estimated_stepping_batches:
             self.trainer.should_stop = True
 

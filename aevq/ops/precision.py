@@ -23,7 +23,7 @@ def no_autocast(x: Tensor) -> torch.autocast:
 
 @contextmanager
 def without_tf32() -> Iterator[None]:
-    """Have a GPU multiply and convolve float32 as such inside, not in TF32, which has 11 significant bits."""
+    """Disable TF32, which has 11 significant bits, inside: a GPU then computes in float32."""
     matmul, convolution = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False

@@ -70,7 +70,7 @@ class Prior(Configurable, nn.Module, ABC):
 
     @property
     def num_parameters(self) -> int:
-        """Number of its trained weights, or where nothing is trained by gradient of the values that it holds."""
+        """Number of trained weights, or of stored values if no weights are trained."""
         return sum(p.numel() for p in self.parameters()) or sum(b.numel() for b in self.buffers())
 
     @property

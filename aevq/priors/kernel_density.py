@@ -1,4 +1,4 @@
-"""A kernel density estimate over latent vectors: the baseline that only remembers the train latents.
+"""A kernel density estimate over latent vectors: a baseline that memorises the train latents.
 
     z = z_n + b ε,  n uniform,  ε ~ N(0, I)        p(z) = (1/N) Σ_n Π_d N(z_d; z_nd, b_d²)
 

@@ -3,9 +3,9 @@
     log p(z) = log Σ_y p(y) p(z|y),      p(z|y) = p(c(z)|y) · p(z | c(z), y)
 
 y is the class, in a class-conditional prior. c(z) is the cluster of the whole grid: the nearest of some k-means centres
-of the embedded train grids. It is drawn first, so all positions agree on it. Because c is a function of z, the right
-side leaves out the grids of other clusters that the network gives some probability to: it sums to at most 1, and −log p
-is an upper bound of the code length of a prior that does not.
+of the embedded train grids. It is drawn first, so all positions agree on it. The network of a cluster c gives some
+probability to grids of other clusters as well, which the formula leaves out: it sums to at most 1 over all grids, and
+−log p is an upper bound of the code length.
 """
 
 import math

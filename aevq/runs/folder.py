@@ -125,7 +125,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """Return a run's config.yaml as plain values. Nothing in it is executed or looked up in the environment.
 
     Raises:
-        UserError: If the file is missing, torn, or not a mapping of plain values.
+        UserError: If the file is missing, incomplete, or not a mapping of plain values.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -142,7 +142,7 @@ def read_json(path: Path, kind: type[T]) -> T:
     """Return the content of a JSON file as a `kind`, a pydantic dataclass or another type that pydantic can check.
 
     Raises:
-        UserError: If the file is missing, torn, or does not fit `kind`; the message is one line.
+        UserError: If the file is missing, incomplete, or does not fit `kind`; the message is one line.
     """
     try:
         return TypeAdapter(kind).validate_json(path.read_bytes())

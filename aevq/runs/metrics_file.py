@@ -10,7 +10,7 @@ METRICS_FILE, HEADER = "metrics.csv", "step,name,value\n"
 
 
 def read_metrics(path: Path) -> Iterator[tuple[int, str, float]]:
-    """Yield `(step, name, value)` of each row; rows that are torn or damaged, and a missing file, are skipped."""
+    """Yield `(step, name, value)` of each row; rows that are incomplete or damaged, and a missing file, are skipped."""
     if not path.is_file():
         return
     with path.open(encoding="utf-8", errors="replace") as file:

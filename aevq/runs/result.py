@@ -107,7 +107,7 @@ def write_result(result: Result, path: Path) -> None:
 
 
 def read_result(path: Path) -> Result:
-    """Return the result in a file; a UserError if it is missing, torn, or not one of this schema version."""
+    """Return the result in a file; a UserError if it is missing, incomplete, or not one of this schema version."""
     return read_json(path, Result)
 
 

@@ -1,7 +1,7 @@
 """Resuming a run: which values may change, and how a finished run is continued.
 
 An interrupted run is resumed in its own folder. A finished run never changes: it is continued in a copy. Values that
-the training has used cannot change, since the run would record others than those of its weights.
+the training has used cannot change: config.yaml would no longer say how the weights were trained.
 """
 
 import shutil

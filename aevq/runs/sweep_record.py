@@ -66,7 +66,7 @@ class Sweep:
 
 
 def read_sweep(path: Path) -> Sweep:
-    """Return the record of the sweep in a folder; a UserError if it is missing, torn, or of another schema version."""
+    """Return the record of the sweep in a folder; a UserError if it is missing, incomplete or of another version."""
     sweep = read_json(path / SWEEP_FILE, Sweep)
     sweep.path = path
     return sweep

@@ -69,7 +69,9 @@ def prepare_sweep(config: DictConfig) -> None:
         check_objective(parts)
         if config.hydra.sweeper.get("direction") == UNKNOWN:
             hint = "add hydra.sweeper.direction=minimize or hydra.sweeper.direction=maximize"
-            raise UserError(f"objective: no direction of {config.objective} is known to be the better one; {hint}")
+            raise UserError(
+                f"objective: it is not known whether {config.objective} should be minimised or maximised; {hint}"
+            )
     folder = Path(str(config.hydra.sweep.dir)).absolute()
     expect(not Path.cwd().is_relative_to(folder), "hydra.sweep.dir", "a folder for the sweep alone", str(folder))
     above = [path for path in folder.parents if not path.exists()]

@@ -17,7 +17,7 @@ USERS_OWN = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TOP_PAD
 def keep_freed_memory() -> bool:
     """Let this process keep up to 1 GiB of what it frees, in blocks of up to 32 MiB, for its next allocations.
 
-    Return whether it was done: not where the C library is another than glibc, nor where the environment sets it.
+    Return whether it was applied: not without glibc, nor where the user has set these values in the environment.
     """
     if not sys.platform.startswith("linux") or any(name in os.environ for name in USERS_OWN):
         return False

@@ -1,10 +1,9 @@
 """Checkpoints that can be moved, that are complete, that hold only finite weights, and that resume exactly.
 
-Lightning restores weights, optimizer and counters. It does not restore the random numbers of each process, the sums of
-each since the last log, nor that a callback had ended the training. Its counters also say where in its loops a
-checkpoint was written, and some of these places resume wrongly: after an epoch's last batch it trains one more, or
-repeats an epoch. So the counters are rewritten to say the same everywhere: this many steps are complete, and this many
-batches of the epoch.
+Lightning restores weights, optimizer and counters. It does not restore the random numbers of each process, its sums of
+loss terms since the last log, and an early stop by a callback. Its counters also record the position in its loops, and
+from some positions it resumes incorrectly: after an epoch's last batch it trains one more, or repeats an epoch. So the
+counters are rewritten to say the same everywhere: this many steps are complete, and this many batches of the epoch.
 """
 
 import io
@@ -129,7 +128,7 @@ class ExactResume(Callback):
             return
         ranks = saved["ranks"]
         if len(ranks) != trainer.world_size:
-            log.warning("resumed by %d processes, started by %d: not exactly the same", trainer.world_size, len(ranks))
+            log.warning("resumed with %d processes instead of %d: not an exact resume", trainer.world_size, len(ranks))
             return
         state = ranks[trainer.global_rank]
         torch.set_rng_state(state["cpu"])

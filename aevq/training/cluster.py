@@ -21,7 +21,7 @@ def _slurm() -> bool:
 
 
 def externally_launched() -> bool:
-    """Return whether SLURM or torchrun starts the processes of this job, and not the first of them."""
+    """Return whether SLURM or torchrun starts the processes of this job, instead of rank 0."""
     return _slurm() or "TORCHELASTIC_RUN_ID" in os.environ
 
 

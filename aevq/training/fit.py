@@ -42,8 +42,9 @@ def model_trainer(parts: Parts) -> pl.Trainer:
     last = Checkpoint(filename="last", save_top_k=1, enable_version_counter=False)
     trainer = parts.trainers.make(f"{type(parts.model).__name__} on {parts.data.name}", [*parts.callbacks, best, last])
     if trainer.world_size == 1 and rank() > 0:
-        named = "RANK, LOCAL_RANK, SLURM_PROCID"
-        raise UserError(f"trainer.devices: expected several, as rank {rank()} in the environment ({named}) says, got 1")
+        named = "RANK, LOCAL_RANK or SLURM_PROCID"
+        problem = f"the environment ({named}) sets rank {rank()}, but there is one device"
+        raise UserError(f"trainer.devices: {problem}; set the number of processes, or unset these variables")
     return trainer
 
 
@@ -86,7 +87,7 @@ def free_device(parts: Parts) -> None:
 
 @contextmanager
 def on_best_device(model: LatentModel, priors: dict[str, Prior], trainers: Trainers) -> Iterator[None]:
-    """Have a model and its priors inside on the device that Trainers use, and afterwards on the CPU."""
+    """Move a model and its priors to the device that Trainers use, and at the end to the CPU."""
     _move(model, priors, trainers.make("", []).strategy.root_device)
     try:
         yield
@@ -222,7 +223,7 @@ def _naming_the_last_good(checkpoint: Path) -> Iterator[None]:
     try:
         yield
     except Diverged as error:
-        hint = "there is no checkpoint yet"
+        hint = "there is no checkpoint yet; a lower learning rate or trainer.gradient_clip_val may help"
         if checkpoint.is_file():
             hint = f"the last good checkpoint is {checkpoint}, of step {load_plain(checkpoint)['global_step']}"
         raise Diverged(f"{error}; {hint}") from error

@@ -21,7 +21,7 @@ def set_stop(trainer: pl.Trainer, stop: bool) -> None:
 
 
 def accumulating(trainer: pl.Trainer) -> bool:
-    """Return whether the gradients of the latest batch wait for those of the next, before an optimizer step."""
+    """Return whether gradients are being accumulated: the last batch did not complete an optimizer step."""
     return trainer.fit_loop.epoch_loop._should_accumulate()
 
 

@@ -168,7 +168,7 @@ def recording(parts: Parts, run: Run) -> Iterator[Recorder]:
     """
     writes = rank() == 0
     loggers = parts.trainers.loggers if writes else []
-    # What makes this run again: with the data really used, others where the embedded images stand in.
+    # What reproduces this run: it names the data really used, which may be the embedded images.
     config = _redacted(parts.config | {"data": parts.config["data"] | {"name": parts.data.name}, "resume": None})
     with run.claimed() if writes else nullcontext():
         recorder = Recorder(run.path, _resumed_result(parts, run) if is_run(run.path) else _first_result(parts, run))
@@ -179,8 +179,8 @@ def recording(parts: Parts, run: Run) -> Iterator[Recorder]:
             with recorder.running():
                 if writes:
                     atomic_write(run.path / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.create(config)))
-                    for torn in run.path.rglob(".*.ckpt.*"):  # by a kill
-                        torn.unlink(missing_ok=True)
+                    for incomplete in run.path.rglob(".*.ckpt.*"):  # the process was killed while it wrote
+                        incomplete.unlink(missing_ok=True)
                 for logger in loggers:
                     logger.start(run.path, config, (type(parts.model).__name__.lower(), parts.data.name))
                     started += 1
@@ -251,7 +251,9 @@ def _resumed_result(parts: Parts, run: Run) -> Result:
 
 def _check_data(parts: Parts, result: Result) -> None:
     if result.data["fingerprint"] != parts.data.fingerprint:
-        raise UserError(f"resume: the data are not those that {result.name} was trained on")
+        raise UserError(
+            f"resume: {result.name} was trained on other data than those in data.root; set data.root to these"
+        )
 
 
 def _provenance() -> dict[str, Any]:

@@ -128,7 +128,7 @@ def stoppable(stop: StopRequest) -> Iterator[None]:
         if rank() > 0:  # rank 0 reports it; whoever started the others would take the exit code for a crash
             sys.exit(0)
         if signal.Signals(error.signum).name == "SIGUSR1" and (problem := requeue()):
-            log.warning("not put back into the queue: %s", problem)
+            log.warning("SLURM did not requeue the job (%s); submit it again to resume the run", problem)
         raise
     finally:
         leave_group()

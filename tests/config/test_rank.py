@@ -44,7 +44,7 @@ def test_a_rank_that_the_trainer_does_not_have_is_refused(command, tmp_path, mon
     monkeypatch.setattr(rank_zero_only, "rank", 1)
     code, _, err = command(main, "data=mnist5k", "trainer=cpu")
     assert code == 1
-    assert err.startswith("error: trainer.devices: expected several, as rank 1 ")
+    assert err.startswith("error: trainer.devices: the environment (RANK, LOCAL_RANK or SLURM_PROCID) sets rank 1")
     assert len(err.splitlines()) == 1
     assert not list(tmp_path.iterdir())
     observed(err.strip())

@@ -92,7 +92,7 @@ def test_samples_with_an_option_are_named_after_it_and_those_without_stay_the_sa
 def test_an_option_that_no_prior_offers_is_warned_of(classified, caplog):
     settings = replace(SETTINGS, label_accuracy=False, guidance=[1.0])
     run_protocol(subject_of(classified[0].data, settings, classified[0].model))
-    assert "guidance: no prior of digits, standard_normal offers it" in caplog.text
+    assert "guidance: ignored, no prior of digits, standard_normal has this option" in caplog.text
 
 
 def test_drawing_samples_is_timed_and_times_are_no_metrics(classified):
