@@ -72,7 +72,7 @@ def plots(results: Results, folder: Path) -> None:
     draw(
         folder / "seconds.png",
         Panel("seconds of fitting", "FD of samples", series[:2], log="xy"),
-        Panel("seconds of fitting", "FD of samples, VQ-VAE", series[2:], log="x"),
+        Panel("seconds of fitting", "FD of samples, VQ-VAE", series[2:]),
     )
     draw(
         folder / "options.png",
