@@ -54,7 +54,7 @@ $(VENV)/.peers: $(VENV)/.installed
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,bench]'
 	@touch $@
 
-bench: $(VENV)/.peers ## measure the speed against bare loops and peers (20 minutes)
+bench: $(VENV)/.peers ## measure the speed against bare loops and peers (12 to 20 minutes)
 	$(BIN)/python -m experiments.benchmarks.bench $(ARGS)
 
 bench-quality: $(VENV)/.peers ## measure quality over training time, of aevq and a peer (10 minutes)
