@@ -58,9 +58,10 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
         _draw_series(axes, series, colour, MARKERS[i % len(MARKERS)], below=i % 2 == 1)
     axes.set(xlabel=panel.x, ylabel=panel.y)
     for name, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
-        if name in panel.log:  # ticks at 1, 2 and 5 times powers of ten, written as plain numbers
+        if name in panel.log:  # ticks are plain numbers, and there are several of them on a short axis too
             axes.set(**{f"{name}scale": "log"})
-            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            low, high = axis.get_view_interval()
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 10 * low else (1, 1.5, 2, 3, 4, 5, 7)))
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axis.set_minor_locator(NullLocator())
     if "y" not in panel.log:
