@@ -212,7 +212,7 @@ def _label(axes: Axes, point: Point, taken: list[Bbox]) -> None:
 
 
 def _svg(figure: Figure) -> Markup:
-    """Return a figure as an SVG element that can stand several times in a page."""
+    """Return a plot as an SVG element that can stand several times in a page."""
     file = io.StringIO()
     no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))  # so that equal charts are equal texts
     figure.savefig(file, format="svg", transparent=True, metadata=no_metadata)

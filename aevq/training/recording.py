@@ -251,9 +251,7 @@ def _resumed_result(parts: Parts, run: Run) -> Result:
 
 def _check_data(parts: Parts, result: Result) -> None:
     if result.data["fingerprint"] != parts.data.fingerprint:
-        raise UserError(
-            f"resume: {result.name} was trained on other data than those in data.root; set data.root to these"
-        )
+        raise UserError(f"resume: {result.name} was trained on other data; set data.root to the folder that holds them")
 
 
 def _provenance() -> dict[str, Any]:

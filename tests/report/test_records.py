@@ -92,9 +92,6 @@ def test_a_run_that_is_found_twice_counts_once_and_ten_comes_after_two(tmp_path)
     assert [run.path.name for run in found.finished] == ["2_a", "10_a"]
 
 
-EXTREMES = [1e200, 1e-200, 5e-324, 1e308, -1e308]
-
-
 @pytest.mark.parametrize("content", ["{", '{"jobs": 3}', '{"jobs": [{}]}', "[]"])
 def test_a_damaged_sweep_is_named(content, tmp_path):
     (tmp_path / "sweep.json").write_text(content)
